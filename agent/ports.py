@@ -1,0 +1,287 @@
+"""What the agent needs of the world: small capabilities, each one to four methods.
+
+A driver implements one of these; the line shell and the services see nothing else of it. Drivers
+never retry and never reconnect: they raise `TransientError` and the supervisor opens a new session.
+`open` is called once per session, `close` always after it. Every wait takes its deadline in
+seconds; a wait that runs out returns None (nothing came) or raises TransientError (an answer was
+owed).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""A picture: height x width, 8-bit grey."""
+
+
+@runtime_checkable
+class Device(Protocol):
+    """A session with a thing."""
+
+    async def open(self) -> None:
+        """Connect within the device's configured deadline; TransientError if it is not there."""
+
+    async def close(self) -> None:
+        """End the session and release every resource; never raises for a peer that is gone."""
+
+
+# --------------------------------------------------------------------------------------- cameras
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One hardware-triggered picture.
+
+    `counter` is the camera's own number of the exposure (+1 each; a gap is a lost frame),
+    `camera_time` the camera's clock in seconds or None, `received` is time.monotonic() when the
+    last byte had arrived.
+    """
+
+    image: Image
+    counter: int
+    camera_time: float | None
+    received: float
+
+
+class FrameSource(Device, Protocol):
+    async def next_frame(self, timeout: float) -> Frame | None:
+        """The next picture in the order of exposure, None when none came within `timeout` s."""
+
+
+# --------------------------------------------------------------------------------------- readers
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One symbol that was read: its text as carried, its AIM identifier ("]Q1"; "" if unknown),
+    its four corners in pixels of the full frame (x, y; empty for a line reader), and the attempt
+    of the cascade that read it."""
+
+    text: str
+    symbology: str = ""
+    corners: tuple[tuple[int, int], ...] = ()
+    attempt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a code reader said once: no reads means that it said "no read".
+
+    `trigger` is the reader's own trigger number where its protocol carries one.
+    """
+
+    reads: tuple[Read, ...]
+    received: float
+    trigger: int | None = None
+
+
+class CodeReader(Device, Protocol):
+    async def next_reading(self, timeout: float) -> Reading | None:
+        """The next reading in order of arrival, None when none came within `timeout` s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What the decoder made of one frame. `seconds` is the time spent decoding; `late` says that
+    the deadline ended it before every attempt had been tried."""
+
+    reads: tuple[Read, ...]
+    seconds: float
+    late: bool = False
+
+
+class FrameDecoder(Protocol):
+    async def decode(self, image: Image, deadline: float) -> Decoded:
+        """Read the symbols of a picture. `deadline` is a time.monotonic() value; the result is
+        empty and `late` when it passes. Never raises for any picture."""
+
+
+# -------------------------------------------------------------------------------------- printers
+
+
+class Evidence(IntEnum):
+    """How strongly a device can say that a code was printed (docs/devices.md)."""
+
+    NONE = 0
+    SENT = 1  # bytes handed to the network
+    ACCEPTED = 2  # the device said accepted or queued
+    COUNTER = 3  # a counter of the device moved
+    EVENT = 4  # one message per print, without an id
+    INDEXED = 5  # the device says which record it printed
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterCapability:
+    """What the print accounting needs to know of a device.
+
+    `queue` is how many variable-data records it holds ahead (0 = the last value stays and
+    repeats); `repeat_risk` that a trigger without fresh data prints the old code again;
+    `clears` that queued records can be removed and that the device acknowledges it.
+    """
+
+    evidence: Evidence
+    queue: int
+    repeat_risk: bool
+    clears: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PrintJob:
+    """One print: `ref` is ours and comes back in the event, `fields` are the variable texts of
+    the device's template, already canonical; the driver escapes them into its own language."""
+
+    ref: int
+    fields: Mapping[str, str]
+    template: str = ""
+
+
+class PrintEventKind(StrEnum):
+    PRINTED = "printed"
+    REQUEST = "request"  # the device asks for the next record
+
+
+@dataclass(frozen=True, slots=True)
+class PrintEvent:
+    """Something the device said by itself. `ref` is known only where the device names the record
+    or where it prints strictly first in, first out."""
+
+    kind: PrintEventKind
+    ref: int | None
+    received: float
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterStatus:
+    """`faults` are stable keys (paper_out, ribbon_out, head_open, paused, buffer_full, ...);
+    `waiting` is how many records the device holds unprinted, `counter` its print counter, None
+    where it cannot say."""
+
+    ready: bool
+    faults: tuple[str, ...] = ()
+    waiting: int | None = None
+    counter: int | None = None
+
+
+class Printer(Device, Protocol):
+    @property
+    def capability(self) -> PrinterCapability: ...
+
+    async def send(self, job: PrintJob) -> bool:
+        """Hand over one record. True: accepted; False: the device is full, nothing was taken, try
+        after the next event. TransientError: not known whether it was taken (the code is suspect).
+        DomainError: the value cannot be printed by this device; nothing was sent."""
+
+    async def next_event(self, timeout: float) -> PrintEvent | None:
+        """The next unsolicited event; None when none came within `timeout` s."""
+
+    async def status(self) -> PrinterStatus:
+        """Ask the device. TransientError when it does not answer."""
+
+    async def clear(self) -> bool:
+        """Remove queued records; True only if the device acknowledged that its queue is empty."""
+
+
+# ------------------------------------------------------------------------------------------- PLC
+
+
+class PlcEventKind(IntEnum):
+    """Kinds in the PLC's event ring; the numbers are the wire values (docs/plc.md)."""
+
+    TRIGGER = 1  # an item is at a station; camera and strobe fired
+    PASSED = 2  # an item left the gate on the belt, inside its window
+    REJECTED = 3  # chute sensor fired inside the window and the place is empty after the gate
+    REJECT_FAILED = 4  # chute sensor silent, or the place is not empty after the gate
+    STROKE = 5  # the packer moved `data` children (4 bits per lane, lane 0 lowest) into a container
+    LABEL_APPLIED = 6  # the applicator put a label on the container
+    FOREIGN_REJECT = 7  # a rejector that is not ours took the item
+    ENTERED = 8  # the photo-eye at the end of a path saw the item; no camera fires
+
+
+@dataclass(frozen=True, slots=True)
+class PlcEvent:
+    """One ring entry. `number` is item_no or container_no (16 bits as the PLC counts them),
+    `encoder` pulses (32 bits), `data` the kind's own 32 bits."""
+
+    seq: int
+    kind: PlcEventKind
+    station: int
+    lane: int
+    number: int
+    encoder: int
+    data: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlcReport:
+    """One poll: the events since the last one, in order, and the state of the line.
+
+    `lost` counts ring entries that were overwritten before they were read; `run` changes when the
+    PLC restarts and its numbers start anew; `flags` are stable keys (running, estop, guard_open,
+    jam, reject_full, low_air, agent_lost).
+    """
+
+    run: int
+    heartbeat: int
+    events: tuple[PlcEvent, ...]
+    lost: int
+    flags: frozenset[str]
+    encoder: int
+    speed: int
+    received: float
+
+
+class SlotVerdict(IntEnum):
+    """The 4 bits of a verdict slot; anything but PASS is a reject at the gate."""
+
+    NONE = 0
+    PASS = 1
+    REJECT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The answer for one item or container at one station's gate."""
+
+    station: int
+    number: int
+    verdict: SlotVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class PlcOutputs:
+    """What the agent tells the PLC besides verdicts: written together, idempotent."""
+
+    heartbeat: int
+    run_permission: bool = False
+    stop_request: bool = False
+    lamps: frozenset[str] = field(default_factory=frozenset)  # red, amber, green, horn
+
+
+class LinePlc(Device, Protocol):
+    async def poll(self) -> PlcReport:
+        """Read header and new events. TransientError when the PLC does not answer in time."""
+
+    async def write_slots(self, slots: Sequence[Slot]) -> None:
+        """Write verdicts; a repeated write changes nothing. TransientError: not known if written."""
+
+    async def write_outputs(self, outputs: PlcOutputs) -> None:
+        """Write heartbeat, permission and lamps."""
+
+
+# ------------------------------------------------------------------------------------- inside
+
+
+class LineControl(Protocol):
+    """How services reach a running line."""
+
+    async def command(self, line: str, what: object) -> None:
+        """Carry out an input of core.inputs (start, pause, finish ...); returns when it is durable.
+        DomainError when the core refuses it, TransientError when the store cannot keep it."""
+
+    def snapshot(self, line: str) -> Mapping[str, Any]:
+        """The line as the panel shows it (docs/live-feed.md)."""
