@@ -234,6 +234,15 @@ class PrintUnpaired(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class PrintMissed(Fact):
+    """The item triggered the coder while the coder had nothing to print."""
+
+    durable: ClassVar[bool] = False
+    station: str
+    item: int
+
+
+@dataclass(frozen=True, slots=True)
 class ItemPassed(Fact):
     """Verdict PASS. `commissioned`: the unit's life begins here; else the codes are added to it."""
 
@@ -275,12 +284,14 @@ class GatePassed(Fact):
 @dataclass(frozen=True, slots=True)
 class RejectConfirmed(Fact):
     """The item is off the line. `unit` is set when the record had it as a live unit: the unit is
-    rejected with it (a verdict that came too late, or a unit of an earlier station)."""
+    rejected with it. `judged` is False when the gate rejected it before any verdict; `passed` is
+    True when the verdict had been PASS and came too late for the gate."""
 
     station: str
     item: int
     unit: int | None = None
-    judged: bool = True  # False: the gate rejected it before any verdict
+    judged: bool = True
+    passed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +322,16 @@ class PathEntered(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class ItemsMissed(Fact):
+    """Items left `station` and were overtaken on a path where nothing can overtake: they are off
+    the belt or lying on it."""
+
+    station: str
+    items: tuple[int, ...]
+    units: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UnitsDoubted(Fact):
     """What the record says of these units' place or code may be wrong (`why`: catalogue key)."""
 
@@ -319,6 +340,46 @@ class UnitsDoubted(Fact):
 
 
 # ------------------------------------------------------------------------------------ containers
+
+
+@dataclass(frozen=True, slots=True)
+class StrokeSeen(Fact):
+    """The packer moved children into container `number`: `units` by lane and count, None where the
+    lane's order is not known."""
+
+    durable: ClassVar[bool] = False
+    station: str
+    number: int
+    units: tuple[int | None, ...]
+    counts: tuple[int, ...]
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSeen(Fact):
+    """A trigger: a container is at a station of its zone."""
+
+    durable: ClassVar[bool] = False
+    station: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerJudged(Fact):
+    """A verdict was given for the container at this station; what it was is in other facts."""
+
+    durable: ClassVar[bool] = False
+    station: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartialAllowed(Fact):
+    """A person said why the open (or the next short) container of this station is partial."""
+
+    station: str
+    reason: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +476,7 @@ class AlarmRaised(Fact):
     station: str = ""
     item: int | None = None
     args: tuple[tuple[str, str], ...] = ()
+    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

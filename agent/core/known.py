@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from agent.core.facts import CodeKey
 from agent.core.life import CodeState, UnitState
-from agent.core.scheme import WorkOrder
 
 
 class Clock(NamedTuple):
@@ -69,23 +68,21 @@ class KnownCode:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What `decide` needs to know: code texts (canonical), unit ids, pools, and for printing the
-    texts of pool rows from `next_position` on: (pool, how many)."""
+    """What `decide` needs to know: code texts (canonical), unit ids, pools."""
 
     texts: tuple[str, ...] = ()
     units: tuple[int, ...] = ()
     pools: tuple[int, ...] = ()
-    order: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Answers. A text without an entry in `codes` belongs to no pool; a unit, pool or order
-    without an entry does not exist. `next_unit` is the first unit id that was never given."""
+    """Answers. A text without an entry in `codes` belongs to no pool; a unit or pool without
+    an entry does not exist. The pools of all `codes` are among `pools`. `next_unit` is the first
+    unit id that was never given."""
 
     now: Clock
     next_unit: int
     codes: dict[str, KnownCode] = field(default_factory=dict)
     units: dict[int, KnownUnit] = field(default_factory=dict)
     pools: dict[int, KnownPool] = field(default_factory=dict)
-    order: WorkOrder | None = None

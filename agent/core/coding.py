@@ -1,0 +1,208 @@
+"""Decisions about codes that are printed here, so that no code is ever printed twice.
+
+allocated -> sending (durable before the first byte) -> accepted -> printed -> attached by being
+read. In doubt: suspect. Nothing leads back to allocated. The window of codes that a device may have
+in hand is as small as the station's plan says.
+"""
+
+from collections.abc import Iterable
+
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.effects import PrintLabel, SendCodes
+from agent.core.known import KnownPool, Questions
+from agent.core.life import CodeState
+from agent.core.outcome import Outcome
+from agent.core.plan import LinePlan, Station
+from agent.core.scheme import WorkOrder
+from agent.core.state import LineState, Window
+
+UNSEEN_AFTER = 256
+"""A printed code that no reader has seen when so many later ones were printed becomes suspect."""
+
+IN_HAND = (CodeState.SENDING, CodeState.ACCEPTED)
+POOL_LOW = 2_000
+"""Codes left when the panel says that the pool is low."""
+
+
+def coding_questions(
+    plan: LinePlan, state: LineState, what: i.RefillWanted | i.PrinterConnected
+) -> Questions:
+    station = plan.by_id[what.station]
+    pool = state.order.pool(station.level, station.role) if state.order else None
+    return Questions(pools=() if pool is None else (pool,))
+
+
+def coding_input(
+    out: Outcome,
+    what: (
+        i.PrinterConnected | i.RefillWanted | i.PrintAccepted | i.PrintReported | i.PrintDoubtful
+    ),
+) -> None:
+    station = out.plan.by_id[what.station]
+    window = out.state.windows.get(station.id, Window())
+    match what:
+        case i.PrinterConnected():
+            # What the last session had in hand: whether it came out, nobody can say.
+            _suspect(out, station, window, IN_HAND, "printer_session")
+        case i.PrintDoubtful():
+            _suspect(out, station, window, (CodeState.SENDING,), what.why)
+        case i.RefillWanted():
+            _refill(out, station, window, what.room)
+        case i.PrintAccepted():
+            for first, count in _runs(
+                p
+                for p in range(what.first, what.first + what.count)
+                if window.codes.get(p) == CodeState.SENDING
+            ):
+                _move(out, station, window, first, count, CodeState.ACCEPTED)
+        case i.PrintReported():
+            _printed(out, station, window, what)
+
+
+def _move(
+    out: Outcome,
+    station: Station,
+    window: Window,
+    first: int,
+    count: int,
+    to: CodeState,
+    evidence: int = 0,
+    why: str = "",
+) -> None:
+    out.facts.append(
+        f.CodesMoved(
+            window.pool,
+            window.column,
+            first,
+            count,
+            to,
+            station.device,
+            window.session,
+            evidence,
+            why,
+        )
+    )
+
+
+def _suspect(
+    out: Outcome, station: Station, window: Window, states: tuple[CodeState, ...], why: str
+) -> None:
+    doubtful = (position for position, state in window.codes.items() if state in states)
+    for first, count in _runs(doubtful):
+        _move(out, station, window, first, count, CodeState.SUSPECT, why=why)
+
+
+def _runs(positions: Iterable[int]) -> list[tuple[int, int]]:
+    """Neighbouring positions as (first, count)."""
+    runs: list[tuple[int, int]] = []
+    for position in sorted(positions):
+        if runs and position == runs[-1][0] + runs[-1][1]:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((position, 1))
+    return runs
+
+
+def _pool_for(out: Outcome, station: Station, order: WorkOrder) -> KnownPool | None:
+    number = order.pool(station.level, station.role)
+    return None if number is None else out.known.pools.get(number)
+
+
+def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
+    order = out.state.order
+    if order is None or out.state.status != "running":
+        return
+    pool = _pool_for(out, station, order)
+    if pool is None:
+        out.alarm("pool_empty", 1, station.id)
+        return
+    column = pool.roles.index(station.role)
+    in_hand = sum(state in IN_HAND for state in window.codes.values())
+    left = pool.count - pool.next_position
+    count = min(room, station.window - in_hand, left)
+    _tell_left(out, station, pool, left - max(count, 0))
+    if count <= 0:
+        return
+    codes = window.codes if (window.pool, window.column) == (pool.pool, column) else {}
+    unseen = [p for p, s in codes.items() if p < pool.next_position - UNSEEN_AFTER]
+    for first, amount in _runs(unseen):
+        _move(out, station, window, first, amount, CodeState.SUSPECT, why="not_seen")
+    for to in (CodeState.ALLOCATED, CodeState.SENDING):
+        out.facts.append(
+            f.CodesMoved(
+                pool.pool, column, pool.next_position, count, to, station.device, window.session
+            )
+        )
+    out.effects.append(SendCodes(station.id, pool.pool, column, pool.next_position, count))
+
+
+def _tell_left(out: Outcome, station: Station, pool: KnownPool, left: int) -> None:
+    if left <= 0:
+        out.alarm("pool_empty", 1, station.id, pool=pool.name)
+    else:
+        out.clear("pool_empty", station.id)
+    if 0 < left < min(POOL_LOW, pool.count // 10):
+        out.alarm("pool_low", 3, station.id, pool=pool.name, left=str(left))
+    else:
+        out.clear("pool_low", station.id)
+
+
+def _printed(out: Outcome, station: Station, window: Window, what: i.PrintReported) -> None:
+    state = window.codes.get(what.position)
+    if state in IN_HAND:
+        _move(out, station, window, what.position, 1, CodeState.PRINTED, what.evidence)
+    if station.kind != "print" or window.pool < 0:
+        return
+    key = f.CodeKey(window.pool, what.position, window.column)
+    waiting = out.state.unprinted.get(station.id, [])
+    if waiting:
+        out.facts.append(f.ItemPrinted(station.id, waiting[0], key))
+    else:
+        out.facts.append(f.PrintUnpaired(station.id, key))
+
+
+def item_at_coder(out: Outcome, station: Station, item: int) -> None:
+    """An item triggered the coder: pair it with a print that was reported before its trigger, or
+    say that the coder had nothing in hand for it."""
+    unpaired = out.state.unpaired.get(station.id, [])
+    if unpaired:
+        out.facts.append(f.ItemPrinted(station.id, item, unpaired[0]))
+        return
+    window = out.state.windows.get(station.id, Window())
+    in_hand = sum(state in IN_HAND for state in window.codes.values())
+    if len(out.state.unprinted.get(station.id, [])) >= in_hand:
+        out.facts.append(f.PrintMissed(station.id, item))
+
+
+def take_label(
+    out: Outcome,
+    station: Station,
+    order: WorkOrder,
+    level: str,
+    unit: int,
+    number: int,
+    count: int,
+) -> f.CodeKey | None:
+    """Choose the next code of the order's pool for a container's label and have it printed."""
+    pool = _pool_for(out, station, order)
+    if pool is None or pool.next_position >= pool.count:
+        out.alarm("pool_empty", 1, station.id, pool=pool.name if pool else "")
+        return None
+    column = pool.roles.index(station.role)
+    _tell_left(out, station, pool, pool.count - pool.next_position - 1)
+    key = f.CodeKey(pool.pool, pool.next_position, column)
+    window = out.state.windows.get(station.id, Window())
+    for to in (CodeState.ALLOCATED, CodeState.SENDING):
+        out.facts.append(
+            f.CodesMoved(pool.pool, column, key.position, 1, to, station.device, window.session)
+        )
+    out.effects.append(PrintLabel(station.id, unit, number, key, level, count))
+    return key
+
+
+def give_up(out: Outcome, station: Station, key: f.CodeKey) -> None:
+    """The label that was meant for a container left the line unread: its code is suspect."""
+    window = out.state.windows.get(station.id, Window())
+    if (window.pool, window.column) == (key.pool, key.column) and key.position in window.codes:
+        _move(out, station, window, key.position, 1, CodeState.SUSPECT, why="label_unread")

@@ -1,0 +1,278 @@
+"""Decisions about containers: strokes, pictures of the content, labels, and what they are worth.
+
+Full container -> label printed -> label read on the container -> bound -> closed -> next level. A
+label is bound when it is read on the container, never when it is printed: whatever code is read is
+bound, and a label that is not the one meant for this container is told.
+"""
+
+from agent.core import coding
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.effects import SetSlot
+from agent.core.evolve import has_gate
+from agent.core.known import KnownCode, Questions
+from agent.core.life import UnitState
+from agent.core.outcome import Outcome
+from agent.core.pack import integrity, judge_content
+from agent.core.plan import LinePlan, PathKind, Station
+from agent.core.scheme import WorkOrder
+from agent.core.state import Container, LineState
+from agent.core.verdict import Verdict, judge, missing, worst
+
+
+def stroke_questions(plan: LinePlan, state: LineState, what: i.Stroked) -> Questions:
+    """The units that the stroke takes out of the lanes, and the pools a label may come from."""
+    units = tuple(unit for unit in _taken(state, what) if unit is not None)
+    pools = tuple(set(state.order.pools.values())) if state.order else ()
+    return Questions(units=units, pools=pools)
+
+
+def _taken(state: LineState, what: i.Stroked) -> tuple[int | None, ...]:
+    """Row by row across the lanes; a lane that has fewer than the stroke took gives unknowns."""
+    lanes = state.lanes.get(what.station, {})
+    taken: list[int | None] = []
+    for row in range(max(what.counts, default=0)):
+        for lane, count in enumerate(what.counts):
+            if row < count:
+                queue = lanes.get(lane, [])
+                taken.append(queue[row] if row < len(queue) else None)
+    return tuple(taken)
+
+
+def stroked(out: Outcome, what: i.Stroked) -> None:
+    """The packer moved children into a container."""
+    plan, state = out.plan, out.state
+    station = plan.by_id[what.station]
+    units = _taken(state, what)
+    if station.id in plan.into and any(
+        count > len(state.lanes.get(station.id, {}).get(lane, []))
+        for lane, count in enumerate(what.counts)
+    ):
+        out.alarm("count_difference", 2, station.id, what.number, count=str(sum(what.counts)))
+    out.facts.append(f.StrokeSeen(station.id, what.number, units, what.counts, what.last))
+    if station.mode == "sequence":
+        _pack_by_order(out, station, what, units)
+
+
+def _pack_by_order(
+    out: Outcome, station: Station, what: i.Stroked, units: tuple[int | None, ...]
+) -> None:
+    order = out.state.order
+    if order is None:
+        out.alarm("container_refused", 2, station.id, what.number, verdict="no_order")
+        return
+    spec = order.scheme.level(station.level)
+    children = tuple(_still_free(out, unit, order) for unit in units)
+    zone = out.plan.zone[station.id]
+    container = out.state.container(zone, what.number)
+    unit = container.unit if container else None
+    if unit is None:
+        unit = out.known.next_unit
+        out.facts.append(
+            f.ContainerFormed(unit, spec.name, order.number, station.id, what.number, spec.children)
+        )
+    before = container.count if container else 0
+    out.facts.append(f.Packed(unit, children, (f.LinkEvidence.ORDER,), before))
+    count = before + len(children)
+    unknown = (container.unknown if container else 0) + sum(child is None for child in children)
+    partial = station.id in out.state.partial
+    short = what.last and count < spec.children and not partial
+    if unknown > spec.unknown:
+        out.facts.append(f.ContainerRejected(unit, station.id, Verdict.NO_READ))
+        out.alarm("container_refused", 2, station.id, what.number, verdict=Verdict.NO_READ)
+    elif short or count > spec.children:
+        out.facts.append(f.ContainerRejected(unit, station.id, Verdict.COUNT))
+        out.alarm("container_refused", 2, station.id, what.number, verdict=Verdict.COUNT)
+    if what.last or count >= spec.children:
+        # A faulty container gets its label too: the applicator would give it the next one.
+        _request_label(out, station, order, unit, what.number, count)
+
+
+def _still_free(out: Outcome, unit: int | None, order: WorkOrder) -> int | None:
+    """The unit, if it may be packed now; what may not is an unknown child."""
+    known = out.known.units.get(unit) if unit is not None else None
+    if known is None or known.parent is not None or known.held:
+        return None
+    if known.state not in (UnitState.VERIFIED, UnitState.UNPACKED):
+        return None
+    if known.product != order.product:
+        return None
+    if known.lot != order.lot and order.scheme.mixed_lots != "allow":
+        return None
+    return unit
+
+
+def _request_label(
+    out: Outcome, station: Station, order: WorkOrder, unit: int, number: int, count: int
+) -> None:
+    label = out.plan.label_station(station.id)
+    if label is None or not label.device:
+        return
+    key = coding.take_label(out, label, order, station.level, unit, number, count)
+    if key is not None:
+        out.facts.append(f.LabelAssigned(unit, key, label.device))
+
+
+def readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
+    """A camera or reader saw a container: its content (pack station) or its label."""
+    container = out.state.container(out.plan.zone[station.id], what.item)
+    if container is None or container.at != station.id or container.judged:
+        return
+    out.facts.append(f.ContainerJudged(station.id, what.item))
+    for text in what.texts:
+        code = out.known.codes.get(text)
+        if code is not None and not code.registered:
+            out.facts.append(f.CodeRegistered(code.key, code.text))
+    order = out.state.orders.get(container.order)
+    if order is None:
+        _refuse(out, station, container, Verdict.UNKNOWN, ())
+    elif station.kind == "pack":
+        _content(out, station, container, order, what)
+    else:
+        _label(out, station, container, order, what)
+
+
+def _content(
+    out: Outcome,
+    station: Station,
+    container: Container,
+    order: WorkOrder,
+    what: i.ItemReadings,
+) -> None:
+    spec = order.scheme.level(station.level)
+    below = order.scheme.below(station.level)
+    if below is None:
+        return
+    content = judge_content(spec, below, order, container, what, out.known)
+    fault = Verdict(container.fault) if container.fault else content.verdict
+    if fault is not Verdict.PASS:
+        _refuse(out, station, container, fault, content.seen)
+        return
+    unit = container.unit
+    if unit is None:
+        unit = out.known.next_unit
+        out.facts.append(
+            f.ContainerFormed(
+                unit, spec.name, order.number, station.id, container.number, spec.children
+            )
+        )
+    out.facts.append(f.Packed(unit, content.children, (f.LinkEvidence.READ,), container.count))
+    own = content.own.get(spec.primary)
+    count = container.count + len(content.children)
+    full = count >= spec.children or (container.last and bool(container.partial))
+    if own is not None and own.unit is None:
+        attachment = f.Attachment(spec.primary, own.key, f.PairIntegrity.PROVEN)
+        out.facts.append(f.LabelBound(unit, (attachment,), f.OwnCode.SAME_FRAME, station.id))
+    elif full:
+        _request_label(out, station, order, unit, container.number, count)
+    if has_gate(station):
+        out.effects.append(SetSlot(station.id, container.number, passed=True))
+
+
+def _label(
+    out: Outcome,
+    station: Station,
+    container: Container,
+    order: WorkOrder,
+    what: i.ItemReadings,
+) -> None:
+    spec = order.scheme.level(station.level)
+    reader = next(reader for reader in station.readers if reader.id == what.reader)
+    judgement = judge(
+        spec.name, reader.roles, order, what, out.known, earlier={}, own_unit=container.unit
+    )
+    # The zone's earlier fault comes first: the container leaves the line for that reason.
+    faults = [Verdict(container.fault)] if container.fault else []
+    if not faults:
+        faults = [
+            judgement.verdict,
+            missing(spec, reader.roles, judgement.reads, what.late),
+        ]
+        if container.unit is None or not container.full:
+            faults.append(Verdict.COUNT)
+    verdict = worst(faults)
+    seen = tuple(judgement.reads.values())
+    if verdict is not Verdict.PASS or container.unit is None:
+        _refuse(out, station, container, verdict, seen)
+        return
+    if judgement.others:
+        out.facts.append(f.UnitsDoubted(judgement.others, "duplicate"))
+    own = _own_code(out.plan, container, station)
+    codes = tuple(
+        f.Attachment(role, code.key, f.PairIntegrity.PROVEN)
+        for role, code in judgement.reads.items()
+        if code.unit is None
+    )
+    out.facts.append(f.LabelBound(container.unit, codes, own, station.id))
+    read = judgement.reads[spec.primary]
+    if container.label is not None and read.key != container.label:
+        out.alarm("label_mismatch", 2, station.id, container.number)
+    worth = integrity(container.evidence, container.unknown, own, doubtful=container.doubtful)
+    out.facts.append(
+        f.ContainerClosed(
+            container.unit,
+            container.count,
+            container.unknown,
+            worth,
+            container.partial if container.count < container.expected else "",
+            container.partial_by if container.count < container.expected else "",
+        )
+    )
+    if has_gate(station):
+        out.effects.append(SetSlot(station.id, container.number, passed=True))
+
+
+def _own_code(plan: LinePlan, container: Container, station: Station) -> f.OwnCode:
+    """Seen from its content, where the container's own code was read."""
+    if plan.between(container.station, station.id) is PathKind.CAPTIVE:
+        return f.OwnCode.CAPTIVE
+    return f.OwnCode.SINGLE_FILE
+
+
+def _refuse(
+    out: Outcome,
+    station: Station,
+    container: Container,
+    verdict: Verdict,
+    seen: tuple[KnownCode, ...],
+) -> None:
+    """The container leaves the line here, or at the next gate of its zone."""
+    if container.unit is not None:
+        if not container.fault:
+            out.facts.append(f.ContainerRejected(container.unit, station.id, verdict))
+    else:
+        out.facts.append(
+            f.ContainerRefused(
+                station.id,
+                container.number,
+                verdict,
+                container.order,
+                None,
+                tuple(code.key for code in seen),
+            )
+        )
+    label = out.plan.label_station(container.station)
+    if container.label is not None and label is not None:
+        if all(code.key != container.label for code in seen):
+            coding.give_up(out, label, container.label)
+    out.alarm("container_refused", 2, station.id, container.number, verdict=verdict)
+    if has_gate(station):
+        out.effects.append(SetSlot(station.id, container.number, passed=False))
+
+
+def gate(out: Outcome, what: i.GateReported) -> None:
+    """The PLC reports what became of a container at a gate."""
+    station = out.plan.by_id[what.station]
+    container = out.state.container(out.plan.zone[station.id], what.item)
+    here = container is not None and container.at == station.id
+    good = here and container is not None and container.judged and not container.fault
+    if what.saw is i.GateSaw.PASSED and good:
+        out.facts.append(f.GatePassed(station.id, what.item))
+    elif what.saw is i.GateSaw.REJECTED:
+        judged = container is not None and here and container.judged
+        # A fault was recorded with the verdict; a container that had passed is rejected now.
+        unit = container.unit if container is not None and not container.fault else None
+        out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, good))
+    else:
+        out.facts.append(f.RejectFailed(station.id, what.item))
+        out.alarm("reject_failed", 1, station.id, what.item)

@@ -1,0 +1,316 @@
+"""`decide(plan, state, input, known) -> (facts, effects)`: the only place where it is said what an
+input means. It changes nothing; `questions` says beforehand what must be looked up.
+
+Inputs of items on the belt are decided here, of containers in `containers`, of printers in
+`coding`, of people in `orders`.
+"""
+
+from agent.core import coding, containers, orders
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.effects import Effect, SetSlot
+from agent.core.evolve import has_gate
+from agent.core.known import Known, Questions
+from agent.core.outcome import Outcome
+from agent.core.plan import LinePlan, PathKind, Station
+from agent.core.scheme import LevelSpec, WorkOrder
+from agent.core.state import Item, LineState
+from agent.core.tracking import overtaken
+from agent.core.verdict import Judgement, Verdict, judge, missing, worst
+
+Decision = tuple[list[f.Fact], list[Effect]]
+
+
+def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
+    """What the store must be asked before `decide` can be called with this input."""
+    if isinstance(what, i.ItemReadings):
+        pools = set(state.order.pools.values()) if state.order else set()
+        return Questions(texts=what.texts, pools=tuple(pools))
+    if isinstance(what, i.Stroked):
+        return containers.stroke_questions(plan, state, what)
+    if isinstance(what, i.RefillWanted | i.PrinterConnected):
+        return coding.coding_questions(plan, state, what)
+    if isinstance(what, i.StartOrder):
+        order = state.orders.get(what.number)
+        return Questions(pools=tuple(order.pools.values()) if order else ())
+    if isinstance(what, i.CreateOrder):
+        return Questions(pools=tuple(what.order.pools.values()))
+    return Questions()
+
+
+def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Decision:
+    """Facts to append and effects to carry out once they are durable.
+
+    Raises DomainError when a person asked for something that is not allowed; nothing happens then.
+    """
+    out = Outcome(plan, state, known)
+    match what:
+        case i.ItemTriggered():
+            _triggered(out, what)
+        case i.ItemReadings():
+            station = plan.by_id[what.station]
+            if station.kind == "verify":
+                _readings(out, station, what)
+            else:
+                containers.readings(out, station, what)
+        case i.GateReported():
+            _gate(out, what)
+        case i.ItemEntered():
+            _entered(out, what)
+        case i.ForeignReject():
+            _foreign(out, what)
+        case i.Stroked():
+            containers.stroked(out, what)
+        case i.RunChanged():
+            _run_changed(out, what)
+        case i.AcknowledgeAlarm() | i.ConditionChanged():
+            orders.alarm_input(out, what)
+        case i.CreateOrder() | i.StartOrder() | i.PauseOrder() | i.FinishOrder() | i.ClosePartial():
+            orders.order_input(out, what)
+        case (
+            i.PrinterConnected()
+            | i.RefillWanted()
+            | i.PrintAccepted()
+            | i.PrintReported()
+            | i.PrintDoubtful()
+        ):
+            coding.coding_input(out, what)
+    return out.facts, out.effects
+
+
+# ----------------------------------------------------------------------------- items on the belt
+
+
+def _triggered(out: Outcome, what: i.ItemTriggered) -> None:
+    plan, state = out.plan, out.state
+    station = plan.by_id[what.station]
+    if station.kind in ("pack", "label"):
+        out.facts.append(f.ContainerSeen(station.id, what.item))
+        return
+    order = state.order.number if state.order and state.status == "running" else ""
+    if not plan.first_of_zone(station.id):
+        _overtakes(out, station, what.item)
+    out.facts.append(
+        f.ItemSeen(station.id, what.item, what.lane, what.encoder, order, out.known.now.wall_ms)
+    )
+    if station.kind == "print":
+        coding.item_at_coder(out, station, what.item)
+
+
+def _overtakes(out: Outcome, station: Station, number: int) -> None:
+    """Items that should have come before this one are gone from the path."""
+    gone = overtaken(out.plan, out.state, station.id, number)
+    if not gone:
+        return
+    source = out.plan.into[station.id].source
+    on_path = out.state.on_path[source]
+    units = tuple(unit for unit in (on_path[n] for n in gone) if unit is not None)
+    out.facts.append(f.ItemsMissed(source, tuple(gone), units))
+    out.alarm("count_difference", 2, station.id, gone[0], count=str(len(gone)))
+
+
+def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
+    item = out.state.item(out.plan.zone[station.id], what.item)
+    if item is None or item.at != station.id or item.verdict or what.reader not in item.waiting:
+        return  # answers nobody waits for: the gate has rejected already, or the pairing was wrong
+    reader = next(reader for reader in station.readers if reader.id == what.reader)
+    order = out.state.orders.get(item.order)
+    if order is None:
+        _reject(out, station, item, Verdict.UNKNOWN, None)
+        return
+    spec = order.scheme.level(station.level)
+    judgement = judge(
+        spec.name,
+        reader.roles,
+        order,
+        what,
+        out.known,
+        earlier={role: key for role, (key, _, _) in item.reads.items()},
+        own_unit=item.unit,
+        expected=item.expected,
+    )
+    fault = judgement.verdict
+    if fault is Verdict.PASS and _read_on_another(out, station, item, judgement):
+        fault = Verdict.DUPLICATE
+    if what.late and fault is Verdict.PASS and not judgement.reads:
+        fault = missing(spec, reader.roles, item.reads, late=True)
+    for code in judgement.reads.values():
+        if not code.registered:
+            out.facts.append(f.CodeRegistered(code.key, code.text))
+    if judgement.others:
+        out.facts.append(f.UnitsDoubted(judgement.others, "duplicate"))
+        out.alarm("duplicate_code", 2, station.id, item.number)
+    faults = [Verdict(item.fault)] if item.fault else []
+    if fault is not Verdict.PASS and fault is not Verdict.LATE:
+        faults.append(fault)
+    if len(item.waiting) > 1 or not has_gate(station):
+        if len(item.waiting) == 1:
+            faults.append(_missing_here(station, spec, item, judgement, late=what.late))
+        carried = worst(faults)
+        out.facts.append(
+            f.ItemRead(
+                station.id,
+                reader.id,
+                item.number,
+                tuple((role, code.key) for role, code in judgement.reads.items()),
+                "" if carried is Verdict.PASS else carried,
+            )
+        )
+        return
+    faults.append(_missing_here(station, spec, item, judgement, late=what.late))
+    verdict = worst(faults)
+    if verdict is Verdict.PASS:
+        _pass(out, station, spec, item, order, judgement, reader.id)
+    else:
+        _reject(out, station, item, verdict, judgement)
+
+
+def _read_on_another(out: Outcome, station: Station, item: Item, judgement: Judgement) -> bool:
+    """Whether another item of the zone, not yet a unit, showed one of these codes."""
+    keys = {code.key for code in judgement.reads.values()}
+    return any(
+        key in keys
+        for other in out.state.items.get(out.plan.zone[station.id], {}).values()
+        if other is not item and other.unit is None
+        for key, _, _ in other.reads.values()
+    )
+
+
+def _missing_here(
+    station: Station, spec: LevelSpec, item: Item, judgement: Judgement, *, late: bool
+) -> Verdict:
+    """A role that this station's readers read between them and none of them did."""
+    wanted = tuple(role for reader in station.readers for role in reader.roles)
+    return missing(spec, wanted, {*item.reads, *judgement.reads}, late)
+
+
+def _pass(
+    out: Outcome,
+    station: Station,
+    spec: LevelSpec,
+    item: Item,
+    order: WorkOrder,
+    judgement: Judgement,
+    reader: str,
+) -> None:
+    reads = dict(item.reads)
+    for role, code in judgement.reads.items():
+        reads.setdefault(role, (code.key, station.id, reader))
+    if item.unit is None and spec.primary not in reads:
+        _reject(out, station, item, Verdict.NO_READ, judgement)
+        return
+    new = {
+        role: read for role, read in reads.items() if item.unit is None or role not in item.reads
+    }
+    codes = tuple(
+        f.Attachment(role, read[0], _pair_integrity(out.plan, reads, spec.primary, role))
+        for role, read in new.items()
+    )
+    commissioned = item.unit is None
+    unit = out.known.next_unit if item.unit is None else item.unit
+    out.facts.append(
+        f.ItemPassed(station.id, item.number, unit, spec.name, order.number, codes, commissioned)
+    )
+    out.effects.append(SetSlot(station.id, item.number, passed=True))
+
+
+def _pair_integrity(
+    plan: LinePlan,
+    reads: dict[str, tuple[f.CodeKey, str, str]],
+    primary: str,
+    role: str,
+) -> f.PairIntegrity:
+    """How well it is known that this role's code is on the unit that the primary code names."""
+    if role == primary:
+        return f.PairIntegrity.PROVEN
+    key, at, reader = reads[role]
+    main_key, main_at, main_reader = reads[primary]
+    supplied = key.pool == main_key.pool and key.position == main_key.position
+    loose = any(r.loose for r in plan.by_id[at].readers if r.id == reader)
+    if (at, reader) == (main_at, main_reader) and not loose:
+        return f.PairIntegrity.PROVEN
+    way = plan.between(at, main_at) or plan.between(main_at, at)
+    if way is PathKind.CAPTIVE and not loose:
+        return f.PairIntegrity.PROVEN
+    if supplied:
+        return f.PairIntegrity.SUPPLIED
+    if way in (PathKind.CAPTIVE, PathKind.SINGLE_FILE):
+        return f.PairIntegrity.INFERRED
+    return f.PairIntegrity.UNKNOWN
+
+
+def _reject(
+    out: Outcome, station: Station, item: Item, verdict: Verdict, judgement: Judgement | None
+) -> None:
+    read = {key for key, _, _ in item.reads.values()}
+    if judgement is not None:
+        read |= {code.key for code in judgement.reads.values()}
+    out.facts.append(
+        f.ItemRejected(
+            station.id,
+            item.number,
+            verdict,
+            item.order,
+            item.unit,
+            tuple(sorted(read)),
+            item.expected,
+        )
+    )
+    out.effects.append(SetSlot(station.id, item.number, passed=False))
+
+
+def _gate(out: Outcome, what: i.GateReported) -> None:
+    station = out.plan.by_id[what.station]
+    if station.kind in ("pack", "label"):
+        containers.gate(out, what)
+        return
+    item = out.state.item(out.plan.zone[station.id], what.item)
+    here = item is not None and item.at == station.id
+    passed = here and item is not None and item.verdict == Verdict.PASS
+    if what.saw is i.GateSaw.PASSED and passed:
+        out.facts.append(f.GatePassed(station.id, what.item))
+    elif what.saw is i.GateSaw.REJECTED:
+        unit = item.unit if item is not None and here else None
+        judged = item is not None and here and bool(item.verdict)
+        out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, passed))
+    else:
+        # The gate failed, or it let an item pass that had no PASS.
+        out.facts.append(f.RejectFailed(station.id, what.item))
+        out.alarm("reject_failed", 1, station.id, what.item)
+
+
+def _entered(out: Outcome, what: i.ItemEntered) -> None:
+    station = out.plan.by_id[what.station]
+    _overtakes(out, station, what.item)
+    out.facts.append(f.PathEntered(station.id, what.lane, what.item))
+
+
+def _foreign(out: Outcome, what: i.ForeignReject) -> None:
+    unit = out.state.on_path.get(what.station, {}).get(what.item)
+    out.facts.append(f.ForeignRejected(what.station, what.item, unit))
+
+
+def _run_changed(out: Outcome, what: i.RunChanged) -> None:
+    state = out.state
+    if state.run == what.run and what.why == "plc_restart":
+        return
+    units = {
+        unit
+        for numbers in (*state.on_path.values(),)
+        for unit in numbers.values()
+        if unit is not None
+    }
+    units |= {
+        unit
+        for lanes in state.lanes.values()
+        for lane in lanes.values()
+        for unit in lane
+        if unit is not None
+    }
+    units |= {
+        item.unit
+        for zone in state.items.values()
+        for item in zone.values()
+        if item.unit is not None
+    }
+    out.facts.append(f.RunBegan(what.run, what.why, tuple(sorted(units))))

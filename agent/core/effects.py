@@ -1,0 +1,43 @@
+"""What the shell has to do after the facts are durable. An effect that is lost in a crash does no
+harm: no verdict is a reject, and a code in a state of sending is suspect at the next start."""
+
+from dataclasses import dataclass
+
+from agent.core.facts import CodeKey
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Base of all effects."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetSlot(Effect):
+    """Write the verdict of one item or container into its slot at the PLC."""
+
+    station: str
+    number: int
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendCodes(Effect):
+    """Hand the codes of these pool rows to the coder of the station. They are SENDING already."""
+
+    station: str
+    pool: int
+    column: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrintLabel(Effect):
+    """Print the label of a container. Its code is SENDING already."""
+
+    station: str
+    container: int
+    number: int
+    key: CodeKey
+    level: str
+    count: int

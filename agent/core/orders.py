@@ -1,0 +1,144 @@
+"""Decisions that people ask for: work orders, partial containers, alarms. A refusal is a
+DomainError with a reason a person can act on."""
+
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.errors import DomainError
+from agent.core.outcome import EVENT_ALARMS, Outcome
+from agent.core.scheme import WorkOrder
+
+
+def order_input(
+    out: Outcome,
+    what: i.CreateOrder | i.StartOrder | i.PauseOrder | i.FinishOrder | i.ClosePartial,
+) -> None:
+    match what:
+        case i.CreateOrder():
+            _create(out, what)
+        case i.StartOrder():
+            _start(out, what)
+        case i.PauseOrder():
+            order = _running(out, "pause")
+            out.facts.append(f.OrderPaused(order.number, what.by, what.why))
+        case i.FinishOrder():
+            active = out.state.order
+            if active is None:
+                raise DomainError("no_order", f"Line {out.state.line} has no work order to finish.")
+            out.facts.append(f.OrderFinished(active.number, what.by))
+        case i.ClosePartial():
+            if out.plan.by_id[what.station].kind != "pack":
+                raise DomainError(
+                    "not_a_packer",
+                    f"Station {what.station} makes no containers: name a pack station.",
+                )
+            if not what.reason:
+                raise DomainError(
+                    "reason_missing", "A partial container needs a reason: choose one."
+                )
+            out.facts.append(f.PartialAllowed(what.station, what.reason, what.by))
+
+
+def _running(out: Outcome, verb: str) -> WorkOrder:
+    if out.state.order is None or out.state.status != "running":
+        raise DomainError(
+            "not_running", f"Line {out.state.line} runs no work order: nothing to {verb}."
+        )
+    return out.state.order
+
+
+def _create(out: Outcome, what: i.CreateOrder) -> None:
+    order = what.order
+    if order.number in out.state.orders:
+        raise DomainError(
+            "order_exists",
+            f"Work order {order.number} exists already on line {out.state.line}: "
+            "take another number.",
+        )
+    _check(out, order)
+    out.facts.append(f.OrderCreated(order, what.by))
+
+
+def _check(out: Outcome, order: WorkOrder) -> None:
+    """The order fits the line: levels, printed roles and their pools."""
+    names = {level.name for level in order.scheme.levels}
+    for station in out.plan.stations:
+        if station.level not in names:
+            raise DomainError(
+                "scheme_mismatch",
+                f"Station {station.id} handles level {station.level}, which packing scheme "
+                f"{order.scheme.name} does not have: choose another scheme or line.",
+            )
+        if not station.device:
+            continue
+        number = order.pool(station.level, station.role)
+        pool = None if number is None else out.known.pools.get(number)
+        if pool is None:
+            raise DomainError(
+                "order_pool_missing",
+                f"Work order {order.number} names no known pool for {station.level}/{station.role}"
+                f", which station {station.id} prints: name one with --pool "
+                f"{station.level}/{station.role}=NAME.",
+            )
+        if station.role not in pool.roles or pool.membership != "list":
+            raise DomainError(
+                "order_pool_wrong",
+                f"Pool {pool.name} cannot serve {station.level}/{station.role}: it has the roles "
+                f"{', '.join(pool.roles)} and its codes are known by {pool.membership}.",
+            )
+        if pool.product and pool.product != order.product:
+            raise DomainError(
+                "order_pool_product",
+                f"Pool {pool.name} is for product {pool.product}, the work order makes "
+                f"{order.product}: choose another pool.",
+            )
+
+
+def _start(out: Outcome, what: i.StartOrder) -> None:
+    state = out.state
+    order = state.orders.get(what.number)
+    if order is None:
+        raise DomainError(
+            "order_unknown",
+            f"Work order {what.number} does not exist on line {state.line}: create it first.",
+        )
+    if state.status == "running":
+        active = state.order.number if state.order else ""
+        raise DomainError(
+            "already_running",
+            f"Line {state.line} runs work order {active}: finish it first.",
+        )
+    if state.order is not None and state.order.number != what.number:
+        raise DomainError(
+            "other_order_paused",
+            f"Line {state.line} has work order {state.order.number} on pause: finish it first.",
+        )
+    _check(out, order)
+    out.facts.append(f.OrderStarted(order.number, what.by))
+
+
+def alarm_input(out: Outcome, what: i.AcknowledgeAlarm | i.ConditionChanged) -> None:
+    if isinstance(what, i.ConditionChanged):
+        if what.active and what.alarm not in out.state.alarms:
+            out.facts.append(
+                f.AlarmRaised(
+                    what.alarm,
+                    what.priority,
+                    what.key,
+                    what.station,
+                    None,
+                    what.args,
+                    out.known.now.wall_ms,
+                )
+            )
+        elif not what.active and what.alarm in out.state.alarms:
+            out.facts.append(f.AlarmCleared(what.alarm))
+        return
+    alarm = out.state.alarms.get(what.alarm)
+    if alarm is None:
+        raise DomainError(
+            "alarm_gone", f"Alarm {what.alarm} is not open any more: nothing to acknowledge."
+        )
+    if not alarm.acknowledged:
+        out.facts.append(f.AlarmAcknowledged(what.alarm, what.by))
+    if alarm.key in EVENT_ALARMS:
+        out.facts.append(f.AlarmCleared(what.alarm))

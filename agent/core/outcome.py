@@ -1,0 +1,54 @@
+"""What a decision is collecting: facts in order, effects, and alarms said once."""
+
+from agent.core import facts as f
+from agent.core.effects import Effect
+from agent.core.known import Known
+from agent.core.plan import LinePlan
+from agent.core.state import LineState
+
+EVENT_ALARMS = frozenset(
+    {
+        "count_difference",
+        "reject_failed",
+        "duplicate_code",
+        "void_code_on_product",
+        "label_mismatch",
+        "container_refused",
+        "print_unconfirmed",
+        "ring_overrun",
+    }
+)
+"""Alarms of something that happened: acknowledging them clears them. The others are conditions and
+clear when the condition is over."""
+
+
+class Outcome:
+    """Facts and effects of one decision, in the making. Reads the state, never changes it."""
+
+    def __init__(self, plan: LinePlan, state: LineState, known: Known) -> None:
+        self.plan = plan
+        self.state = state
+        self.known = known
+        self.facts: list[f.Fact] = []
+        self.effects: list[Effect] = []
+
+    def alarm(
+        self, key: str, priority: int, station: str, item: int | None = None, **args: str
+    ) -> None:
+        """Raise an alarm, unless the same one of this station is open already."""
+        name = f"{self.state.line}/{station}/{key}"
+        if name in self.state.alarms or any(
+            isinstance(fact, f.AlarmRaised) and fact.alarm == name for fact in self.facts
+        ):
+            return
+        self.facts.append(
+            f.AlarmRaised(
+                name, priority, key, station, item, tuple(args.items()), self.known.now.wall_ms
+            )
+        )
+
+    def clear(self, key: str, station: str) -> None:
+        """The condition is over."""
+        name = f"{self.state.line}/{station}/{key}"
+        if name in self.state.alarms:
+            self.facts.append(f.AlarmCleared(name))

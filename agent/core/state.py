@@ -1,0 +1,157 @@
+"""The state of one line: what `decide` may look at and only `evolve` changes.
+
+The state is owned by the one writer; `evolve` changes it in place and returns it (a copy per fact
+would cost more than the decision; a state whose commit failed is thrown away and read again). It is
+made of plain values, so that the shell can keep a snapshot of it. Only `evolve` writes to it, and
+replay only evolves, so an upgrade of `decide` never changes history.
+"""
+
+from dataclasses import dataclass, field
+
+from agent.core.facts import CodeKey
+from agent.core.scheme import WorkOrder
+
+
+@dataclass(slots=True)
+class Item:
+    """A unit on the belt, from its zone's first station until it leaves the zone's last gate.
+
+    `reads` maps role -> (code, station, reader); `waiting` are the readers of the present station
+    that have not reported; `fault` is a verdict that waits for the next gate; `verdict` is what was
+    decided at the present gate ("" = nothing yet).
+    """
+
+    number: int
+    order: str
+    at: str
+    lane: int = 0
+    reads: dict[str, tuple[CodeKey, str, str]] = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)
+    fault: str = ""
+    verdict: str = ""
+    unit: int | None = None
+    expected: CodeKey | None = None
+
+
+@dataclass(slots=True)
+class Container:
+    """A container from its first stroke until it leaves its zone's last gate.
+
+    `moved` counts children that strokes moved and no picture has shown yet; `ordered` are their
+    units by order and count (None = not known); `evidence` the kinds of its links; `at` the station
+    that it triggered last, `judged` whether a verdict was given there.
+    """
+
+    number: int
+    level: str
+    station: str
+    order: str
+    expected: int
+    unit: int | None = None
+    count: int = 0
+    unknown: int = 0
+    evidence: list[str] = field(default_factory=list)
+    moved: int = 0
+    ordered: list[int | None] = field(default_factory=list)
+    last: bool = False
+    full: bool = False
+    fault: str = ""
+    label: CodeKey | None = None
+    own: str = ""
+    partial: str = ""
+    partial_by: str = ""
+    doubtful: bool = False
+    at: str = ""
+    judged: bool = False
+
+
+@dataclass(slots=True)
+class Counts:
+    """Per station: triggers = passed + rejected + failed + foreign + in flight (rule 4)."""
+
+    triggers: int = 0
+    passed: int = 0
+    rejected: int = 0
+    failed: int = 0
+    foreign: int = 0
+    entered: int = 0
+
+
+@dataclass(slots=True)
+class Window:
+    """The codes a coder may have in hand: position -> CodeState value, in the order of sending."""
+
+    pool: int = -1
+    column: int = 0
+    session: int = 0
+    codes: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Numbers for people, of the present order."""
+
+    good: int = 0
+    rejected: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    closed: dict[str, int] = field(default_factory=dict)
+    rejects_in_a_row: int = 0
+
+
+@dataclass(slots=True)
+class OpenAlarm:
+    priority: int
+    key: str
+    station: str
+    item: int | None
+    args: dict[str, str]
+    since_ms: int
+    acknowledged: bool = False
+
+
+@dataclass(slots=True)
+class LineState:
+    """Everything the core knows of one line. `status` is idle, running or paused; `orders` are the
+    line's work orders that are not long finished, for items that carry an older one.
+
+    `items[zone][number]`, `containers[zone][number]`; `on_path[station]` are the numbers that left
+    that station and have not been seen at the next; `lanes[pack station][lane]` are units (None =
+    unknown) in the order in which they entered.
+    """
+
+    line: str
+    run: int = -1
+    status: str = "idle"
+    order: WorkOrder | None = None
+    orders: dict[str, WorkOrder] = field(default_factory=dict)
+    items: dict[str, dict[int, Item]] = field(default_factory=dict)
+    containers: dict[str, dict[int, Container]] = field(default_factory=dict)
+    on_path: dict[str, dict[int, int | None]] = field(default_factory=dict)
+    lanes: dict[str, dict[int, list[int | None]]] = field(default_factory=dict)
+    counts: dict[str, Counts] = field(default_factory=dict)
+    windows: dict[str, Window] = field(default_factory=dict)
+    unprinted: dict[str, list[int]] = field(default_factory=dict)
+    unpaired: dict[str, list[CodeKey]] = field(default_factory=dict)
+    partial: dict[str, tuple[str, str]] = field(default_factory=dict)
+    alarms: dict[str, OpenAlarm] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+
+    def item(self, zone: str, number: int) -> Item | None:
+        return self.items.get(zone, {}).get(number)
+
+    def container(self, zone: str, number: int) -> Container | None:
+        return self.containers.get(zone, {}).get(number)
+
+    def container_of(self, unit: int) -> Container | None:
+        """The container on the line that has this unit id."""
+        for zone in self.containers.values():
+            for container in zone.values():
+                if container.unit == unit:
+                    return container
+        return None
+
+    def count(self, station: str) -> Counts:
+        return self.counts.setdefault(station, Counts())
+
+    def window(self, station: str) -> Window:
+        return self.windows.setdefault(station, Window())
