@@ -1,0 +1,75 @@
+"""What a camera's exposure sees of the things in front of it."""
+
+from collections.abc import Sequence
+
+from drivers.sim.layout import View
+from drivers.sim.troubles import Dice, mix
+from drivers.sim.truth import Item, Mark
+from drivers.sim.world import Exposure, Scene, Symbol
+
+
+class Eye:
+    """One camera: counts its exposures and strews symbols a little, by seed and exposure."""
+
+    __slots__ = ("_angle", "_cells", "_counter", "_dice", "_jitter", "_view")
+
+    def __init__(self, view: View, seed: int) -> None:
+        self._view = view
+        self._dice = Dice(seed, f"view/{view.camera}")
+        self._counter = 0
+        self._jitter = view.jitter / 128
+        self._angle = view.angle / 128
+        self._cells = [
+            ((column + 0.5) * view.width / view.columns, (row + 0.5) * view.height / view.rows)
+            for row in range(view.rows)
+            for column in range(view.columns)
+        ]
+
+    def shoot(
+        self, now: float, own: Item, content: Sequence[Item], cap: Mark | None = None
+    ) -> Exposure:
+        """The exposure of `own` (its codes), of `content` in grid order, and of a waiting cap."""
+        view = self._view
+        self._counter += 1
+        chance = self._dice.roll(self._counter)
+        symbols: list[Symbol] = []
+        for seen in view.see:
+            role, kind, size, gs1 = seen.role, seen.kind, seen.size, seen.gs1
+            if seen.of == "content":
+                for (x, y), child in zip(self._cells, content, strict=False):
+                    mark = child.marks.get(role)
+                    if mark is not None:
+                        chance = mix(chance)
+                        symbols.append(self._symbol(mark, kind, x, y, size, gs1, chance))
+                continue
+            mark = cap if seen.of == "cap" else own.marks.get(role)
+            if mark is not None:
+                chance = mix(chance)
+                x, y = seen.x * view.width, seen.y * view.height
+                symbols.append(self._symbol(mark, kind, x, y, size, gs1, chance))
+        scene = Scene(
+            view.width,
+            view.height,
+            tuple(symbols),
+            view.blur,
+            view.noise,
+            # Four steps of light: a lamp that is never quite the same.
+            view.light * (0.92 + 0.04 * (chance >> 40 & 3)),
+            0.0,
+            chance & 0x7FFFFFFF,
+        )
+        return Exposure(view.camera, self._counter, now, scene)
+
+    def _symbol(
+        self, mark: Mark, kind: str, x: float, y: float, size: float, gs1: bool, chance: int
+    ) -> Symbol:
+        return Symbol(
+            mark.text,
+            kind,
+            x + ((chance & 255) - 128) * self._jitter,
+            y + ((chance >> 8 & 255) - 128) * self._jitter,
+            size,
+            ((chance >> 16 & 255) - 128) * self._angle,
+            0.0 if mark.readable else 1.0,
+            gs1,
+        )

@@ -1,0 +1,155 @@
+"""The physical truth of a simulated line as a pure `advance(t)`.
+
+Deterministic: the same layout, feed, seed, troubles, printers and calls give the same outputs,
+byte for byte. It never sleeps and knows no clock but its argument (seconds from any zero).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+
+from agent.core.errors import ConfigError
+from drivers.sim.belt import Belt
+from drivers.sim.layout import Feed, Layout, check
+from drivers.sim.packer import PackerStation
+from drivers.sim.plcmodel import Numbers
+from drivers.sim.stations import Floor, Output, points
+from drivers.sim.troubles import check as check_troubles
+from drivers.sim.truth import Truth
+from drivers.sim.world import AgentImage, Exposure, FiredPrinter, PlcImage
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What came out of one `advance`: exposures in the order in which cameras fired, and the PLC's
+    registers (one object that the plant goes on writing: publish it before the next call)."""
+
+    exposures: list[Exposure]
+    plc: PlcImage
+
+
+class Feeder:
+    """Lays bottles on the first belt, evenly while the infeed runs."""
+
+    def __init__(self, belt: Belt, feed: Feed, floor: Floor) -> None:
+        self._belt = belt
+        self._truth = floor.truth
+        self._numbers = Numbers(floor.layout.first_number)
+        self._spacing = belt.speed * 3600 / feed.bph
+        self._at = 0.0  # the belt's travel at which the next bottle comes
+        self.left: float = inf if feed.total is None else feed.total
+        self.due = inf
+        self.open = False
+
+    def switch(self, on: bool, now: float) -> None:
+        """Open or close the infeed."""
+        if on and not self.open:
+            self._at = max(self._at, self._belt.travel(now))
+        self.open = on
+        self._schedule()
+
+    def step(self) -> None:
+        bottle = self._truth.new(0, self._numbers.take())
+        self._belt.put(bottle, self.due)
+        self._at += self._spacing
+        self.left -= 1
+        self._schedule()
+
+    def _schedule(self) -> None:
+        self.due = self._belt.time_of(self._at) if self.open and self.left > 0 else inf
+
+
+class Plant:
+    """A line of belts. `troubles` are rates per item by name, `printers` what the coders and
+    applicators of the layout fire. ConfigError where the line cannot be built."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        seed: int,
+        troubles: Mapping[str, float],
+        printers: Mapping[str, FiredPrinter],
+        feed: Feed,
+    ) -> None:
+        check(layout)
+        check_troubles(troubles)
+        if feed.bph <= 0 or (feed.total is not None and feed.total < 0):
+            raise ConfigError("feed: write a speed above 0 bottles/h and a total of 0 or more")
+        missing = layout.printers() - printers.keys()
+        if missing:
+            raise ConfigError(f"layout: no printer named {sorted(missing)}; add it to printers")
+        self._floor = floor = Floor(layout, feed, seed, troubles, printers)
+        self._belts = [
+            Belt(spec.level, speed, spec.pitch)
+            for spec, speed in zip(layout.belts, layout.speeds(feed.bph), strict=True)
+        ]
+        self._packers: list[PackerStation] = []
+        for level, (spec, belt) in enumerate(zip(layout.belts, self._belts, strict=True)):
+            last: PackerStation | Output = Output()
+            if spec.packer is not None:
+                last = PackerStation(spec.packer, level + 1, self._belts[level + 1], floor)
+                self._packers.append(last)
+            belt.build([*points(spec.stations, floor), (spec.length, last)])
+        self._feeder = Feeder(self._belts[0], feed, floor)
+        self._running = False
+
+    @property
+    def truth(self) -> Truth:
+        return self._floor.truth
+
+    @property
+    def fed(self) -> int:
+        """Bottles that were ever laid on the line."""
+        return len(self.truth.levels[0])
+
+    @property
+    def on_belts(self) -> int:
+        """Items of any level that are on their way (not in lanes or containers)."""
+        return sum(len(belt) for belt in self._belts)
+
+    @property
+    def finished(self) -> bool:
+        """Every bottle was fed and every belt has run empty."""
+        return self._feeder.left <= 0 and not self.on_belts
+
+    def stop_feed(self) -> None:
+        """No bottle comes any more; what is on the belts runs on."""
+        self._feeder.left = 0
+        self._feeder.due = inf
+
+    def next_time(self) -> float:
+        """When something happens next if the agent writes nothing new; inf: never."""
+        return min(self._feeder.due, *(belt.due for belt in self._belts))
+
+    def advance(self, t: float, agent: AgentImage) -> Outputs:
+        """Let everything happen until `t`, under what the agent has written; `t` never falls."""
+        floor = self._floor
+        floor.plc.observe(t, agent)
+        self._switch(t)
+        sources: list[Belt | Feeder] = [*reversed(self._belts), self._feeder]
+        while True:
+            first = sources[0]
+            for source in sources:
+                if source.due < first.due:
+                    first = source
+            if first.due > t:
+                break
+            first.step()
+        if self._running and not self._feeder.open and not self.on_belts:
+            for belt in self._belts:
+                belt.stop(t)
+            self._running = False
+        belt = self._belts[0]
+        floor.plc.refresh(t, self._running, belt.travel(t), belt.speed)
+        exposures, floor.exposures = floor.exposures, []
+        return Outputs(exposures, floor.plc.image)
+
+    def _switch(self, t: float) -> None:
+        """Open the infeed if the agent permits it, close it if not."""
+        permits = self._floor.plc.permits and self._feeder.left > 0
+        if permits and not self._running:
+            for belt in self._belts:
+                belt.run(t)
+            self._running = True
+        if permits != self._feeder.open:
+            self._feeder.switch(permits, t)

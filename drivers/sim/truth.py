@@ -1,0 +1,169 @@
+"""The physical things of the plant, and the plant's own account of them.
+
+Nothing here knows what the agent believes. `write` makes `truth.jsonl` (one object per physical
+container, exactly level, code, children, open) and `plant.json` (all an audit may want to ask).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Mark(NamedTuple):
+    """A symbol on a thing: what it says, and whether anyone could read it."""
+
+    text: str
+    readable: bool
+
+
+class Item:
+    """A bottle or a container. `bad` says why an honest line would not pass it ("" = good);
+    `place` is belt, lane, packed, rejected or output."""
+
+    __slots__ = (
+        "at",
+        "bad",
+        "children",
+        "level",
+        "marks",
+        "number",
+        "open",
+        "origin",
+        "parent",
+        "place",
+        "rejected",
+        "serial",
+        "why",
+    )
+
+    def __init__(self, serial: int, level: int, number: int) -> None:
+        self.serial = serial  # among all things of its level, from 1
+        self.level = level  # index of its belt
+        self.number = number  # the PLC's
+        self.marks: dict[str, Mark] = {}
+        self.children: list[Item] = []
+        self.parent: Item | None = None
+        self.open = False
+        self.bad = ""
+        self.place = "belt"
+        self.rejected = ""  # name of the station whose gate took it
+        self.why = ""
+        self.origin = 0.0  # the belt's travel when it was laid on it
+        self.at = 0  # index of the point it reaches next
+
+
+class GateCount:
+    """What went through one gate, told apart by what it physically was."""
+
+    __slots__ = ("passed_bad", "passed_good", "rejected_bad", "rejected_good", "station")
+
+    def __init__(self, station: int) -> None:
+        self.station = station
+        self.passed_good = self.passed_bad = self.rejected_good = self.rejected_bad = 0
+
+    def data(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Truth:
+    """Everything that ever was on the line. `levels[i]` holds the things of belt i."""
+
+    def __init__(self, levels: tuple[tuple[str, str], ...]) -> None:
+        """`levels`: (name, primary role) of each belt."""
+        self._names = levels
+        self.levels: list[list[Item]] = [[] for _ in levels]
+        self.gates: dict[str, GateCount] = {}
+        self.triggers: dict[str, int] = {}
+
+    def new(self, level: int, number: int) -> Item:
+        things = self.levels[level]
+        item = Item(len(things) + 1, level, number)
+        things.append(item)
+        return item
+
+    def primary(self, item: Item) -> str | None:
+        """The readable primary code as printed, None without one."""
+        mark = item.marks.get(self._names[item.level][1])
+        return mark.text if mark is not None and mark.readable else None
+
+    def containers(self, canonical: Callable[[str], str]) -> list[dict[str, Any]]:
+        """The objects of truth.jsonl, smallest level first, in the order they were begun."""
+        return [
+            {
+                "level": self._names[item.level][0],
+                "code": self._code(item, canonical),
+                "children": [self._code(child, canonical) for child in item.children],
+                "open": item.open,
+            }
+            for things in self.levels[1:]
+            for item in things
+        ]
+
+    def _code(self, item: Item, canonical: Callable[[str], str]) -> str | None:
+        text = self.primary(item)
+        return None if text is None else canonical(text)
+
+    def account(self, canonical: Callable[[str], str]) -> dict[str, Any]:
+        """The object of plant.json."""
+        bottles = self.levels[0]
+        return {
+            "fed": len(bottles),
+            "places": self.places(),
+            "bad": _tally(item.bad for item in bottles if item.bad),
+            "gates": {name: gate.data() for name, gate in self.gates.items()},
+            "triggers": dict(self.triggers),
+            "good_rejected": [
+                {**self._fate(item, canonical), "reason": item.why}
+                for item in bottles
+                if item.place == "rejected" and not item.bad
+            ],
+            "bad_kept": [
+                self._fate(item, canonical)
+                for item in bottles
+                if item.place in ("packed", "output") and item.bad
+            ],
+            "numbers": {
+                name: len(things)
+                for (name, _), things in zip(self._names, self.levels, strict=True)
+            },
+            "items": [self._fate(item, canonical) for item in bottles],
+            "containers": [
+                {**self._fate(item, canonical), "open": item.open, "count": len(item.children)}
+                for things in self.levels[1:]
+                for item in things
+            ],
+        }
+
+    def places(self) -> dict[str, int]:
+        """How many bottles ended where."""
+        return _tally(item.place for item in self.levels[0])
+
+    def _fate(self, item: Item, canonical: Callable[[str], str]) -> dict[str, Any]:
+        parent = item.parent
+        return {
+            "level": self._names[item.level][0],
+            "serial": item.serial,
+            "number": item.number,
+            "code": self._code(item, canonical),
+            "marks": {role: list(mark) for role, mark in item.marks.items()},
+            "bad": item.bad or None,
+            "place": item.place,
+            "rejected": item.rejected or None,
+            "why": item.why or None,
+            "container": None if parent is None else parent.serial,
+        }
+
+    def write(self, folder: Path, canonical: Callable[[str], str], more: Mapping[str, Any]) -> None:
+        """Write truth.jsonl and plant.json into an existing folder; `more` joins plant.json."""
+        lines = (json.dumps(each, ensure_ascii=False) for each in self.containers(canonical))
+        (folder / "truth.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
+        account = {**more, **self.account(canonical)}
+        (folder / "plant.json").write_text(json.dumps(account, ensure_ascii=False), "utf-8")
+
+
+def _tally(words: Any) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for word in words:
+        counts[word] = counts.get(word, 0) + 1
+    return counts
