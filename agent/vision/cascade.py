@@ -1,0 +1,163 @@
+"""One symbol out of one frame: attempts in order, stop at the first read, one deadline for all."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+import zxingcpp
+
+from agent.ports import Decoded, Image, Read
+from agent.vision.attempts import ATTEMPTS, FORMATS, LINEAR, Attempt
+from agent.vision.settings import DecodeSettings
+
+MOST_PIXELS = 100_000_000
+"""A larger picture is not looked at: no camera in use makes one, and doubling it would not fit."""
+
+
+def decode(image: Image, settings: DecodeSettings, deadline: float) -> Decoded:
+    """Read one symbol in the station's region of `image` (height x width, 8-bit grey).
+
+    `deadline` is a time.monotonic() value. Before each attempt it is asked whether the attempt
+    can still end in time, judged by what the attempts before it took on these pixels; one that
+    cannot is left out. A read that comes after the deadline is late too, and is not given: the
+    item's fate is decided by then. Never raises for any picture; what is not a picture gives an
+    empty result.
+    """
+    start = time.monotonic()
+    pixels = _pixels(image)
+    if pixels is None:
+        return Decoded((), time.monotonic() - start)
+    height, width = pixels.shape
+    x, y, w, h = settings.box(width, height)
+    if w < 1 or h < 1:
+        return Decoded((), time.monotonic() - start)
+    region = pixels[y : y + h, x : x + w]
+    budget = Budget(deadline)
+    agreement = Agreement(settings.symbology in LINEAR)
+    for name in settings.order:
+        attempt = ATTEMPTS[name]
+        if not budget.allows(attempt):
+            continue
+        read = attempt_one(region, settings.symbology, attempt, (x, y))
+        budget.spent(attempt)
+        if read is not None and agreement.counts(read):
+            now = time.monotonic()
+            if now > deadline:
+                return Decoded((), now - start, late=True)
+            return Decoded((read,), now - start)
+    return Decoded((), time.monotonic() - start, late=budget.late)
+
+
+def _pixels(image: Any) -> Image | None:
+    """The picture if it is one that the reader can take, else None."""
+    if (
+        not isinstance(image, np.ndarray)
+        or image.dtype != np.uint8
+        or image.ndim != 2
+        or not 0 < image.size <= MOST_PIXELS
+    ):
+        return None
+    return image
+
+
+def is_picture(image: Any) -> bool:
+    """Whether `image` is height x width of 8-bit grey, not empty and not absurdly large."""
+    return _pixels(image) is not None
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left until the deadline, in attempts: learns from each what the next will cost."""
+
+    deadline: float
+    late: bool = False
+    _unit: float = 0.0
+    _last: float = field(default_factory=time.monotonic)
+
+    def allows(self, attempt: Attempt, share: float = 1.0) -> bool:
+        """Whether the attempt, on `share` of the pixels, can end in time; if not, we are late."""
+        now = time.monotonic()
+        self._last = now
+        if now >= self.deadline or now + self._unit * attempt.cost * share > self.deadline:
+            self.late = True
+            return False
+        return True
+
+    def spent(self, attempt: Attempt, share: float = 1.0) -> None:
+        """The attempt that was allowed has ended."""
+        now = time.monotonic()
+        # The smallest unit seen: one slow attempt (the thread was not running) proves nothing.
+        unit = (now - self._last) / (attempt.cost * share)
+        self._unit = min(self._unit, unit) if self._unit else unit
+
+
+@dataclass(slots=True)
+class Agreement:
+    """The rule for linear symbologies: a fallback's text counts once two attempts gave it.
+
+    A bar code of few pixels per bar misreads with a right check digit (VISION.md: 6 wrong of 60
+    at 1.3 px/bar), and every further attempt is a further chance to do so.
+    """
+
+    linear: bool
+    _seen: dict[str, str] = field(default_factory=dict)
+
+    def counts(self, read: Read) -> bool:
+        """Whether this read may be believed."""
+        if not self.linear or read.attempt == "fast":
+            return True
+        return self._seen.setdefault(read.text, read.attempt) != read.attempt
+
+
+def attempt_one(
+    region: Image, symbology: str, attempt: Attempt, offset: tuple[int, int]
+) -> Read | None:
+    """Try once; `offset` is where the region's corner lies in the full frame. Never raises."""
+    try:
+        found = zxingcpp.read_barcode(attempt.prepare(region), **_options(symbology, attempt))
+    except (cv2.error, ValueError, RuntimeError):
+        # A region of a few pixels is too small for some filters: then this attempt reads nothing.
+        return None
+    return None if found is None else _read(found, attempt, offset)
+
+
+def attempt_all(
+    region: Image, symbology: str, attempt: Attempt, offset: tuple[int, int]
+) -> list[Read]:
+    """Every symbol that one attempt sees in the region. Never raises."""
+    try:
+        found = zxingcpp.read_barcodes(attempt.prepare(region), **_options(symbology, attempt))
+    except (cv2.error, ValueError, RuntimeError):
+        return []
+    return [_read(each, attempt, offset) for each in found]
+
+
+def _options(symbology: str, attempt: Attempt) -> dict[str, Any]:
+    binarizer = zxingcpp.Binarizer
+    return {
+        "formats": FORMATS[symbology],
+        "try_downscale": attempt.downscale,
+        "try_invert": attempt.invert,
+        # The plain text keeps a group separator as 0x1D; the default writes brackets.
+        "text_mode": zxingcpp.TextMode.Plain,
+        "binarizer": binarizer.GlobalHistogram
+        if attempt.global_histogram
+        else binarizer.LocalAverage,
+    }
+
+
+def _read(found: Any, attempt: Attempt, offset: tuple[int, int]) -> Read:
+    left, top = offset
+    position = found.position
+    corners = tuple(
+        (left + round(point.x / attempt.scale), top + round(point.y / attempt.scale))
+        for point in (
+            position.top_left,
+            position.top_right,
+            position.bottom_right,
+            position.bottom_left,
+        )
+    )
+    return Read(str(found.text), str(found.symbology_identifier), corners, attempt.name)

@@ -1,0 +1,136 @@
+"""Worker threads that decode under a deadline; the reader gives the interpreter lock back.
+
+The line shell awaits a result here and has it at the deadline, whatever the threads do.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from agent.ports import Decoded, Image
+from agent.vision.cascade import decode
+from agent.vision.multiread import CellReads, decode_cells, nothing_read
+from agent.vision.settings import DecodeSettings
+
+__all__ = ["DecodeSettings", "StationDecoder", "VisionWorkers"]
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Callable[[], Any]
+    deadline: float
+    loop: asyncio.AbstractEventLoop
+    answer: "asyncio.Future[Any]"
+
+
+class VisionWorkers:
+    """A few threads for all stations of the agent.
+
+    `threads` is how many frames are decoded at once, `waiting` how many more may wait. A job that
+    finds the queue full, whose deadline passes in the queue, or that is still being decoded at
+    its deadline is answered late and empty.
+    """
+
+    def __init__(self, threads: int, waiting: int = 64) -> None:
+        if threads < 1 or waiting < 1:
+            raise ValueError("at least one thread and one waiting place")
+        self._jobs: queue.Queue[_Job] = queue.Queue(waiting)
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"vision-{n}", daemon=True)
+            for n in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def decode(self, station: DecodeSettings, image: Image, deadline: float) -> Decoded:
+        """One symbol of the station's region (cascade.decode). Never raises for any picture."""
+        started = time.monotonic()
+        result = await self._run(lambda: decode(image, station, deadline), deadline)
+        return result or Decoded((), time.monotonic() - started, late=True)
+
+    async def decode_cells(
+        self, station: DecodeSettings, image: Image, deadline: float
+    ) -> CellReads:
+        """The station's grid (multiread.decode_cells). Never raises for any picture."""
+        started = time.monotonic()
+        result = await self._run(lambda: decode_cells(image, station, deadline), deadline)
+        return result or nothing_read(station, time.monotonic() - started, late=True)
+
+    async def close(self, timeout: float = 2.0) -> None:
+        """Take no more jobs, answer the waiting ones late, end the threads within `timeout` s."""
+        self._closing.set()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join, max(0.0, deadline - time.monotonic()))
+        stuck = sum(thread.is_alive() for thread in self._threads)
+        if stuck:
+            log.warning(
+                "%d vision threads are still decoding %.1f s after the stop; they end with the "
+                "process. Set a region for the station if frames take that long.",
+                stuck,
+                timeout,
+            )
+
+    async def _run(self, work: Callable[[], _T], deadline: float) -> _T | None:
+        """The work's result, or None when it is late."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[_T | None] = loop.create_future()
+        if self._closing.is_set():
+            return None
+        try:
+            self._jobs.put_nowait(_Job(work, deadline, loop, answer))
+        except queue.Full:
+            return None
+        # Not wait_for: a result and the deadline in the same moment must not lose the result.
+        alarm = loop.call_at(loop.time() + deadline - time.monotonic(), _settle, answer, None)
+        try:
+            return await answer
+        finally:
+            alarm.cancel()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=0.2)
+            except queue.Empty:
+                if self._closing.is_set():
+                    return
+                continue
+            late = self._closing.is_set() or time.monotonic() >= job.deadline
+            result = None if late else job.work()
+            try:
+                job.loop.call_soon_threadsafe(_settle, job.answer, result)
+            except RuntimeError:
+                # The loop has ended in the meantime: nobody waits for this answer any more.
+                log.debug("a decoded frame had no one left to take it")
+
+
+class StationDecoder:
+    """A FrameDecoder (agent.ports) for one station."""
+
+    def __init__(self, workers: VisionWorkers, settings: DecodeSettings) -> None:
+        self._workers = workers
+        self.settings = settings
+
+    async def decode(self, image: Image, deadline: float) -> Decoded:
+        """Read the symbol of a frame; `deadline` is a time.monotonic() value."""
+        return await self._workers.decode(self.settings, image, deadline)
+
+    async def decode_cells(self, image: Image, deadline: float) -> CellReads:
+        """Read the grid of a frame; `deadline` is a time.monotonic() value."""
+        return await self._workers.decode_cells(self.settings, image, deadline)
+
+
+def _settle(answer: "asyncio.Future[Any]", result: Any) -> None:
+    if not answer.done():
+        answer.set_result(result)
