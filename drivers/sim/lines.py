@@ -20,7 +20,7 @@ from drivers.sim.layout import (
     Seen,
     View,
 )
-from drivers.sim.symbols import PITCH, QUIET, suggest_size
+from drivers.sim.symbols import LINEAR, PITCH, QUIET, suggest_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,16 @@ class Look:
         """px that the symbol needs with its quiet zone, jitter and a small angle."""
         return ceil((self.size + 2 * QUIET[self.kind] * PITCH[self.kind]) * 1.08) + 12
 
+    @property
+    def high(self) -> int:
+        """The same upwards: a bar code is lower than wide."""
+        return ceil(self.cell * 0.6) if self.kind in LINEAR else self.cell
+
 
 def own_view(camera: str, looks: Mapping[str, Look], caps: Sequence[str] = ()) -> View:
     """A camera that sees these roles of one item, side by side; `caps` are not on it yet."""
     width = max(640, sum(look.cell for look in looks.values()))
-    height = max(480, max(look.cell for look in looks.values()))
+    height = max(480, max(look.high for look in looks.values()))
     see = tuple(
         Seen(
             role,
@@ -61,9 +66,8 @@ def own_view(camera: str, looks: Mapping[str, Look], caps: Sequence[str] = ()) -
 
 def content_view(camera: str, role: str, look: Look, columns: int, rows: int) -> View:
     """A camera over `columns` x `rows` children."""
-    high = look.cell if look.kind in ("QRCode", "DataMatrix") else ceil(look.cell * 0.6)
     see = (Seen(role, look.kind, look.size, "content", gs1=look.gs1),)
-    return View(camera, columns * look.cell, rows * high, see, columns, rows)
+    return View(camera, columns * look.cell, rows * look.high, see, columns, rows)
 
 
 def _labelling(

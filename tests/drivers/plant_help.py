@@ -30,11 +30,26 @@ class Roll:
         return (self.form.format(self.printed),)
 
 
+class SsccRoll(Roll):
+    """A roll of GS1 pallet labels."""
+
+    def fire(self, now: float) -> tuple[str, ...] | None:
+        texts = super().fire(now)
+        return None if texts is None else (sscc(int(texts[0])),)
+
+
+def sscc(number: int) -> str:
+    """An SSCC as a bracketed element string (check digit: GS1 General Specifications 7.9.1)."""
+    digits = f"0690123456{number:07d}"
+    total = sum(int(digit) * (3, 1)[place % 2] for place, digit in enumerate(digits))
+    return f"(00){digits}{-total % 10}"
+
+
 def rolls() -> dict[str, Roll]:
     return {
         "coder": Roll("HTTPS://Q.EXAMPLE.CN/{:08d}"),
         "case-printer": Roll("HTTPS://Q.EXAMPLE.CN/C/{:06d}"),
-        "pallet-printer": Roll("HTTPS://Q.EXAMPLE.CN/P/{:06d}"),
+        "pallet-printer": SsccRoll("{}"),
     }
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import zxingcpp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from agent.core.errors import ConfigError
 from drivers.sim.layout import Feed, dump, load
 from drivers.sim.lines import bottling
 from drivers.sim.plant import Plant
+from drivers.sim.render import render
 from drivers.sim.troubles import DAILY, PRESETS, Trouble, rates
 from drivers.sim.world import (
     AGENT_LOST,
@@ -112,6 +114,18 @@ def test_content_picture_shows_every_child_inside_the_frame() -> None:
     for symbol in shot.scene.symbols:
         assert symbol.size / 2 < symbol.x < shot.scene.width - symbol.size / 2
         assert symbol.size / 2 < symbol.y < shot.scene.height - symbol.size / 2
+
+
+@pytest.mark.parametrize("liquor", [False, True])
+def test_pictures_can_be_read_but_for_damaged_symbols(liquor: bool) -> None:
+    layout = liquor_layout(60) if liquor else bottling(BODY, CASE, PALLET)
+    plant = make(48, layout=layout, bph=12_000, troubles={"unreadable": 0.1})
+    damage = set()
+    for shot in run(plant).exposures:
+        damage |= {each.damage for each in shot.scene.symbols}
+        read = sorted(each.text for each in zxingcpp.read_barcodes(render(shot.scene)))
+        assert read == sorted(each.text for each in shot.scene.symbols if not each.damage)
+    assert damage == {0.0, 1.0}
 
 
 def test_cameras_count_their_own_exposures_in_time() -> None:
