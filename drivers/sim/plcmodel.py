@@ -22,7 +22,17 @@ BEATS_PER_SECOND = 10
 class PlcModel:
     """Pure: time comes with `observe` and `refresh`."""
 
-    __slots__ = ("_agent", "_beat", "_beat_at", "_head", "_known", "_pulses", "alive", "image")
+    __slots__ = (
+        "_agent",
+        "_beat",
+        "_beat_at",
+        "_head",
+        "_known",
+        "_pulses",
+        "_used",
+        "alive",
+        "image",
+    )
 
     def __init__(self, pulses_per_mm: float) -> None:
         self.image = PlcImage()
@@ -33,6 +43,9 @@ class PlcModel:
         self._known = False  # the agent has beaten at least once
         self._head = 0
         self._pulses = pulses_per_mm
+        # An answer is used once. The registers are the agent's image, so instead of writing 0 the
+        # model remembers what a slot held when it was cleared: that value is as good as none.
+        self._used: dict[tuple[int, int], int] = {}
 
     def observe(self, t: float, agent: AgentImage) -> None:
         """Take what the agent wrote. A heartbeat that stands still too long is a lost agent."""
@@ -45,6 +58,9 @@ class PlcModel:
             self.alive = self._known = True
         elif self.alive and t - self._beat_at > AGENT_DEADLINE:
             self.alive = False
+            for station, slots in agent.slots.items():
+                for index, register in enumerate(slots):
+                    self._used[station, index] = register
 
     @property
     def permits(self) -> bool:
@@ -58,9 +74,12 @@ class PlcModel:
         slots = self._agent.slots.get(station)
         if slots is None:
             return "no_verdict"
-        register = slots[number & 15]
-        if (register ^ number) & 0xFFF:
-            return "no_verdict"  # the slot still speaks of an earlier item
+        index = number & 15
+        register = slots[index]
+        stale = self._used.get((station, index)) == register or (register ^ number) & 0xFFF
+        self._used[station, index] = register
+        if stale:
+            return "no_verdict"  # cleared, or the slot still speaks of an earlier item
         verdict = register >> 12
         if verdict == PASS:
             return ""

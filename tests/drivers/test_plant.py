@@ -13,6 +13,7 @@ from agent.core.errors import ConfigError
 from drivers.sim.layout import Feed, dump, load
 from drivers.sim.lines import bottling
 from drivers.sim.plant import Plant
+from drivers.sim.plcmodel import PlcModel
 from drivers.sim.render import render
 from drivers.sim.troubles import DAILY, PRESETS, Trouble, rates
 from drivers.sim.world import (
@@ -198,6 +199,28 @@ def test_gate_obeys_only_the_slot_of_its_own_item() -> None:
     }
     # The gap in the numbers stays.
     assert [entry.number for entry in log.of(ENTERED, 2)] == [1, 2, 4, 6, 8, 10, 11, 12]
+
+
+def test_answer_is_used_once() -> None:
+    """What stood in a slot 4096 items ago has the same low 12 bits, and is no answer."""
+    plc = PlcModel(1.0)
+    agent = AgentImage(heartbeat=1, commands=1, slots={1: [0] * 16})
+    plc.observe(0.0, agent)
+    agent.heartbeat = 2
+    agent.slots[1][5] = 1 << 12 | 5
+    plc.observe(0.1, agent)
+    assert plc.gate(1, 5) == ""
+    assert plc.gate(1, 5 + 4096) == "no_verdict"
+    agent.slots[1][5] = 1 << 12 | 21
+    assert plc.gate(1, 21) == ""
+    agent.slots[1][6] = 1 << 12 | 6
+    plc.observe(1.7, agent)  # the agent is lost: all answers are cleared
+    assert plc.gate(1, 6) == "agent_lost"
+    agent.heartbeat = 3
+    plc.observe(1.8, agent)
+    assert plc.gate(1, 6) == "no_verdict"
+    agent.slots[1][7] = 1 << 12 | 7
+    assert plc.gate(1, 7) == ""
 
 
 def test_silent_agent_gets_everything_rejected() -> None:
