@@ -172,7 +172,7 @@ class _Server(ModbusServer):  # type: ignore[misc]
     def _engine(self, session_data: Any) -> None:
         plc, request = self.plc, session_data.request
         plc.requests += 1
-        if plc.trouble.frozen:
+        if plc.trouble.ignores():
             return
         code = plc.trouble.exception
         if plc.unit is not None and request.mbap.unit_id != plc.unit:

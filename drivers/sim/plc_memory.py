@@ -68,13 +68,21 @@ class PlcTrouble:
 
     `frozen`: takes requests and does not carry them out or answer. `mute`: carries them out, the
     answer is lost. `exception`: answers every request with this code. `garbage`: sends these bytes
-    instead of every answer.
+    instead of every answer. `patience`: so many more requests are served before it freezes.
     """
 
     frozen: bool = False
+    patience: int | None = None
     mute: bool = False
     exception: int = 0
     garbage: bytes | None = None
+
+    def ignores(self) -> bool:
+        """Asked once for every request: is this one left without any effect?"""
+        if self.patience is not None:
+            self.frozen = self.frozen or self.patience == 0
+            self.patience = max(0, self.patience - 1)
+        return self.frozen
 
 
 class PlcMemory:

@@ -97,7 +97,7 @@ class SimRtuServer:
             return b""
         self.requests += 1
         trouble = self.trouble
-        if trouble.frozen:
+        if trouble.ignores():
             return b""
         function, pdu = frame[1], frame[1:-2]
         body = bytes([function | 0x80, trouble.exception]) if trouble.exception else self._do(pdu)

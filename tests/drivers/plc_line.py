@@ -91,3 +91,10 @@ async def within(seconds: float, work: Callable[[], Awaitable[object]]) -> Casel
         assert time.monotonic() - began < seconds
         return error
     raise AssertionError("nothing was raised")
+
+
+async def asked(server: Server, before: int) -> None:
+    """Wait until the server, which counts in a thread of its own, has seen another request."""
+    async with asyncio.timeout(5):
+        while server.requests == before:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
