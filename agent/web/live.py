@@ -1,0 +1,196 @@
+"""The live feed: one snapshot per tick, encoded once, sent to every open panel.
+
+There is nothing to replay: a snapshot is whole, and a client that cannot keep up gets the newest
+one only (docs/live-feed.md).
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import orjson
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from agent.core.errors import CaselinkError
+
+log = logging.getLogger(__name__)
+
+TICK = 0.25
+"""Seconds between two looks at a line while it changes."""
+
+QUIET = 1.0
+"""Seconds between two messages while nothing changes: the panel greys after 2 s without one."""
+
+SEND_SECONDS = 5.0
+"""A client that takes longer to accept one snapshot is dropped; it reconnects by itself."""
+
+CLIENTS = 64
+"""Panels at a time; more are told to try again later."""
+
+_TRY_LATER = 1013
+_GOING_AWAY = 1001
+_POLICY = 1008
+_UNKNOWN_LINE = 4404
+
+
+class LineSource(Protocol):
+    """Where snapshots come from."""
+
+    def lines(self) -> Sequence[str]:
+        """The ids of the lines there are, in the order in which people expect them."""
+
+    def snapshot(self, line: str) -> Mapping[str, Any]:
+        """The line as the panel shows it; CaselinkError while there is none."""
+
+
+class Client:
+    """One open panel. Holds at most one snapshot that has not been sent yet: the newest."""
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+        self._next: asyncio.Queue[str | None] = asyncio.Queue(maxsize=1)
+
+    def offer(self, snapshot: str | None) -> None:
+        """Replace what has not been sent yet. None ends the client."""
+        if self._next.full():
+            self._next.get_nowait()
+        self._next.put_nowait(snapshot)
+
+    async def take(self) -> str | None:
+        """The newest snapshot, as soon as there is one; None when the hub has closed. The hub
+        offers something at least once a second while it runs, and None when it ends."""
+        return await self._next.get()
+
+
+class _Line:
+    """What was last sent of a line."""
+
+    def __init__(self) -> None:
+        self.content = b""
+        self.sent_at = 0.0
+        self.lost = False
+
+
+class Hub:
+    """Takes a snapshot of each watched line per tick and offers it to the line's clients."""
+
+    def __init__(self, source: LineSource, *, tick: float = TICK, quiet: float = QUIET) -> None:
+        self._source = source
+        self._tick = tick
+        self._quiet = quiet
+        self._clients: set[Client] = set()
+        self._lines: dict[str, _Line] = {}
+        self._closed = asyncio.Event()
+
+    @property
+    def clients(self) -> int:
+        return len(self._clients)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed.is_set()
+
+    def join(self, line: str) -> Client | None:
+        """A new client of a line, with a snapshot already waiting; None when there are too many."""
+        if len(self._clients) >= CLIENTS or self.closed:
+            return None
+        client = Client(line)
+        self._clients.add(client)
+        self._look(line, asyncio.get_running_loop().time(), newcomer=client)
+        return client
+
+    def leave(self, client: Client) -> None:
+        self._clients.discard(client)
+        if not any(other.line == client.line for other in self._clients):
+            self._lines.pop(client.line, None)
+
+    def close(self) -> None:
+        """End the feed and every client."""
+        self._closed.set()
+        for client in self._clients:
+            client.offer(None)
+
+    async def run(self) -> None:
+        """Feed until close(); one look at each watched line per tick."""
+        loop = asyncio.get_running_loop()
+        while not self.closed:
+            now = loop.time()
+            for line in {client.line for client in self._clients}:
+                self._look(line, now)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), self._tick)
+
+    def _look(self, line: str, now: float, newcomer: Client | None = None) -> None:
+        """Send a line's snapshot if it changed, if it is time, or to a newcomer."""
+        state = self._lines.setdefault(line, _Line())
+        try:
+            snapshot = self._source.snapshot(line)
+        except CaselinkError as error:
+            # No message: the panels grey by themselves, which is what they should do.
+            if not state.lost:
+                log.warning("line %s: no live feed: %s", line, error)
+            state.lost = True
+            return
+        if state.lost:
+            log.info("line %s: live feed is back", line)
+        state.lost = False
+        content = orjson.dumps({key: part for key, part in snapshot.items() if key != "at"})
+        due = content != state.content or now - state.sent_at >= self._quiet
+        if not due and newcomer is None:
+            return
+        text = orjson.dumps(snapshot).decode()
+        if due:
+            state.content, state.sent_at = content, now
+            for client in self._clients:
+                if client.line == line:
+                    client.offer(text)
+        elif newcomer is not None:
+            newcomer.offer(text)
+
+
+def live_router(hub: Hub, source: LineSource) -> APIRouter:
+    """`/ws/live?line=L1`."""
+    router = APIRouter()
+
+    @router.websocket("/ws/live")
+    async def live(socket: WebSocket, line: str = "") -> None:
+        await socket.accept()
+        if line not in source.lines():
+            await socket.close(_UNKNOWN_LINE, "unknown line")
+            return
+        client = hub.join(line)
+        if client is None:
+            await socket.close(_TRY_LATER, "too many panels")
+            return
+        # The feed goes one way; listening is how we learn that the panel has gone.
+        listening = asyncio.create_task(_until_gone(socket, client))
+        try:
+            await _feed(socket, client)
+        finally:
+            hub.leave(client)
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
+
+    return router
+
+
+async def _feed(socket: WebSocket, client: Client) -> None:
+    try:
+        while (text := await client.take()) is not None:
+            await asyncio.wait_for(socket.send_text(text), SEND_SECONDS)
+        await asyncio.wait_for(socket.close(_GOING_AWAY, "the agent is stopping"), SEND_SECONDS)
+    except (TimeoutError, WebSocketDisconnect, RuntimeError) as error:
+        # RuntimeError: uvicorn had closed the socket already (no pong in time).
+        log.debug("a panel of line %s has gone: %r", client.line, error)
+
+
+async def _until_gone(socket: WebSocket, client: Client) -> None:
+    """Ends the client when its panel goes, or says anything: it has nothing to say."""
+    message = await socket.receive()
+    if message["type"] == "websocket.receive":
+        log.debug("a panel of line %s spoke on the one-way feed; closed", client.line)
+    client.offer(None)

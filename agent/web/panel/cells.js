@@ -1,0 +1,60 @@
+// The current container as a grid: what is in it, what is wrong, what comes next.
+
+import { attr, button, keep, put, show, svg, View } from "./dom.js";
+import { openCell } from "./dialogs.js";
+import * as text from "./text.js";
+
+const { t } = text;
+const LIMIT = 240; // places that are drawn
+
+class Cells extends View {
+  /** @type {import("./types.js").Current | null} */
+  #current = null;
+
+  connectedCallback() {
+    // One listener for all: a cell that changes under the finger is still the same node.
+    this.part("grid").addEventListener("click", (/** @type {MouseEvent} */ event) => {
+      const cell = /** @type {Element} */ (event.target).closest("button");
+      if (cell && this.#current) {
+        openCell(this.#current, [...this.part("grid").children].indexOf(cell));
+      }
+    });
+  }
+
+  /** @param {import("./types.js").Snapshot} s */
+  render(s) {
+    const current = (this.#current = s.current);
+    const level = text.tOr("level", current?.level ?? "case");
+    put(this.part("title"), t("current.title", { level }));
+    put(this.part("number"), current?.number == null ? "" : `#${text.number(current.number)}`);
+    put(this.part("count"), `${text.number(current?.count)} / ${text.number(current?.of)}`);
+    show(this.part("grid"), current !== null);
+    show(this.part("legend"), current !== null);
+    show(this.part("empty"), current === null);
+    put(this.part("empty"), current ? "" : t("current.none"));
+    const cells = current ? current.cells.slice(0, LIMIT) : [];
+    const grid = this.part("grid");
+    const columns = Math.max(1, current?.columns ?? 1);
+    grid.style.setProperty("--columns", String(columns));
+    grid.style.setProperty("--rows", String(Math.ceil(cells.length / columns) || 1));
+    attr(grid, "data-dense", cells.length > 60 ? "" : null);
+    keep(grid, cells.length, makeCell);
+    const next = cells.findIndex((cell) => cell.s === "wait");
+    cells.forEach((cell, index) => {
+      const node = grid.children[index];
+      const shown = index === next ? "next" : cell.s;
+      attr(node, "data-s", shown);
+      put(node.lastElementChild, text.number(index + 1));
+      attr(node.firstElementChild.firstElementChild, "href", shown === "bad" ? "#i-cross" : "#");
+      attr(node, "aria-label", t("cell.name", { n: index + 1, state: t(`cell.${shown}`) }));
+    });
+  }
+}
+
+function makeCell() {
+  const node = button("cell");
+  node.append(svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use")), document.createElement("span"));
+  return node;
+}
+
+customElements.define("cl-cells", Cells);

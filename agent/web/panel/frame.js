@@ -1,0 +1,59 @@
+// The frame: line, state, work order, devices, backlog, who, clock, language.
+
+import { attr, put, show, View } from "./dom.js";
+import { state } from "./state.js";
+import * as text from "./text.js";
+
+const { t } = text;
+
+class Frame extends View {
+  connectedCallback() {
+    setInterval(() => this.#tick(), 500);
+  }
+
+  /** The clock is the agent's: its last word plus the time since. */
+  #tick() {
+    if (!state.snapshot) return;
+    const now = state.snapshot.at + (Number.isFinite(state.age) ? state.age : 0);
+    put(this.part("clock"), text.minute(now));
+    put(this.part("date"), text.day(now));
+  }
+
+  /** @param {import("./types.js").Snapshot} s */
+  render(s) {
+    put(this.part("line"), text.named(s.line.names, s.line.id));
+    attr(this.part("state"), "data-state", s.state.packml);
+    attr(this.part("state-icon"), "href", `#i-${s.state.packml}`);
+    put(this.part("state-word"), text.tOr("state", s.state.packml));
+    put(this.part("since"), t("since", { time: text.minute(s.state.since) }));
+    const order = s.order;
+    put(this.part("order"), order ? order.number : t("order.none"));
+    attr(this.part("order"), "translate", order ? "no" : null);
+    put(this.part("product"), order ? text.named(order.names, order.sku) : "");
+    put(this.part("lot"), order ? t("order.lot", { lot: order.lot }) : t("order.choose"));
+    put(this.part("devices"), `${text.number(s.devices.ok)}/${text.number(s.devices.all)}`);
+    put(this.part("backlog"), text.number(s.backlog.events));
+    put(this.part("operator"), s.operator ?? text.NONE);
+    put(this.part("shift"), s.shift ?? t("operator.label"));
+    attr(this.part("shift"), "translate", s.shift ? "no" : null);
+    const other = text.otherLanguage();
+    put(this.part("language"), other === "en" ? "English" : "中文");
+    attr(this.part("language"), "lang", other === "en" ? "en" : "zh-CN");
+    this.#tick();
+    badge("alarm-badge", s.alarms.length);
+    badge("device-badge", s.devices.list.filter((device) => troubled(device.state)).length);
+  }
+}
+
+/** @param {string} deviceState */
+export const troubled = (deviceState) => deviceState === "lost" || deviceState === "fault";
+
+/** @param {string} id @param {number} count */
+function badge(id, count) {
+  const node = document.getElementById(id);
+  if (!node) return;
+  put(node, count ? String(count) : "");
+  show(node, count > 0);
+}
+
+customElements.define("cl-frame", Frame);

@@ -1,0 +1,44 @@
+// The last sealed containers, and what each record is worth.
+
+import { attr, el, icon, keep, put, show, View } from "./dom.js";
+import { state } from "./state.js";
+import * as text from "./text.js";
+
+const { t } = text;
+const ROW = 44; // px, as in run.css
+const ICONS = { proven: "check", anchored: "anchor", inferred: "dashed", incomplete: "warn" };
+
+class Sealed extends View {
+  connectedCallback() {
+    new ResizeObserver(() => state.snapshot && this.render(state.snapshot)).observe(this.part("list"));
+  }
+
+  /** @param {import("./types.js").Snapshot} s */
+  render(s) {
+    const list = this.part("list");
+    const level = text.tOr("level", s.current?.level ?? s.sealed[0]?.level ?? "case");
+    put(this.part("title"), t("sealed.title", { level }));
+    show(this.part("empty"), s.sealed.length === 0);
+    put(this.part("empty"), s.sealed.length ? "" : t("sealed.none"));
+    const rows = s.sealed.slice(0, Math.max(1, Math.floor(list.clientHeight / ROW)));
+    keep(list, rows.length, makeRow);
+    rows.forEach((container, index) => {
+      const [mark, code, worth, count, at] = list.children[index].children;
+      const integrity = text.plainKey(container.integrity);
+      attr(list.children[index], "data-integrity", integrity);
+      attr(mark.firstElementChild, "href", `#i-${ICONS[/** @type {keyof ICONS} */ (integrity)] ?? "dashed"}`);
+      put(code, container.code);
+      put(worth, text.tOr("integrity", integrity));
+      put(count, `${text.number(container.count)}/${text.number(container.of)}`);
+      put(at, text.second(container.at));
+    });
+  }
+}
+
+function makeRow() {
+  const code = el("span", "code");
+  code.translate = false;
+  return el("li", "", icon("check"), code, el("span", "worth"), el("span", "count"), el("span", "at"));
+}
+
+customElements.define("cl-sealed", Sealed);
