@@ -79,12 +79,12 @@ class ModbusPlc:
         self._map = (
             config.map if isinstance(config.map, RegisterMap) else load_register_map(config.map)
         )
+        self._header = self._map.input.header()
         self._high_first = self._map.word_order == "high_first"
         self._read_link: ModbusLink | None = None
         self._write_link: ModbusLink | None = None
         self._wire: WireLog | None = None
         self._cursor: ring.Cursor | None = None
-        self._lost = False
         self._odd_entry_told = False
 
     async def open(self) -> None:
@@ -106,17 +106,12 @@ class ModbusPlc:
                 self._write_link = self._link()
                 await self._write_link.connect()
             header = await self._read_header()
-        except TransientError as error:
-            await self.close()
-            self._say_lost(error)
-            raise
         except BaseException:
             await self.close()
             raise
         if self._cursor is None:
             self._cursor = ring.Cursor(header.run, header.head)
         self._odd_entry_told = False
-        self._say_back()
 
     async def close(self) -> None:
         """End the session; never raises. What was read stays known for the next `open`."""
@@ -148,8 +143,8 @@ class ModbusPlc:
                     entries * ring.WORDS_PER_ENTRY,
                 )
                 events += self._decode(seq, words)
-        except TransientError as error:
-            self._say_lost(error)
+        except TransientError:
+            self._share_fate()
             raise
         self._cursor = ring.Cursor(header.run, header.head)
         return PlcReport(
@@ -203,13 +198,13 @@ class ModbusPlc:
                 if self._write_link is None:
                     raise self._closed()
                 await self._write_link.write(address, values, logged=logged)
-        except TransientError as error:
-            self._say_lost(error)
+        except TransientError:
+            self._share_fate()
             raise
 
     async def _read_header(self) -> _Header:
         block = self._map.input
-        first, count = block.header()
+        first, count = self._header
         # Not in the wire log: hundreds of polls a second in which nothing happens.
         words = await self._reader().read(block.table, first, count, logged=False)
         at = block.base - first
@@ -279,16 +274,9 @@ class ModbusPlc:
     def _closed(self) -> TransientError:
         return TransientError(f"{self.name} ({self._config.address}) has no open session; open it")
 
-    def _say_lost(self, error: TransientError) -> None:
+    def _share_fate(self) -> None:
+        """With two connections the loss of one must show at the next poll and write, too."""
         links = [link for link in (self._read_link, self._write_link) if link is not None]
         if any(link.over for link in links):
-            # With two connections the loss of one must show at the next poll, too.
             for link in links:
                 link.close()
-        log.log(logging.DEBUG if self._lost else logging.WARNING, "%s", error)
-        self._lost = True
-
-    def _say_back(self) -> None:
-        if self._lost:
-            log.warning("%s (%s) answers again", self.name, self._config.address)
-        self._lost = False
