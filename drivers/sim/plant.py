@@ -110,7 +110,12 @@ class Plant:
     @property
     def finished(self) -> bool:
         """Every bottle was fed and every belt has run empty."""
-        return self._feeder.left <= 0 and not self.on_belts
+        return self.stopping and not self.on_belts
+
+    @property
+    def stopping(self) -> bool:
+        """No bottle will come any more."""
+        return self._feeder.left <= 0
 
     def stop_feed(self) -> None:
         """No bottle comes any more; what is on the belts runs on."""

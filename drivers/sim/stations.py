@@ -40,7 +40,10 @@ class Floor:
         self.seed = seed
         self.printers = printers
         self.plc = PlcModel(layout.pulses_per_mm)
-        self.truth = Truth(tuple((belt.level, belt.primary) for belt in layout.belts))
+        gs1 = {seen.role for view in layout.cameras().values() for seen in view.see if seen.gs1}
+        self.truth = Truth(
+            tuple((belt.level, belt.primary, belt.primary in gs1) for belt in layout.belts)
+        )
         self.exposures: list[Exposure] = []
         self.caps: deque[Mark] = deque()
         self.recent: deque[Item] = deque(maxlen=RECENT)

@@ -69,8 +69,8 @@ class GateCount:
 class Truth:
     """Everything that ever was on the line. `levels[i]` holds the things of belt i."""
 
-    def __init__(self, levels: tuple[tuple[str, str], ...]) -> None:
-        """`levels`: (name, primary role) of each belt."""
+    def __init__(self, levels: tuple[tuple[str, str, bool], ...]) -> None:
+        """`levels`: (name, primary role, is that a GS1 symbol) of each belt."""
         self._names = levels
         self.levels: list[list[Item]] = [[] for _ in levels]
         self.gates: dict[str, GateCount] = {}
@@ -102,7 +102,11 @@ class Truth:
 
     def _code(self, item: Item, canonical: Callable[[str], str]) -> str | None:
         text = self.primary(item)
-        return None if text is None else canonical(text)
+        if text is None:
+            return None
+        if self._names[item.level][2] and not text.startswith("("):
+            text = "]C1" + text  # as a reader tells FNC1 at the start of a GS1 symbol
+        return canonical(text)
 
     def account(self, canonical: Callable[[str], str]) -> dict[str, Any]:
         """The object of plant.json."""
@@ -125,7 +129,7 @@ class Truth:
             ],
             "numbers": {
                 name: len(things)
-                for (name, _), things in zip(self._names, self.levels, strict=True)
+                for (name, _, _), things in zip(self._names, self.levels, strict=True)
             },
             "items": [self._fate(item, canonical) for item in bottles],
             "containers": [
