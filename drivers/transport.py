@@ -216,6 +216,7 @@ class Transport:
             async with asyncio.timeout(timeout):
                 await writer.drain()
         except TimeoutError:
+            writer.transport.abort()
             raise self._lost(f"it took no more bytes for {timeout:g} s") from None
         except (OSError, serial.SerialException) as error:
             raise self._lost(str(error)) from error
