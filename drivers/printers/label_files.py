@@ -1,0 +1,35 @@
+"""Label templates in files: config/labels/<name>.toml."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent.core.errors import ConfigError
+from drivers.printers.zpl_label import LabelTemplate
+
+LABELS = Path(__file__).resolve().parents[2] / "config" / "labels"
+
+
+def load_label(name: str, device: str) -> LabelTemplate:
+    """The label `name` of config/labels, or the file `name` where it ends in .toml.
+
+    ConfigError, naming the device, the file and the key, when it is not there or not right.
+    """
+    path = Path(name) if name.endswith(".toml") else LABELS / f"{name}.toml"
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        known = ", ".join(sorted(p.stem for p in LABELS.glob("*.toml"))) or "none"
+        raise ConfigError(
+            f"Device {device}: the label {path} cannot be read ({error}). "
+            f"Write one of: {known}; or the path of a .toml file."
+        ) from error
+    try:
+        return LabelTemplate.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(
+            f"{path}: {place}: {first['msg']}. Mend it there (docs/devices.md, labels)."
+        ) from error

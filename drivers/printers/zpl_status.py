@@ -1,0 +1,206 @@
+"""What a ZPL printer says: `~HS`, `~HQES` and SGD answers. Bytes to frozen dataclasses, no I/O.
+
+Sources: Zebra ZPL II guide, ~HS and ~HQES (error and warning flags by nibble), restated in
+docs/devices.md.
+"""
+
+import re
+from dataclasses import dataclass
+
+MAX_BUFFER = 4096
+
+_FIRST = re.compile(
+    rb"\d{1,3},([01]),([01]),\d{1,5},(\d{1,3}),([01]),([01]),([01]),\d{1,3},([01]),([01]),([01])"
+)
+_SECOND = re.compile(rb"\d{1,3},\d,([01]),([01]),\d,(.),\d,([01]),(\d{1,8}),\d,\d{1,3}")
+_THIRD = re.compile(rb"[0-9A-Za-z]{1,4},\d")
+_FRAME = re.compile(rb"\x02([^\x02\x03]{0,1024})\x03")
+_STX = 0x02
+_QUOTED = re.compile(rb'"([^"\r\n]{0,256})"')
+_FLAGS = re.compile(rb"(ERRORS|WARNINGS):[ \t]*([01])[ \t]+([0-9A-Fa-f]{8})[ \t]+([0-9A-Fa-f]{8})")
+
+_ERRORS = {
+    0x1: "paper_out",
+    0x2: "ribbon_out",
+    0x4: "head_open",
+    0x8: "cutter_fault",
+    0x10: "head_hot",
+    0x20: "motor_hot",
+    0x40: "head_element_bad",
+    0x80: "head_detection",
+    0x100: "firmware_config",
+    0x200: "head_thermistor",
+    0x1000: "paper_jam",
+    0x2000: "presenter_stopped",
+    0x4000: "paper_feed",
+    0x8000: "paper_path",
+}
+_WARNINGS = {
+    0x1: "calibrate_media",
+    0x2: "clean_head",
+    0x4: "replace_head",
+    0x8: "paper_low",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """One answer to `~HS`: three lines in one."""
+
+    paper_out: bool
+    paused: bool
+    formats: int
+    buffer_full: bool
+    diagnostic: bool
+    partial: bool
+    ram_corrupt: bool
+    cold: bool
+    hot: bool
+    head_open: bool
+    ribbon_out: bool
+    print_mode: str
+    label_waiting: bool
+    remaining: int
+
+    @property
+    def idle(self) -> bool:
+        """Nothing received is unprinted."""
+        return self.formats == 0 and self.remaining == 0 and not self.partial
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Stable keys of what keeps it from printing."""
+        flags = (
+            ("paper_out", self.paper_out),
+            ("ribbon_out", self.ribbon_out),
+            ("head_open", self.head_open),
+            ("paused", self.paused),
+            ("buffer_full", self.buffer_full),
+            ("diagnostic_mode", self.diagnostic),
+            ("ram_corrupt", self.ram_corrupt),
+            ("head_cold", self.cold),
+            ("head_hot", self.hot),
+        )
+        return tuple(key for key, on in flags if on)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """One answer to `~HQES`: every bit that is set, not only the first."""
+
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One SGD answer; None where the printer does not know the setting ("?")."""
+
+    value: str | None
+
+
+Answer = HostStatus | ErrorReport | Setting
+
+
+class StatusCodec:
+    """Finds answers by their shape in whatever the reads were; what fits nothing is dropped.
+
+    A `~HS` answer counts only when its three lines came one after the other. The buffer never
+    grows above `MAX_BUFFER` bytes.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._lines: list[re.Match[bytes]] = []
+        self.noise = 0
+
+    def feed(self, data: bytes) -> list[Answer]:
+        """The answers that became complete, in order."""
+        answers: list[Answer] = []
+        for at in range(0, len(data), MAX_BUFFER):
+            self._buffer += data[at : at + MAX_BUFFER]
+            while (answer := self._next()) is not None:
+                if not isinstance(answer, bool):
+                    answers.append(answer)
+            if len(self._buffer) > MAX_BUFFER:
+                self._cut(len(self._buffer) - MAX_BUFFER, noise=True)
+        return answers
+
+    def _next(self) -> Answer | bool | None:
+        """The next answer, True for a step without one, None when more bytes are needed."""
+        frame, quoted = _FRAME.search(self._buffer), _QUOTED.search(self._buffer)
+        if frame is None and quoted is None:
+            return None
+        if frame is not None and (quoted is None or frame.start() < quoted.start()):
+            body = frame.group(1)
+            self._cut(frame.end())
+            return self._line(body) or True
+        assert quoted is not None
+        opened = self._buffer.find(_STX)
+        if 0 <= opened < quoted.start():
+            # A frame that has begun and not ended: noise that held STX, or the quote is in it.
+            if len(self._buffer) - opened <= 1024:
+                return None
+            self._cut(opened + 1, noise=True)
+            return True
+        text = quoted.group(1).decode("utf-8", "replace")
+        self._cut(quoted.end())
+        return Setting(None if text == "?" else text)
+
+    def _line(self, body: bytes) -> HostStatus | ErrorReport | None:
+        flags = {kind: (on, low) for kind, on, _, low in _FLAGS.findall(body)}
+        if b"ERRORS" in flags:
+            self._lines.clear()
+            return ErrorReport(
+                _bits(flags[b"ERRORS"], _ERRORS),
+                _bits(flags.get(b"WARNINGS", (b"0", b"0")), _WARNINGS),
+            )
+        shape = (_FIRST, _SECOND, _THIRD)[len(self._lines)]
+        match = shape.fullmatch(body)
+        if match is None:
+            self.noise += len(body)
+            self._lines.clear()
+            match = _FIRST.fullmatch(body)
+            if match is None:
+                return None
+        self._lines.append(match)
+        if len(self._lines) < 3:
+            return None
+        first, second, _ = self._lines
+        self._lines = []
+        return _host_status(first, second)
+
+    def _cut(self, count: int, noise: bool = False) -> None:
+        self.noise += count if noise else 0
+        del self._buffer[:count]
+
+
+def _host_status(first: re.Match[bytes], second: re.Match[bytes]) -> HostStatus:
+    paper, pause, formats, full, diagnostic, partial, ram, cold, hot = first.groups()
+    head, ribbon, mode, waiting, remaining = second.groups()
+    return HostStatus(
+        paper_out=paper == b"1",
+        paused=pause == b"1",
+        formats=int(formats),
+        buffer_full=full == b"1",
+        diagnostic=diagnostic == b"1",
+        partial=partial == b"1",
+        ram_corrupt=ram == b"1",
+        cold=cold == b"1",
+        hot=hot == b"1",
+        head_open=head == b"1",
+        ribbon_out=ribbon == b"1",
+        print_mode=mode.decode("latin-1"),
+        label_waiting=waiting == b"1",
+        remaining=int(remaining),
+    )
+
+
+def _bits(flag: tuple[bytes, bytes], names: dict[int, str]) -> tuple[str, ...]:
+    on, low = flag
+    if on != b"1":
+        return ()
+    value = int(low, 16)
+    known = tuple(name for bit, name in names.items() if value & bit)
+    rest = value & ~sum(names)
+    return (*known, f"other_{rest:x}") if rest else known
