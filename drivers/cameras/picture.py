@@ -1,0 +1,131 @@
+"""Picture files to 8-bit grey pixels: JPEG, PNG, BMP, PGM, measured before they are decoded.
+
+A file of a few kilobytes can claim to be a gigabyte of pixels, and a decoder believes it. So the
+size is read from the file's own header first.
+"""
+
+import re
+import struct
+
+import cv2
+import numpy as np
+
+from agent.ports import Image
+
+Data = bytes | bytearray
+
+MOST_PIXELS = 50_000_000
+"""A larger picture is refused: no line camera makes one."""
+
+# Start-of-frame markers of JPEG (ITU T.81 table B.1); C4, C8 and CC are something else.
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+
+
+class PictureError(Exception):
+    """Not a picture that we take; says what is wrong with it. The driver names the remedy."""
+
+
+def decode(data: Data) -> Image:
+    """The pixels of a picture file, height x width, 8-bit grey (colour is converted).
+
+    PictureError if it is none of the four formats, is cut off, claims more than MOST_PIXELS, or
+    cannot be decoded.
+    """
+    width, height = size(data)
+    if width * height == 0 or width * height > MOST_PIXELS:
+        raise PictureError(f"it claims {width} x {height} pixels")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error as error:
+        raise PictureError(f"it cannot be decoded: {error.err}") from error
+    if image is None or image.ndim != 2 or image.dtype != np.uint8:
+        raise PictureError("it cannot be decoded")
+    grey: Image = image
+    return grey
+
+
+def raw(data: Data, width: int, height: int) -> Image:
+    """Raw 8-bit grey rows as pixels; PictureError if the length does not fit the size."""
+    if not 0 < width * height <= MOST_PIXELS:
+        raise PictureError(f"it claims {width} x {height} pixels")
+    if len(data) != width * height:
+        raise PictureError(f"{len(data)} bytes are not {width} x {height} pixels")
+    return np.frombuffer(data, np.uint8).reshape(height, width)
+
+
+def size(data: Data) -> tuple[int, int]:
+    """Width and height as the file's header says; PictureError for what is no whole picture."""
+    if data.startswith(b"BM"):
+        return _bmp(data)
+    if data.startswith(b"\xff\xd8"):
+        return _jpeg(data)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _png(data)
+    if data.startswith(b"P5"):
+        return _pgm(data)
+    raise PictureError("it is neither JPEG, PNG, BMP nor binary PGM")
+
+
+def _bmp(data: Data) -> tuple[int, int]:
+    if len(data) < 54:
+        raise PictureError("its BMP header is cut off")
+    length, pixels, header = struct.unpack_from("<I4xII", data, 2)
+    if header < 40:
+        raise PictureError("its BMP header is of a kind from before 1990")
+    width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
+    if width < 0 or compression not in (0, 3):
+        raise PictureError("it is a compressed BMP")
+    height = abs(height)  # negative: rows from the top
+    row = (width * bits + 31) // 32 * 4
+    if len(data) < max(length, pixels + row * height):
+        raise PictureError("it is cut off")
+    return width, height
+
+
+def _png(data: Data) -> tuple[int, int]:
+    if len(data) < 33 or data[12:16] != b"IHDR":
+        raise PictureError("its PNG header is cut off")
+    if data.find(b"IEND", len(data) - 64 if len(data) > 64 else 0) < 0:
+        raise PictureError("it is cut off")
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
+
+
+def _jpeg(data: Data) -> tuple[int, int]:
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            raise PictureError("its JPEG markers are broken")
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif marker in _STANDALONE:
+            at += 2
+        elif marker in _SOF:
+            if at + 9 > len(data):
+                break
+            # Some cameras fill the file up with zeros behind the end marker.
+            if data.rfind(b"\xff\xd9", max(at, len(data) - 4096)) < 0:
+                raise PictureError("it is cut off")
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return width, height
+        else:
+            at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+    raise PictureError("its JPEG header is cut off")
+
+
+def _pgm(data: Data) -> tuple[int, int]:
+    # Comments may stand between the numbers of the header; 4 kB of them are enough.
+    gap = rb"(?:\s+|#[^\n]*\n)+"
+    number = rb"(\d{1,6})"
+    head = re.compile(rb"P5" + gap + number + gap + number + gap + number + rb"\s")
+    match = head.match(data[:4096])
+    if match is None:
+        raise PictureError("its PGM header is broken")
+    width, height, most = (int(group) for group in match.groups())
+    if not 0 < most < 256:
+        raise PictureError("it is not an 8-bit PGM")
+    if len(data) < match.end() + width * height:
+        raise PictureError("it is cut off")
+    return width, height
