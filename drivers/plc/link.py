@@ -97,16 +97,12 @@ class ModbusLink:
         self._over = ""
 
     def close(self) -> None:
-        """End the session at once; bytes not yet sent are dropped, a waiting caller is told."""
+        """End the session at once; whoever waits for an answer is told."""
         client, self._client = self._client, None
         if client is None:
             return
-        transport = client.ctx.transport
         self._end(f"{self._who}: the session was closed", client)
         client.close()
-        if isinstance(transport, asyncio.Transport):
-            # close() alone would wait for a frozen peer to take what is still to be written.
-            transport.abort()
 
     async def read(
         self, table: str, address: int, count: int, *, logged: bool = True

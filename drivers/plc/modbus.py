@@ -227,7 +227,7 @@ class ModbusPlc:
         events: list[PlcEvent] = []
         for at in range(0, len(words), ring.WORDS_PER_ENTRY):
             entry = words[at : at + ring.WORDS_PER_ENTRY]
-            seq = (first + at // ring.WORDS_PER_ENTRY) & 0xFFFF
+            seq = first + at // ring.WORDS_PER_ENTRY
             event = ring.decode_entry(entry, seq, self._high_first)
             if event is not None:
                 events.append(event)

@@ -59,8 +59,8 @@ def pending(cursor: Cursor | None, run: int, head: int) -> Pending:
 def reads(first: int, count: int) -> Iterator[tuple[int, int, int]]:
     """Contiguous stretches of the ring that hold events first .. first + count - 1, in order.
 
-    Each is (event number, place in the ring, entries), cut at the ring's end and at
-    ENTRIES_PER_READ.
+    Each is (event number, place in the ring, entries), cut at the ring's end, where the numbers
+    wrap too, and at ENTRIES_PER_READ.
     """
     while count > 0:
         place = first % RING_ENTRIES

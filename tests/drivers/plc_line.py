@@ -60,7 +60,7 @@ def start(wire: Wire, layout: PlcLayout | None = None, unit: int = 1) -> tuple[S
 
 def driver(address: str, context: DeviceContext | None = None, **settings: Any) -> ModbusPlc:
     """The driver under test, with deadlines that fit a test."""
-    settings = {"timeout": 0.3, "connect_timeout": 1.0} | settings
+    settings = {"timeout": 0.2, "connect_timeout": 1.0} | settings
     config = ModbusConfig(type="modbus", address=address, **settings)
     return ModbusPlc("plc1", config, context or DeviceContext())
 

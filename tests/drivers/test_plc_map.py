@@ -12,7 +12,8 @@ from drivers.plc.modbus import ModbusConfig, ModbusPlc
 from drivers.plc.register_map import RegisterMap, load_register_map
 from drivers.sim.plc_memory import PlcLayout
 
-STANDARD = Path("config/plc/standard.toml")
+ROOT = Path(__file__).parents[2]
+STANDARD = ROOT / "config/plc/standard.toml"
 
 
 def test_the_standard_file_is_the_default_on_both_sides() -> None:
@@ -21,7 +22,7 @@ def test_the_standard_file_is_the_default_on_both_sides() -> None:
 
 
 def test_every_register_of_the_standard_map_is_in_the_document() -> None:
-    document = Path("docs/plc.md").read_text(encoding="utf-8")
+    document = (ROOT / "docs/plc.md").read_text(encoding="utf-8")
     standard = RegisterMap()
     for block in (standard.input, standard.output):
         for name, (address, width) in block.widths().items():
@@ -73,7 +74,7 @@ def test_a_map_file_names_itself_and_the_place(tmp_path: Path) -> None:
 
 def test_a_section_takes_a_path_or_a_table() -> None:
     config = ModbusConfig.model_validate(
-        {"type": "modbus", "address": "tcp://plc:502", "map": "config/plc/standard.toml"}
+        {"type": "modbus", "address": "tcp://plc:502", "map": str(STANDARD)}
     )
     ModbusPlc("plc1", config, DeviceContext())
     config = ModbusConfig.model_validate(
