@@ -157,7 +157,7 @@ class PanelServer:
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
         """Binds at once. ConfigError when host and port cannot be had."""
-        self._hub: Hub = app.state.hub
+        self.hub: Hub = app.state.hub
         self._up = asyncio.Event()
         self._socket = _listen(host, port)
         self._port: int = self._socket.getsockname()[1]
@@ -177,7 +177,7 @@ class PanelServer:
             timeout_keep_alive=5,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
-        self._server = _Uvicorn(config, self._hub, self._up)
+        self._server = _Uvicorn(config, self.hub, self._up)
 
     @property
     def port(self) -> int:
@@ -185,7 +185,7 @@ class PanelServer:
 
     async def run(self) -> None:
         """Serve until stop() or cancellation. A failure of the feed ends the server: loud."""
-        feed = asyncio.create_task(self._hub.run(), name="live feed")
+        feed = asyncio.create_task(self.hub.run(), name="live feed")
         serving = asyncio.create_task(
             self._server.serve(sockets=[self._socket]), name="panel server"
         )
@@ -193,8 +193,10 @@ class PanelServer:
             await asyncio.wait({feed, serving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.stop()
-            await asyncio.gather(feed, serving)
+            await asyncio.wait({feed, serving})  # bounded by STOP_SECONDS
             self._socket.close()
+        for task in (feed, serving):
+            task.result()
 
     async def started(self, timeout: float = 10.0) -> None:
         """Wait until it listens; TransientError if it does not within `timeout` s."""
@@ -205,7 +207,7 @@ class PanelServer:
 
     def stop(self) -> None:
         """Ask the server to end; `run()` returns when it has."""
-        self._hub.close()
+        self.hub.close()
         self._server.should_exit = True
 
 

@@ -5,6 +5,7 @@ Pure ASGI, so that it sees WebSockets too and can stop a body before anything re
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import orjson
@@ -19,6 +20,8 @@ BODY_LIMIT = 64 * 1024
 
 BODY_SECONDS = 10.0
 """How long a client may take to send its body."""
+
+_DRAIN_SECONDS = 1.0
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -91,6 +94,7 @@ class Guard:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": refusal.reason})
             else:
+                await _drain(receive)
                 await _answer(send, refusal)
             return
         await self._app(
@@ -195,6 +199,19 @@ def _hardened(scope: Scope, send: Send) -> Send:
     return hardened
 
 
+async def _drain(receive: Receive) -> None:
+    """Read on for a moment: a connection closed with unread bytes is reset, and a reset overtakes
+    the answer that says why."""
+    left = 8 * BODY_LIMIT
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+
+
 async def _answer(send: Send, refusal: _Refusal) -> None:
     body = orjson.dumps({"reason": refusal.reason, "message": str(refusal)})
     fields: Sequence[tuple[str, str]] = (
@@ -202,7 +219,7 @@ async def _answer(send: Send, refusal: _Refusal) -> None:
         ("cache-control", "no-store"),
         ("content-type", "application/json"),
         ("content-length", str(len(body))),
-        ("connection", "close"),  # what is left of an oversize body is never read
+        ("connection", "close"),  # what is left of the body is not read
     )
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
     await send({"type": "http.response.start", "status": refusal.status, "headers": raw})

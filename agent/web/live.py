@@ -66,12 +66,14 @@ class Client:
 
 
 class _Line:
-    """What was last sent of a line."""
+    """What was last sent of a line, and to whom nothing was sent yet."""
 
     def __init__(self) -> None:
         self.content = b""
         self.sent_at = 0.0
         self.lost = False
+        self.clients: set[Client] = set()
+        self.newcomers = False
 
 
 class Hub:
@@ -81,74 +83,72 @@ class Hub:
         self._source = source
         self._tick = tick
         self._quiet = quiet
-        self._clients: set[Client] = set()
         self._lines: dict[str, _Line] = {}
-        self._closed = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._closed = False
 
     @property
     def clients(self) -> int:
-        return len(self._clients)
-
-    @property
-    def closed(self) -> bool:
-        return self._closed.is_set()
+        return sum(len(line.clients) for line in self._lines.values())
 
     def join(self, line: str) -> Client | None:
-        """A new client of a line, with a snapshot already waiting; None when there are too many."""
-        if len(self._clients) >= CLIENTS or self.closed:
+        """A new client of a line; its first snapshot comes at once. None when there are too
+        many, or when the feed has ended."""
+        if self.clients >= CLIENTS or self._closed:
             return None
         client = Client(line)
-        self._clients.add(client)
-        self._look(line, asyncio.get_running_loop().time(), newcomer=client)
+        watched = self._lines.setdefault(line, _Line())
+        watched.clients.add(client)
+        watched.newcomers = True
+        self._wake.set()
         return client
 
     def leave(self, client: Client) -> None:
-        self._clients.discard(client)
-        if not any(other.line == client.line for other in self._clients):
-            self._lines.pop(client.line, None)
+        watched = self._lines.get(client.line)
+        if watched is not None:
+            watched.clients.discard(client)
+            if not watched.clients:
+                del self._lines[client.line]
 
     def close(self) -> None:
         """End the feed and every client."""
-        self._closed.set()
-        for client in self._clients:
-            client.offer(None)
+        self._closed = True
+        self._wake.set()
+        for watched in self._lines.values():
+            for client in watched.clients:
+                client.offer(None)
 
     async def run(self) -> None:
         """Feed until close(); one look at each watched line per tick."""
         loop = asyncio.get_running_loop()
-        while not self.closed:
-            now = loop.time()
-            for line in {client.line for client in self._clients}:
-                self._look(line, now)
+        while not self._closed:
+            self._wake.clear()
+            for name, watched in self._lines.items():
+                self._look(name, watched, loop.time())
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._closed.wait(), self._tick)
+                await asyncio.wait_for(self._wake.wait(), self._tick)
 
-    def _look(self, line: str, now: float, newcomer: Client | None = None) -> None:
-        """Send a line's snapshot if it changed, if it is time, or to a newcomer."""
-        state = self._lines.setdefault(line, _Line())
+    def _look(self, name: str, watched: _Line, now: float) -> None:
+        """Send a line's snapshot if it changed, if it is time, or if someone is new."""
         try:
-            snapshot = self._source.snapshot(line)
+            snapshot = self._source.snapshot(name)
         except CaselinkError as error:
             # No message: the panels grey by themselves, which is what they should do.
-            if not state.lost:
-                log.warning("line %s: no live feed: %s", line, error)
-            state.lost = True
+            if not watched.lost:
+                log.warning("line %s: no live feed: %s", name, error)
+            watched.lost = True
             return
-        if state.lost:
-            log.info("line %s: live feed is back", line)
-        state.lost = False
+        if watched.lost:
+            log.info("line %s: live feed is back", name)
+        watched.lost = False
         content = orjson.dumps({key: part for key, part in snapshot.items() if key != "at"})
-        due = content != state.content or now - state.sent_at >= self._quiet
-        if not due and newcomer is None:
+        quiet = content == watched.content and now - watched.sent_at < self._quiet
+        if quiet and not watched.newcomers:
             return
+        watched.content, watched.sent_at, watched.newcomers = content, now, False
         text = orjson.dumps(snapshot).decode()
-        if due:
-            state.content, state.sent_at = content, now
-            for client in self._clients:
-                if client.line == line:
-                    client.offer(text)
-        elif newcomer is not None:
-            newcomer.offer(text)
+        for client in watched.clients:
+            client.offer(text)
 
 
 def live_router(hub: Hub, source: LineSource) -> APIRouter:

@@ -2,6 +2,7 @@
 // feed drawn over it.
 
 import { attr, put, show, svg, View } from "./dom.js";
+import { state } from "./state.js";
 import * as text from "./text.js";
 
 const { t } = text;
@@ -80,6 +81,7 @@ class CameraView extends View {
     this.#shown = frame;
     show(canvas, true);
     show(this.part("empty"), false);
+    if (state.snapshot?.camera) this.#marks(state.snapshot.camera);
   }
 
   /** @param {import("./types.js").Camera | null} camera */

@@ -26,7 +26,7 @@ class Cells extends View {
     const current = (this.#current = s.current);
     const level = text.tOr("level", current?.level ?? "case");
     put(this.part("title"), t("current.title", { level }));
-    put(this.part("number"), current?.number == null ? "" : `#${text.number(current.number)}`);
+    put(this.part("number"), current?.number == null ? "" : `#${current.number}`);
     put(this.part("count"), `${text.number(current?.count)} / ${text.number(current?.of)}`);
     show(this.part("grid"), current !== null);
     show(this.part("legend"), current !== null);

@@ -88,7 +88,7 @@ class CellSheet {
   /** @param {HTMLElement} root */
   build(root) {
     this.verdict = el("p", "verdict", icon("cross"), el("b"));
-    this.facts = el("dl", "pairs");
+    this.facts = el("dl", "pairs cell-facts");
     for (const name of ["cell.code", "cell.time", "cell.reason", "cell.do"]) {
       const term = el("dt");
       term.dataset.t = name;

@@ -1,6 +1,6 @@
 // The five figures: good against plan, rejected, no read, speed, OEE.
 
-import { attr, put, View } from "./dom.js";
+import { attr, put, show, View } from "./dom.js";
 import * as text from "./text.js";
 
 const { t, number } = text;
@@ -14,11 +14,11 @@ class Figures extends View {
     const top = Object.entries(s.rejected.reasons ?? {})
       .filter(([, n]) => n > 0)
       .sort((a, b) => b[1] - a[1])
-      .slice(0, 2)
+      .slice(0, 1)
       .map(([reason, n]) => `${text.tOr("why", reason)} ${number(n)}`);
     put(this.part("rejected-reasons"), top.join(" · "));
     this.#speed(s.speed);
-    put(this.part("oee"), text.percent(s.oee.value));
+    this.#value("oee", text.percent(s.oee.value), s.oee.value != null);
     put(
       this.part("stops"),
       s.oee.stops == null
@@ -27,16 +27,23 @@ class Figures extends View {
     );
   }
 
+  /** @param {string} name @param {string} words @param {boolean} known */
+  #value(name, words, known) {
+    put(this.part(name), words);
+    attr(this.part(name), "data-none", known ? null : "");
+  }
+
   /** @param {import("./types.js").Snapshot} s */
   #good(s) {
     const target = s.order?.target ?? null;
     put(this.part("target"), target === null ? "" : t("good.target", { n: target }));
-    put(this.part("good"), number(s.good));
+    this.#value("good", number(s.good), s.good != null);
     const share = (/** @type {number | null} */ n) =>
       n == null || !target ? null : Math.max(0, Math.min(1000, (n / target) * 1000));
     attr(this.part("done"), "width", (share(s.good) ?? 0).toFixed(1));
     const tick = share(s.plan);
-    attr(this.part("tick-mark"), "x", tick === null ? -9 : Math.min(tick, 995).toFixed(1));
+    attr(this.part("tick-mark"), "x", tick === null ? -19 : Math.min(tick, 990).toFixed(1));
+    show(this.part("tick"), tick !== null);
     put(this.part("plan-words"), againstPlan(s));
   }
 
@@ -48,7 +55,7 @@ class Figures extends View {
    * @param {number | null} [rejected] where the figure is itself a part of the rejected
    */
   #limited(name, figure, good, rejected = figure.count) {
-    put(this.part(name), number(figure.count));
+    this.#value(name, number(figure.count), figure.count != null);
     const all = good == null || rejected == null ? null : good + rejected;
     const share = figure.count == null || !all ? null : figure.count / all;
     const limit = figure.limit_pct;
@@ -63,7 +70,7 @@ class Figures extends View {
   /** @param {import("./types.js").Snapshot["speed"]} speed */
   #speed(speed) {
     put(this.part("speed-label"), t("speed.label", { unit: text.tOr("unit", speed.unit) }));
-    put(this.part("speed"), number(speed.per_min));
+    this.#value("speed", number(speed.per_min), speed.per_min != null);
     const { per_min: now, low, high } = speed;
     const banded = low !== null && high !== null;
     put(
@@ -75,12 +82,14 @@ class Figures extends View {
       word = t(now < low ? "speed.low" : now > high ? "speed.high" : "speed.normal");
     }
     put(this.part("speed-words"), word);
-    // The scale runs from 0 to a quarter above the band.
-    const top = banded ? high * 1.25 : 0;
-    const y = (/** @type {number} */ v) => 98 - (Math.max(0, Math.min(v, top)) / top) * 96;
+    // The scale runs from two bands below to two above; beyond it the mark stays at the end.
+    const span = banded ? Math.max(high - low, 1) : 1;
+    const y = (/** @type {number} */ v) =>
+      98 - ((Math.max(-2, Math.min(3, (v - (low ?? 0)) / span)) + 2) / 5) * 96;
     attr(this.part("gauge-band"), "y", banded ? y(high).toFixed(1) : 0);
     attr(this.part("gauge-band"), "height", banded ? (y(low) - y(high)).toFixed(1) : 0);
     const shown = now !== null && banded;
+    show(this.part("gauge"), banded);
     attr(this.part("gauge-mark"), "transform", `translate(0 ${shown ? y(now).toFixed(1) : -99})`);
   }
 }
@@ -90,12 +99,13 @@ function againstPlan(s) {
   if (s.good == null || s.plan == null) return text.NONE;
   const late = Math.round(s.plan - s.good);
   const unit = s.order?.level ?? s.speed.unit;
-  const count = text.tOr("count", unit, { n: Math.abs(late) });
+  const n = Math.abs(late);
+  const count = text.tOr("count", unit, { n });
   if (late === 0) return t("plan.even");
-  if (late < 0) return t("plan.ahead", { count });
-  if (!s.speed.per_min) return t("plan.behind", { count });
+  if (late < 0) return t("plan.ahead", { n, count });
+  if (!s.speed.per_min) return t("plan.behind", { n, count });
   const time = text.duration((late / s.speed.per_min) * 60);
-  return t("plan.behind_time", { count, time });
+  return t("plan.behind_time", { n, count, time });
 }
 
 customElements.define("cl-figures", Figures);

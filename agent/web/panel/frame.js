@@ -29,6 +29,8 @@ class Frame extends View {
     const order = s.order;
     put(this.part("order"), order ? order.number : t("order.none"));
     attr(this.part("order"), "translate", order ? "no" : null);
+    attr(this.part("order-button"), "data-call", order || s.orders.length === 0 ? null : "");
+    show(this.part("order-tag"), order !== null);
     put(this.part("product"), order ? text.named(order.names, order.sku) : "");
     put(this.part("lot"), order ? t("order.lot", { lot: order.lot }) : t("order.choose"));
     put(this.part("devices"), `${text.number(s.devices.ok)}/${text.number(s.devices.all)}`);

@@ -49,12 +49,15 @@ export class OrdersSheet {
     this.list.setAttribute("role", "radiogroup");
     this.list.setAttribute("aria-label", t("orders.startable"));
     this.none = el("p", "empty");
+    this.first = el("p", "small");
+    this.first.dataset.t = "orders.finish_first";
     this.start = button("wide", true);
     this.start.addEventListener("click", () => this.#send("start", { order: this.#chosen }));
     this.startable = el("section", "", this.listTitle, this.none, this.list,
       el("div", "actions", this.start));
     this.result = el("p", "result");
     this.result.setAttribute("role", "alert");
+    this.running.append(this.first);
     root.append(this.running, this.startable, this.result);
   }
 
@@ -79,6 +82,7 @@ export class OrdersSheet {
     const order = s.order;
     const held = s.state.packml === "held";
     show(this.running, order !== null);
+    show(this.startable, order === null);
     if (order) {
       const facts = [order.number, text.named(order.names, order.sku), order.lot,
         text.tOr("count", order.level, { n: order.target }), text.tOr("state", s.state.packml)];

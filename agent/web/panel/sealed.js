@@ -5,7 +5,9 @@ import { state } from "./state.js";
 import * as text from "./text.js";
 
 const { t } = text;
-const ROW = 44; // px, as in run.css
+const ROW = 44; // px, as in run.css, like the next two
+const BESIDE = 100; // mark, count and gaps
+const CHARACTER = 9.1;
 const ICONS = { proven: "check", anchored: "anchor", inferred: "dashed", incomplete: "warn" };
 
 class Sealed extends View {
@@ -16,18 +18,20 @@ class Sealed extends View {
   /** @param {import("./types.js").Snapshot} s */
   render(s) {
     const list = this.part("list");
-    const level = text.tOr("level", s.current?.level ?? s.sealed[0]?.level ?? "case");
+    const level = text.tOr("unit", s.current?.level ?? s.sealed[0]?.level ?? "case");
     put(this.part("title"), t("sealed.title", { level }));
     show(this.part("empty"), s.sealed.length === 0);
     put(this.part("empty"), s.sealed.length ? "" : t("sealed.none"));
     const rows = s.sealed.slice(0, Math.max(1, Math.floor(list.clientHeight / ROW)));
     keep(list, rows.length, makeRow);
+    // The last characters are those that people compare with the label.
+    const room = Math.max(8, Math.floor((list.clientWidth - BESIDE) / CHARACTER));
     rows.forEach((container, index) => {
       const [mark, code, worth, count, at] = list.children[index].children;
       const integrity = text.plainKey(container.integrity);
       attr(list.children[index], "data-integrity", integrity);
       attr(mark.firstElementChild, "href", `#i-${ICONS[/** @type {keyof ICONS} */ (integrity)] ?? "dashed"}`);
-      put(code, container.code);
+      put(code, container.code.length > room ? `…${container.code.slice(1 - room)}` : container.code);
       put(worth, text.tOr("integrity", integrity));
       put(count, `${text.number(container.count)}/${text.number(container.of)}`);
       put(at, text.second(container.at));

@@ -1,0 +1,60 @@
+"""Routes for the command line on the same machine: they need its bearer token, not a browser."""
+
+import asyncio
+from typing import Annotated, Any, Protocol
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.core.errors import DomainError
+
+_Name = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class PoolBody(BaseModel):
+    """What the person who imports a pool says of it; `path` is a file on the agent's machine, or
+    `rule` says which codes belong to it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    path: Annotated[str, Field(max_length=4096)] = ""
+    rule: Annotated[str, Field(max_length=512)] = ""
+    name: _Name
+    level: _Name
+    roles: Annotated[tuple[_Name, ...], Field(max_length=32, strict=False)]
+    secret: Annotated[tuple[_Name, ...], Field(max_length=32, strict=False)] = ()
+    product: Annotated[str, Field(max_length=64)] = ""
+    campaign: Annotated[str, Field(max_length=64)] = ""
+    lot: Annotated[str, Field(max_length=64)] = ""
+    scope: Annotated[str, Field(pattern="^(agent|plant|brand)$")] = "agent"
+    preprinted: bool = False
+    count: int | None = None
+    sha256: Annotated[str, Field(max_length=64)] = ""
+
+
+class LocalServices(Protocol):
+    async def import_pool(self, body: PoolBody) -> dict[str, Any]:
+        """Import it; DomainError when it is refused."""
+
+    async def account(self, line: str) -> dict[str, Any]:
+        """The line's counts, what does not balance, and how long verdicts took."""
+
+
+def local_router(services: LocalServices) -> APIRouter:
+    """The routes of the command line."""
+    router = APIRouter(prefix="/api/local")
+
+    @router.post("/pools", status_code=201)
+    async def import_pool(request: Request, body: PoolBody) -> dict[str, Any]:
+        if not request.headers.get("authorization"):
+            raise DomainError(
+                "local_only", "Pools are imported by the command line of the agent's machine."
+            )
+        async with asyncio.timeout(600):
+            return await services.import_pool(body)
+
+    @router.get("/lines/{line}/account")
+    async def account(line: _Name) -> dict[str, Any]:
+        return await services.account(line)
+
+    return router
