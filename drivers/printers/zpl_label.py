@@ -15,6 +15,10 @@ from agent.core.errors import DomainError
 from agent.core.gs1 import GS, bracketed, check_digit, is_digits, lookup
 
 MAX_VALUE = 1024
+DM_ESCAPE = "|"
+"""Escape character of Data Matrix. Doubling it in data is understood by some printers only, so it
+is one that codes do not use (GS1 does not allow it), and data with it are refused."""
+
 _ESCAPED = frozenset(b"^~_\\") | frozenset(range(0x20)) | {0x7F}
 
 Dots = Annotated[int, Field(ge=0, le=32_000)]
@@ -115,7 +119,7 @@ def _symbology(element: Element) -> bytes:
             return b"^BQN,2,%d" % size
         case "datamatrix" | "gs1-datamatrix":
             # The escape character is named: its default differs by firmware, and it is never off.
-            return b"^BXN,%d,200,,,,_" % size
+            return b"^BXN,%d,200,,,,%s" % (size, DM_ESCAPE.encode())
         case "code128":
             return b"^BY%d^BCN,%d,%s,N,N,A" % (size, height, readable)
         case "gs1-128" | "sscc":
@@ -144,11 +148,14 @@ def _qr(element: Element, value: str) -> str:
 
 
 def _datamatrix(element: Element, value: str) -> str:
-    return value.replace("_", "__")
+    if DM_ESCAPE in value or not value.isascii():
+        raise _refuse("printer_value_forbidden", "holds a character that Data Matrix has not here")
+    return value
 
 
 def _gs1_datamatrix(element: Element, value: str) -> str:
-    return "_1" + _elements(value).replace("_", "__").replace(GS, "_1")
+    fnc1 = DM_ESCAPE + "1"
+    return fnc1 + _datamatrix(element, _elements(value)).replace(GS, fnc1)
 
 
 def _code128(element: Element, value: str) -> str:
