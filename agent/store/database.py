@@ -1,0 +1,198 @@
+"""The database file: its key, its pragmas, its one write connection and read-only connections."""
+
+import fcntl
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any, Self
+
+from sqlcipher3 import dbapi2
+
+from agent.core.errors import ConfigError, TransientError
+from agent.core.scheme import WorkOrder
+from agent.store.migrations import migrate
+
+APPLICATION_ID = 0x63736C6B  # "cslk"
+PAGE_SIZE = 1024
+"""Bytes; small pages decide how much one bottle costs (docs/adr/0002-store.md)."""
+
+BUSY_SECONDS = 5.0
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+class Connection(dbapi2.Connection):  # type: ignore[misc]  # sqlcipher3 has no types
+    """A connection with what it remembers of rows that never change once committed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what is remembered: a roll-back may have undone it."""
+        self.number_of: dict[str, int] = {}
+        self.text_of: dict[int, str] = {}
+        self.orders: dict[str, WorkOrder] = {}
+        self.pools: dict[int, Any] = {}
+        self.tail: tuple[int, bytes, str] | None = None
+        self.last_unit: tuple[int, int] | None = None
+
+
+def sync_directory(path: Path) -> None:
+    """Make a new file's name durable; without it a power cut may lose the whole file."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def create_key(path: Path) -> None:
+    """Write 32 random bytes as hex into a new file of mode 0600; FileExistsError if it is there."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(handle, os.urandom(32).hex().encode() + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    sync_directory(path.parent)
+
+
+def load_key(path: Path) -> str:
+    """The key (64 hex digits) from its file; ConfigError if it is missing, open to others or not
+    a key."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text("ascii").strip()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"the key file {path} is missing: put it back from where it is kept; without it the "
+            "database cannot be read"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the key file {path} cannot be read: {error}") from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise ConfigError(f"the key file {path} is open to others: run chmod 600 {path}")
+    if not _KEY.fullmatch(text):
+        raise ConfigError(f"the key file {path} must hold 64 hexadecimal digits and nothing else")
+    return text
+
+
+def connect(path: Path, key: str, *, read_only: bool) -> Connection:
+    """An open connection; a wrong key shows at the first read, not here."""
+    uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rwc")
+    try:
+        conn: Connection = dbapi2.connect(
+            uri,
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            factory=Connection,
+        )
+    except dbapi2.OperationalError as error:
+        raise TransientError(f"the database {path} cannot be opened: {error}") from error
+    conn.execute(f"PRAGMA key = \"x'{key}'\"")
+    conn.execute(f"PRAGMA cipher_page_size = {PAGE_SIZE}")
+    if read_only:
+        conn.execute("PRAGMA query_only = ON")
+    return conn
+
+
+def _check(conn: Connection, path: Path, key_file: Path) -> None:
+    """ConfigError unless the file is a caselink database that this key opens."""
+    try:
+        (tables,) = conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (application,) = conn.execute("PRAGMA application_id").fetchone()
+    except dbapi2.OperationalError as error:
+        raise TransientError(f"the database {path} cannot be read: {error}") from error
+    except dbapi2.DatabaseError as error:
+        raise ConfigError(
+            f"{path} is not a database that the key in {key_file} opens: name the key file that "
+            "belongs to it, or another database"
+        ) from error
+    if tables and application != APPLICATION_ID:
+        raise ConfigError(f"{path} is a database of another program: name another file")
+
+
+def open_reader(path: Path, key_file: Path) -> Connection:
+    """A read-only connection of its own. ConfigError: no such database, or not this key's."""
+    if not path.exists():
+        raise ConfigError(f"there is no database {path}: start the agent once, or name another")
+    conn = connect(path, load_key(key_file), read_only=True)
+    try:
+        _check(conn, path, key_file)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+class Database:
+    """The open database: `conn` is the only connection that writes, in this and any process."""
+
+    def __init__(self, path: Path, key_file: Path, conn: Connection, lock: int) -> None:
+        self.path = path
+        self.key_file = key_file
+        self.conn = conn
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, key_file: Path) -> Self:
+        """Open for writing; create file and key at the first start, migrate an older database.
+
+        ConfigError: wrong or missing key, foreign file, newer version, or another writer.
+        TransientError: the disk did not answer.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        key_file.parent.mkdir(parents=True, exist_ok=True)
+        lock = _lock(path)
+        try:
+            fresh = not path.exists() or path.stat().st_size == 0
+            if fresh and not key_file.exists():
+                create_key(key_file)
+            conn = connect(path, load_key(key_file), read_only=False)
+            try:
+                _check(conn, path, key_file)
+                conn.execute("PRAGMA journal_mode = WAL")
+                conn.execute("PRAGMA synchronous = FULL")
+                conn.execute("PRAGMA wal_autocheckpoint = 1000")
+                conn.execute("PRAGMA journal_size_limit = 4194304")
+                conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                migrate(conn, str(path))
+                if conn.execute("SELECT 1 FROM epoch").fetchone() is None:
+                    conn.execute("INSERT INTO epoch VALUES (1, ?)", (os.urandom(8).hex(),))
+                sync_directory(path.parent)
+            except BaseException:
+                conn.close()
+                raise
+        except dbapi2.OperationalError as error:
+            os.close(lock)
+            raise TransientError(f"the database {path} cannot be opened: {error}") from error
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(path, key_file, conn, lock)
+
+    def reader(self) -> Connection:
+        """A read-only connection of its own; the caller closes it."""
+        return open_reader(self.path, self.key_file)
+
+    def close(self) -> None:
+        """Move the log into the file and close."""
+        self.conn.close()
+        os.close(self._lock)
+
+
+def _lock(path: Path) -> int:
+    """Take the writer's lock; ConfigError if another process holds it."""
+    handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ConfigError(
+            f"another caselink is writing {path}: stop it first, or name another database"
+        ) from None
+    return handle

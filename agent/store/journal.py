@@ -1,0 +1,203 @@
+"""The append-only journal: every durable fact, in order, sealed by a chain of hashes.
+
+A row's body is the JSON array of the fact's fields in the order of their declaration, so a released
+field keeps its place and a new one goes to the end, with a default. Row n's hash is BLAKE2b-128 of
+row n-1's hash, the JSON array [seq, epoch, wall ms, monotonic ms, clock, line, kind] and the body.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, fields
+from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
+from operator import attrgetter
+from typing import Any, NamedTuple, get_type_hints
+
+import msgspec
+
+from agent.core.errors import ConfigError
+from agent.core.facts import KINDS, Fact
+from agent.core.known import Clock
+from agent.store import names
+from agent.store.database import Connection
+
+FIRST_HASH = bytes(16)
+"""What stands before the first row."""
+
+_encode = msgspec.json.Encoder().encode
+_INSERT = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT = (
+    "SELECT seq, wall_ms, mono_ms, clock, line, kind, body, hash FROM journal "
+    "WHERE seq >= ? AND seq <= ? ORDER BY seq"
+)
+_END = (1 << 63) - 1
+
+
+class Entry(NamedTuple):
+    """One row. `line` is "" for a fact of the whole agent."""
+
+    seq: int
+    epoch: str
+    clock: Clock
+    line: str
+    kind: str
+    fact: Fact
+    hash: bytes
+
+
+class Row(NamedTuple):
+    """One row as it is stored, names resolved; `body` is not decoded."""
+
+    seq: int
+    epoch: str
+    wall_ms: int
+    mono_ms: int
+    clock: str
+    line: str
+    kind: str
+    body: str
+    hash: bytes
+
+    def seal(self, before: bytes) -> bytes:
+        """The hash this row must have after a row with hash `before`."""
+        return seal(before, self[:7], self.body.encode())
+
+
+def seal(before: bytes, head: tuple[Any, ...], body: bytes) -> bytes:
+    """The hash of a row: see the module's docstring."""
+    return blake2b(before + _encode(head) + body, digest_size=16).digest()
+
+
+def _writer(kind: type[Fact]) -> Callable[[Fact], bytes]:
+    given = [field.name for field in fields(kind)]
+    if len(given) > 1:
+        get = attrgetter(*given)
+        return lambda fact: _encode(get(fact))
+    return lambda fact: _encode([getattr(fact, name) for name in given])
+
+
+def _reader(kind: type[Fact]) -> Callable[[str], Fact]:
+    hints = get_type_hints(kind)
+    shape: list[Any] = []
+    for field in fields(kind):
+        if field.default is MISSING:
+            shape.append((field.name, hints[field.name]))
+        else:
+            shape.append((field.name, hints[field.name], field.default))
+    struct = msgspec.defstruct(
+        kind.__name__, shape, array_like=True, forbid_unknown_fields=True, frozen=True
+    )
+    decode = msgspec.json.Decoder(struct).decode
+    given = [field.name for field in fields(kind)]
+    return lambda body: kind(
+        *[getattr(decoded, name) for decoded in [decode(body)] for name in given]
+    )
+
+
+_WRITERS = {kind: _writer(kind) for kind in KINDS.values() if kind.durable}
+_READERS = {name: _reader(kind) for name, kind in KINDS.items() if kind.durable}
+
+
+def encode(fact: Fact) -> bytes:
+    """The body of a fact."""
+    return _WRITERS[type(fact)](fact)
+
+
+def decode(seq: int, kind: str, body: str) -> Fact:
+    """The fact of a row; ConfigError if this program does not know it."""
+    reader = _READERS.get(kind)
+    problem = "this kind is not known"
+    if reader is not None:
+        try:
+            return reader(body)
+        except msgspec.DecodeError as error:
+            problem = str(error)
+    raise ConfigError(
+        f"journal row {seq} of kind {kind} cannot be read by caselink {_version()} ({problem}): it "
+        "was written by a newer version; install that version"
+    )
+
+
+def _version() -> str:
+    try:
+        return version("caselink")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def tail(conn: Connection) -> tuple[int, bytes, str]:
+    """Last seq (0 = empty), its hash, and the epoch that the next row is written in."""
+    if conn.tail is None:
+        row = conn.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+        seq, last = (0, FIRST_HASH) if row is None else (int(row[0]), bytes(row[1]))
+        (epoch,) = conn.execute(
+            "SELECT name FROM epoch WHERE first <= ? ORDER BY first DESC LIMIT 1", (seq + 1,)
+        ).fetchone()
+        conn.tail = (seq, last, str(epoch))
+    return conn.tail
+
+
+def append(conn: Connection, line: str, fact: Fact, clock: Clock) -> int:
+    """Write one durable fact in the open transaction; its seq."""
+    if not fact.durable:
+        raise ValueError(f"{type(fact).__name__} is not durable: it does not go into the journal")
+    before, chain, epoch = tail(conn)
+    seq = before + 1
+    kind = type(fact).__name__
+    body = encode(fact)
+    chain = seal(chain, (seq, epoch, clock.wall_ms, clock.mono_ms, clock.quality, line, kind), body)
+    conn.execute(
+        _INSERT,
+        (
+            seq,
+            clock.wall_ms,
+            clock.mono_ms,
+            names.number(conn, clock.quality),
+            names.number(conn, line),
+            names.number(conn, kind),
+            body.decode(),
+            chain,
+        ),
+    )
+    conn.tail = (seq, chain, epoch)
+    return seq
+
+
+def begin_epoch(conn: Connection, name: str) -> None:
+    """From the next row on the journal is in a new epoch (after a restore)."""
+    conn.execute("INSERT INTO epoch VALUES (?, ?)", (tail(conn)[0] + 1, name))
+    conn.tail = None
+
+
+def rows(conn: Connection, first: int = 1, last: int = _END) -> Iterator[Row]:
+    """Stored rows from seq `first` to `last`, both included."""
+    epochs = conn.execute("SELECT first, name FROM epoch ORDER BY first").fetchall()
+    starts = [int(start) for start, _ in epochs]
+    for seq, wall, mono, clock, line, kind, body, chain in conn.execute(_SELECT, (first, last)):
+        yield Row(
+            seq,
+            str(epochs[bisect_right(starts, seq) - 1][1]),
+            wall,
+            mono,
+            names.text(conn, clock),
+            names.text(conn, line),
+            names.text(conn, kind),
+            body,
+            chain,
+        )
+
+
+def _entry(row: Row) -> Entry:
+    clock = Clock(row.wall_ms, row.mono_ms, row.clock)
+    fact = decode(row.seq, row.kind, row.body)
+    return Entry(row.seq, row.epoch, clock, row.line, row.kind, fact, row.hash)
+
+
+def read(conn: Connection, first: int = 1, last: int = _END) -> Iterator[Entry]:
+    """Rows from seq `first` to `last`, both included, decoded. ConfigError: see `decode`."""
+    return map(_entry, rows(conn, first, last))
+
+
+def read_some(conn: Connection, seqs: Iterable[int]) -> list[Entry]:
+    """The rows with these numbers, in order; a number without a row is left out."""
+    return [entry for seq in sorted(set(seqs)) for entry in read(conn, seq, seq)]

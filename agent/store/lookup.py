@@ -1,0 +1,87 @@
+"""Answer what `decide` asks: a few look-ups by key for each text, unit and pool."""
+
+from agent.core.facts import CodeKey
+from agent.core.known import Clock, Known, KnownCode, KnownPool, KnownUnit, Questions
+from agent.core.life import CodeState
+from agent.store import names, orders, pools, units
+from agent.store.database import Connection
+from agent.store.words import CODE_STATES, DOUBTFUL, HELD, UNIT_STATES, code_id
+
+
+def answer(conn: Connection, questions: Questions, clock: Clock) -> Known:
+    """What the store says of the texts, units and pools asked for."""
+    found_pools: dict[int, KnownPool] = {}
+    for number in questions.pools:
+        pool = pools.known(conn, number)
+        if pool is not None:
+            found_pools[number] = pool
+    codes: dict[str, KnownCode] = {}
+    new: dict[int, int] = {}
+    for text in questions.texts:
+        if text in codes:
+            continue
+        code = find_code(conn, text) or _admitted(conn, text, new)
+        if code is None:
+            continue
+        codes[text] = code
+        number = code.key.pool
+        if number not in found_pools:
+            pool = pools.known(conn, number)
+            if pool is not None:
+                found_pools[number] = pool
+    return Known(
+        now=clock,
+        next_unit=units.last_unit(conn)[0] + 1,
+        codes=codes,
+        units={
+            unit: found for unit in questions.units if (found := find_unit(conn, unit)) is not None
+        },
+        pools=found_pools,
+    )
+
+
+def find_code(conn: Connection, text: str) -> KnownCode | None:
+    """The code with this canonical text; None if no pool lists it."""
+    key = pools.place_of(conn, text)
+    if key is None:
+        return None
+    fact = pools.describe(conn, key.pool)
+    if fact is None:
+        return None
+    state, unit = CodeState.ISSUED, None
+    row = conn.execute("SELECT state, unit FROM code WHERE id = ?", (code_id(key),)).fetchone()
+    if row is not None:
+        state = CODE_STATES[row[0]]
+        unit = None if row[1] is None else find_unit(conn, row[1])
+    return KnownCode(text, key, fact.roles[key.column], state, unit)
+
+
+def _admitted(conn: Connection, text: str, new: dict[int, int]) -> KnownCode | None:
+    """A text that a rule admits; `new` counts how many of each pool were admitted before it."""
+    pool = pools.admitting(conn, text)
+    if pool is None:
+        return None
+    position = pool.next_position + new.get(pool.pool, 0)
+    new[pool.pool] = new.get(pool.pool, 0) + 1
+    key = CodeKey(pool.pool, position, 0)
+    return KnownCode(text, key, pool.roles[0], CodeState.ISSUED, None, registered=False)
+
+
+def find_unit(conn: Connection, unit: int) -> KnownUnit | None:
+    """The unit as its row says; None if it does not exist."""
+    row = units.find(conn, unit)
+    if row is None:
+        return None
+    number = names.text(conn, row.order)
+    order = orders.get(conn, number)
+    return KnownUnit(
+        unit=unit,
+        level=names.text(conn, row.level),
+        state=UNIT_STATES[row.state],
+        order=number,
+        product="" if order is None else order.product,
+        lot="" if order is None else order.lot,
+        parent=row.parent,
+        held=bool(row.flags & HELD),
+        doubtful=bool(row.flags & DOUBTFUL),
+    )

@@ -1,0 +1,32 @@
+"""Numbered migrations: each one transaction, all or nothing; the version is in user_version."""
+
+from typing import Any
+
+from agent.core.errors import ConfigError
+from agent.store.migrations import m0001_initial
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (m0001_initial.STATEMENTS,)
+"""The statements that lead from version n to n + 1. A released migration never changes."""
+
+VERSION = len(MIGRATIONS)
+
+
+def migrate(conn: Any, where: str, upto: int = VERSION) -> None:
+    """Bring the database to version `upto`; ConfigError if it is newer than this program."""
+    version = int(conn.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        raise ConfigError(
+            f"{where} was written by a newer caselink (database version {version}, this program "
+            f"knows {VERSION}): install that version again, or restore a backup made before it"
+        )
+    for number in range(version, upto):
+        conn.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in MIGRATIONS[number]:
+                conn.execute(statement)
+            conn.execute(f"PRAGMA user_version = {number + 1}")
+            conn.execute("COMMIT")
+        except BaseException:
+            if conn.in_transaction:
+                conn.execute("ROLLBACK")
+            raise

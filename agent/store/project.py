@@ -1,0 +1,346 @@
+"""Journal to tables: one function for each kind of durable fact.
+
+`apply` raises IllegalTransition when a fact contradicts the tables; the job that wrote it is then
+rolled back whole. Kinds that change no table are named in `_NO_TABLE`, so that a new kind of fact
+cannot be forgotten here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from agent.core import facts
+from agent.core.facts import Attachment, CodeKey, Fact
+from agent.core.life import CodeState, IllegalTransition, UnitState
+from agent.core.scheme import WorkOrder
+from agent.store import names, orders, pools, units
+from agent.store.database import Connection
+from agent.store.words import (
+    DOUBTFUL,
+    INTEGRITY_NUMBER,
+    OWN_NUMBER,
+    UNIT_NUMBER,
+    code_id,
+)
+
+_REJECTED = UNIT_NUMBER[UnitState.REJECTED]
+_VERIFIED = UNIT_NUMBER[UnitState.VERIFIED]
+
+
+def apply(conn: Connection, seq: int, line: str, fact: Fact) -> None:
+    """Bring the tables up to journal row `seq`; IllegalTransition if they contradict the fact."""
+    change = _CHANGES.get(type(fact))
+    if change is not None:
+        change(conn, seq, line, fact)
+    elif type(fact) not in _NO_TABLE:
+        raise NotImplementedError(f"the store does not know what {type(fact).__name__} changes")
+
+
+def primary_role(conn: Connection, order: str, level: str) -> str | None:
+    """The primary role of a level in the scheme of a work order; None where neither is known."""
+    found: WorkOrder | None = orders.get(conn, order)
+    if found is None:
+        return None
+    try:
+        return found.scheme.level(level).primary
+    except KeyError:
+        return None
+
+
+def _primary(
+    conn: Connection, order: str, level: str, codes: tuple[Attachment, ...]
+) -> Attachment | None:
+    role = primary_role(conn, order, level)
+    return next((code for code in codes if code.role == role), codes[0] if codes else None)
+
+
+# -------------------------------------------------------------------------------------- pools
+
+
+def _pool_imported(conn: Connection, seq: int, line: str, fact: facts.PoolImported) -> None:
+    pools.add(conn, seq, fact)
+
+
+def _code_registered(conn: Connection, seq: int, line: str, fact: facts.CodeRegistered) -> None:
+    pools.register(conn, fact.key, fact.text)
+
+
+def _codes_moved(conn: Connection, seq: int, line: str, fact: facts.CodesMoved) -> None:
+    to = CodeState(fact.to)
+    if to is CodeState.ATTACHED:
+        raise IllegalTransition("codes are attached by being read on a unit, not by moving")
+    first = CodeKey(fact.pool, fact.first, fact.column)
+    units.move_codes(conn, seq, first, fact.count, to)
+    pools.advance(conn, fact.pool, fact.first, fact.count, to)
+
+
+# ------------------------------------------------------------------------------- work orders
+
+
+def _order_created(conn: Connection, seq: int, line: str, fact: facts.OrderCreated) -> None:
+    orders.create(conn, seq, fact.order)
+
+
+def _order_started(conn: Connection, seq: int, line: str, fact: facts.OrderStarted) -> None:
+    orders.move(conn, seq, fact.number, "running")
+
+
+def _order_paused(conn: Connection, seq: int, line: str, fact: facts.OrderPaused) -> None:
+    orders.move(conn, seq, fact.number, "paused")
+
+
+def _order_finished(conn: Connection, seq: int, line: str, fact: facts.OrderFinished) -> None:
+    orders.move(conn, seq, fact.number, "finished")
+
+
+# ------------------------------------------------------------------------- items on the belt
+
+
+def _doubt(conn: Connection, seq: int, doubtful: tuple[int, ...]) -> None:
+    for unit in doubtful:
+        units.flag(conn, seq, unit, DOUBTFUL)
+
+
+def _run_began(conn: Connection, seq: int, line: str, fact: facts.RunBegan) -> None:
+    _doubt(conn, seq, fact.doubtful)
+
+
+def _units_doubted(conn: Connection, seq: int, line: str, fact: facts.UnitsDoubted) -> None:
+    _doubt(conn, seq, fact.units)
+
+
+def _items_missed(conn: Connection, seq: int, line: str, fact: facts.ItemsMissed) -> None:
+    _doubt(conn, seq, fact.units)
+
+
+def _item_passed(conn: Connection, seq: int, line: str, fact: facts.ItemPassed) -> None:
+    rest = fact.codes
+    if fact.commissioned:
+        if not fact.codes:
+            raise IllegalTransition(f"unit {fact.unit} passed without a code")
+        primary = _primary(conn, fact.order, fact.level, fact.codes)
+        units.commission(conn, seq, fact.unit, fact.level, fact.order, primary)
+        if len(fact.codes) == 1:
+            return
+        rest = tuple(code for code in fact.codes if code is not primary)
+    else:
+        row = units.get(conn, fact.unit)
+        if row.state != _VERIFIED:
+            units.move(conn, fact.unit, UnitState.VERIFIED)
+        units.note(conn, fact.unit, seq)
+    units.attach(conn, seq, fact.unit, rest)
+
+
+def _item_rejected(conn: Connection, seq: int, line: str, fact: facts.ItemRejected) -> None:
+    if fact.unit is not None:
+        units.note(conn, fact.unit, seq)
+    lost = fact.codes if fact.expected is None else (*fact.codes, fact.expected)
+    units.lose_codes(conn, seq, lost)
+
+
+def _reject(conn: Connection, seq: int, unit: int | None) -> None:
+    """The unit is off the line. Hearing again that a rejected unit is off the line is no
+    contradiction (its container's verdict came before the chute sensor)."""
+    if unit is None:
+        return
+    if units.get(conn, unit).state != _REJECTED:
+        units.move(conn, unit, UnitState.REJECTED)
+    units.note(conn, unit, seq)
+
+
+def _reject_confirmed(conn: Connection, seq: int, line: str, fact: facts.RejectConfirmed) -> None:
+    _reject(conn, seq, fact.unit)
+
+
+def _foreign_rejected(conn: Connection, seq: int, line: str, fact: facts.ForeignRejected) -> None:
+    _reject(conn, seq, fact.unit)
+
+
+# -------------------------------------------------------------------------------- containers
+
+
+def _container(conn: Connection, unit: int) -> None:
+    if conn.execute("SELECT 1 FROM container WHERE unit = ?", (unit,)).fetchone() is None:
+        raise IllegalTransition(f"unit {unit} is not a container")
+
+
+def _container_formed(conn: Connection, seq: int, line: str, fact: facts.ContainerFormed) -> None:
+    units.commission(conn, seq, fact.unit, fact.level, fact.order, None)
+    conn.execute(
+        "INSERT INTO container (unit, expected, station, number, count, unknown, reason, "
+        "closed_by, verdict) VALUES (?, ?, ?, ?, 0, 0, '', '', '')",
+        (fact.unit, fact.expected, names.number(conn, fact.station), fact.number),
+    )
+
+
+def _packed(conn: Connection, seq: int, line: str, fact: facts.Packed) -> None:
+    _container(conn, fact.container)
+    if len(fact.evidence) not in (1, len(fact.children)):
+        raise IllegalTransition(
+            f"container {fact.container}: {len(fact.children)} children with "
+            f"{len(fact.evidence)} evidences"
+        )
+    unknown = units.pack(conn, fact.container, fact.children)
+    _keep_event(conn, fact.container, "packed")
+    conn.execute(
+        "UPDATE container SET count = count + ?, unknown = unknown + ?, packed = ? WHERE unit = ?",
+        (len(fact.children), unknown, seq, fact.container),
+    )
+
+
+def _container_refused(conn: Connection, seq: int, line: str, fact: facts.ContainerRefused) -> None:
+    units.lose_codes(conn, seq, fact.seen)
+    if fact.unit is not None:
+        _container_rejected(
+            conn, seq, line, facts.ContainerRejected(fact.unit, fact.station, fact.verdict)
+        )
+
+
+def _label_assigned(conn: Connection, seq: int, line: str, fact: facts.LabelAssigned) -> None:
+    _container(conn, fact.container)
+    _keep_event(conn, fact.container, "assigned")
+    conn.execute(
+        "UPDATE container SET label = ?, assigned = ? WHERE unit = ?",
+        (code_id(fact.key), seq, fact.container),
+    )
+
+
+def _label_bound(conn: Connection, seq: int, line: str, fact: facts.LabelBound) -> None:
+    _container(conn, fact.container)
+    row = units.get(conn, fact.container)
+    if row.state != _VERIFIED:
+        units.move(conn, fact.container, UnitState.VERIFIED)
+    level, order = names.text(conn, row.level), names.text(conn, row.order)
+    (at,) = conn.execute("SELECT code FROM container WHERE unit = ?", (fact.container,)).fetchone()
+    primary = _primary(conn, order, level, fact.codes) if at is None else None
+    named = None if primary is None else primary.key
+    units.attach(conn, seq, fact.container, fact.codes, named)
+    _keep_event(conn, fact.container, "bound")
+    conn.execute(
+        "UPDATE container SET code = ?, own = ?, bound = ? WHERE unit = ?",
+        (at if named is None else code_id(named), OWN_NUMBER[fact.own], seq, fact.container),
+    )
+
+
+def _container_closed(conn: Connection, seq: int, line: str, fact: facts.ContainerClosed) -> None:
+    _container(conn, fact.container)
+    _keep_event(conn, fact.container, "closed")
+    changed = conn.execute(
+        "UPDATE container SET integrity = ?, closed = ?, reason = ?, closed_by = ? "
+        "WHERE unit = ? AND count = ? AND unknown = ?",
+        (
+            INTEGRITY_NUMBER[fact.integrity],
+            seq,
+            fact.reason,
+            fact.by,
+            fact.container,
+            fact.count,
+            fact.unknown,
+        ),
+    )
+    if changed.rowcount != 1:
+        raise IllegalTransition(
+            f"container {fact.container} is closed with {fact.count} children, {fact.unknown} of "
+            "them unknown; its links say otherwise"
+        )
+
+
+def _container_rejected(
+    conn: Connection, seq: int, line: str, fact: facts.ContainerRejected
+) -> None:
+    _container(conn, fact.container)
+    _reject(conn, seq, fact.container)
+    conn.execute("UPDATE container SET verdict = ? WHERE unit = ?", (fact.verdict, fact.container))
+
+
+def _keep_event(conn: Connection, unit: int, column: str) -> None:
+    """Before a seq in `column` is overwritten, move it to the unit's events."""
+    (old,) = conn.execute(f"SELECT {column} FROM container WHERE unit = ?", (unit,)).fetchone()
+    if old is not None:
+        units.note(conn, unit, old)
+
+
+# ------------------------------------------------------------------------------------ alarms
+
+
+def _alarm_raised(conn: Connection, seq: int, line: str, fact: facts.AlarmRaised) -> None:
+    if _alarm_open(conn, line, fact.alarm):
+        raise IllegalTransition(f"alarm {fact.alarm} is open already")
+    conn.execute(
+        "INSERT INTO alarm VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', NULL)",
+        (
+            seq,
+            line,
+            fact.alarm,
+            fact.priority,
+            fact.key,
+            fact.station,
+            fact.item,
+            msgspec.json.encode(fact.args).decode(),
+        ),
+    )
+
+
+def _alarm_open(conn: Connection, line: str, alarm: str) -> bool:
+    row = conn.execute(
+        "SELECT 1 FROM alarm WHERE line = ? AND alarm = ? AND cleared IS NULL", (line, alarm)
+    ).fetchone()
+    return row is not None
+
+
+def _alarm_cleared(conn: Connection, seq: int, line: str, fact: facts.AlarmCleared) -> None:
+    changed = conn.execute(
+        "UPDATE alarm SET cleared = ? WHERE line = ? AND alarm = ? AND cleared IS NULL",
+        (seq, line, fact.alarm),
+    )
+    if changed.rowcount != 1:
+        raise IllegalTransition(f"alarm {fact.alarm} is not open and cannot be cleared")
+
+
+def _alarm_acknowledged(
+    conn: Connection, seq: int, line: str, fact: facts.AlarmAcknowledged
+) -> None:
+    changed = conn.execute(
+        "UPDATE alarm SET acknowledged = coalesce(acknowledged, ?), acknowledged_by = "
+        "iif(acknowledged_by = '', ?, acknowledged_by) "
+        "WHERE line = ? AND alarm = ? AND cleared IS NULL",
+        (seq, fact.by, line, fact.alarm),
+    )
+    if changed.rowcount != 1:
+        raise IllegalTransition(f"alarm {fact.alarm} is not open and cannot be acknowledged")
+
+
+_CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
+    facts.PoolImported: _pool_imported,
+    facts.CodeRegistered: _code_registered,
+    facts.CodesMoved: _codes_moved,
+    facts.OrderCreated: _order_created,
+    facts.OrderStarted: _order_started,
+    facts.OrderPaused: _order_paused,
+    facts.OrderFinished: _order_finished,
+    facts.RunBegan: _run_began,
+    facts.UnitsDoubted: _units_doubted,
+    facts.ItemsMissed: _items_missed,
+    facts.ItemPassed: _item_passed,
+    facts.ItemRejected: _item_rejected,
+    facts.RejectConfirmed: _reject_confirmed,
+    facts.ForeignRejected: _foreign_rejected,
+    facts.ContainerFormed: _container_formed,
+    facts.Packed: _packed,
+    facts.ContainerRefused: _container_refused,
+    facts.LabelAssigned: _label_assigned,
+    facts.LabelBound: _label_bound,
+    facts.ContainerClosed: _container_closed,
+    facts.ContainerRejected: _container_rejected,
+    facts.AlarmRaised: _alarm_raised,
+    facts.AlarmCleared: _alarm_cleared,
+    facts.AlarmAcknowledged: _alarm_acknowledged,
+}
+
+_NO_TABLE: frozenset[type[Fact]] = frozenset(
+    {facts.AgentStarted, facts.RejectFailed, facts.PartialAllowed}
+)
+
+HANDLED: frozenset[type[Fact]] = frozenset(_CHANGES) | _NO_TABLE
+"""Every kind of durable fact; a test compares it with the vocabulary."""

@@ -1,0 +1,277 @@
+"""Rows of codes and units: find them, move them, attach codes, bind children.
+
+Every code of a pool has a row. A unit's row is the row of its *home* code: the primary code that it
+was commissioned with, or `(0, unit, 0)` for a container, which exists before its code.
+`unit_at` says where a unit's home is: unit u >= first stands u - first positions after `id`, until
+the next row; unit ids only rise, so rows are only ever added at its end.
+
+Every function here raises IllegalTransition when what is asked contradicts the rows, and may have
+written a part by then: the caller's transaction or savepoint is rolled back.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from agent.core.facts import Attachment, CodeKey
+from agent.core.life import (
+    UNIT_LIFE,
+    CodeState,
+    IllegalTransition,
+    UnitState,
+    move_code,
+    move_unit,
+)
+from agent.store import names
+from agent.store.database import Connection
+from agent.store.words import (
+    CODE_NUMBER,
+    CODE_STATES,
+    PAIR_NUMBER,
+    STEP,
+    UNIT_NUMBER,
+    UNIT_STATES,
+    code_id,
+)
+
+_MAY_PACK = ",".join(
+    str(UNIT_NUMBER[state]) for state, to in UNIT_LIFE.items() if UnitState.PACKED in to
+)
+_REJECTED = UNIT_NUMBER[UnitState.REJECTED]
+
+# A code whose carrier was rejected keeps unit_state REJECTED without a unit: attaching overwrites.
+_COMMISSION = """UPDATE code SET state = ?2, integrity = ?3, seq = ?4, unit = ?5, unit_state = ?6,
+    level = ?7, ord = ?8, flags = 0, parent = ?5, room = NULL WHERE id = ?1"""
+_ATTACH = """UPDATE code SET state = ?2, integrity = ?3, seq = ?4, unit = ?5, unit_state = NULL,
+    room = NULL WHERE id = ?1"""
+_MOVE = "UPDATE code SET state = ?2, moved = ?3, room = NULL WHERE id = ?1"
+_PACK = f"""UPDATE code SET unit_state = {UNIT_NUMBER[UnitState.PACKED]}, parent = ?
+    WHERE id = ? AND unit = ? AND parent = unit AND unit_state IN ({_MAY_PACK})"""
+_UNIT = "SELECT id, unit, unit_state, level, ord, flags, parent, seq FROM code WHERE id = ?"
+
+
+class UnitRow(NamedTuple):
+    """A unit as its row says; numbers as in `words` and `names`. `home` is the row's id (a code
+    id, or a container's), `born` the seq of its first fact; `place` counts only in a parent."""
+
+    home: int
+    unit: int
+    state: int
+    level: int
+    order: int
+    flags: int
+    inside: int
+    born: int
+
+    @property
+    def parent(self) -> int | None:
+        """The open parent; a unit in no container is stored as its own."""
+        return None if self.inside == self.unit else self.inside
+
+
+def home(conn: Connection, unit: int) -> int | None:
+    """Id of the row where the unit should stand; None before the first unit."""
+    row = conn.execute(
+        "SELECT first, id FROM unit_at WHERE first <= ? ORDER BY first DESC LIMIT 1", (unit,)
+    ).fetchone()
+    return None if row is None else int(row[1]) + (unit - int(row[0])) * STEP
+
+
+def find(conn: Connection, unit: int) -> UnitRow | None:
+    """The unit's row, None if there is no such unit."""
+    at = home(conn, unit)
+    if at is None:
+        return None
+    row = conn.execute(_UNIT, (at,)).fetchone()
+    return UnitRow._make(row) if row is not None and row[1] == unit else None
+
+
+def get(conn: Connection, unit: int) -> UnitRow:
+    """The unit's row; IllegalTransition if there is no such unit."""
+    row = find(conn, unit)
+    if row is None:
+        raise IllegalTransition(f"there is no unit {unit}")
+    return row
+
+
+def last_unit(conn: Connection) -> tuple[int, int]:
+    """The greatest unit id that was given, and the id of its row; (0, 0) before the first.
+
+    The last run of `unit_at` has no end written down: it is found by doubling and halving, since
+    the units of a run follow each other without a gap.
+    """
+    if conn.last_unit is None:
+        row = conn.execute("SELECT first, id FROM unit_at ORDER BY first DESC LIMIT 1").fetchone()
+        if row is None:
+            conn.last_unit = (0, 0)
+            return conn.last_unit
+        first, start = int(row[0]), int(row[1])
+
+        def exists(step: int) -> bool:
+            found = conn.execute("SELECT unit FROM code WHERE id = ?", (start + step * STEP,))
+            unit = found.fetchone()
+            return unit is not None and unit[0] == first + step
+
+        good, bad = 0, 1
+        while exists(bad):
+            good, bad = bad, bad * 2
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            good, bad = (middle, bad) if exists(middle) else (good, middle)
+        conn.last_unit = (first + good, start + good * STEP)
+    return conn.last_unit
+
+
+def _give(conn: Connection, unit: int, at: int) -> None:
+    """Note that `unit` begins, with its row at id `at`."""
+    last, last_at = last_unit(conn)
+    if unit <= last:
+        raise IllegalTransition(f"unit {unit} begins, but unit {last} has been given already")
+    if unit != last + 1 or at != last_at + STEP or last == 0:
+        conn.execute("INSERT INTO unit_at VALUES (?, ?)", (unit, at))
+    conn.last_unit = (unit, at)
+
+
+def code_state(conn: Connection, key: CodeKey) -> tuple[CodeState, int | None]:
+    """State of a code and the unit it is on; IllegalTransition if no pool holds it."""
+    row = conn.execute("SELECT state, unit FROM code WHERE id = ?", (code_id(key),)).fetchone()
+    if row is None:
+        raise IllegalTransition(f"no pool holds code {key.pool}/{key.position} {key.column}")
+    return CODE_STATES[row[0]], row[1]
+
+
+def _may_attach(conn: Connection, unit: int, key: CodeKey) -> bool:
+    """True if the code is still to be attached, False if it is on this unit already."""
+    state, on = code_state(conn, key)
+    if on == unit:
+        return False
+    if on is not None:
+        raise IllegalTransition(
+            f"code {key.pool}/{key.position} is on unit {on} and cannot go to unit {unit}"
+        )
+    move_code(state, CodeState.ATTACHED)
+    return True
+
+
+def commission(
+    conn: Connection,
+    seq: int,
+    unit: int,
+    level: str,
+    order: str,
+    primary: Attachment | None,
+) -> None:
+    """A unit begins: VERIFIED with its primary code, or COMMISSIONED without a code."""
+    at = unit * STEP if primary is None else code_id(primary.key)
+    if primary is not None and not _may_attach(conn, unit, primary.key):
+        raise IllegalTransition(f"unit {unit} exists already")
+    _give(conn, unit, at)
+    if primary is None:
+        conn.execute("INSERT INTO code (id, state) VALUES (?, 0)", (at,))
+    state = UnitState.COMMISSIONED if primary is None else UnitState.VERIFIED
+    conn.execute(
+        _COMMISSION,
+        (
+            at,
+            CODE_NUMBER[CodeState.ATTACHED],
+            None if primary is None else PAIR_NUMBER[primary.integrity],
+            seq,
+            unit,
+            UNIT_NUMBER[state],
+            names.number(conn, level),
+            names.number(conn, order),
+        ),
+    )
+
+
+def attach(
+    conn: Connection, seq: int, unit: int, codes: Iterable[Attachment], named: CodeKey | None = None
+) -> None:
+    """Codes come onto a unit that exists; one that is on it already is left alone. `named` is kept
+    elsewhere in the unit's rows, the others are listed in `unit_code`."""
+    for code in codes:
+        if not _may_attach(conn, unit, code.key):
+            continue
+        at = code_id(code.key)
+        attached = CODE_NUMBER[CodeState.ATTACHED]
+        conn.execute(_ATTACH, (at, attached, PAIR_NUMBER[code.integrity], seq, unit))
+        if code.key != named:
+            conn.execute("INSERT INTO unit_code VALUES (?, ?)", (unit, at))
+
+
+def note(conn: Connection, unit: int, seq: int) -> None:
+    """Keep that journal row `seq` is part of the unit's history."""
+    conn.execute("INSERT OR IGNORE INTO unit_event VALUES (?, ?)", (unit, seq))
+
+
+def move(conn: Connection, unit: int, to: UnitState) -> None:
+    """The unit goes into state `to`."""
+    row = get(conn, unit)
+    move_unit(UNIT_STATES[row.state], to)
+    conn.execute("UPDATE code SET unit_state = ? WHERE id = ?", (UNIT_NUMBER[to], row.home))
+
+
+def flag(conn: Connection, seq: int, unit: int, flags: int) -> None:
+    """Set flags of a unit and note it."""
+    row = get(conn, unit)
+    conn.execute("UPDATE code SET flags = ? WHERE id = ?", (row.flags | flags, row.home))
+    note(conn, unit, seq)
+
+
+def pack(conn: Connection, container: int, children: Sequence[int | None]) -> int:
+    """Bind children to their parent; how many of them were unknown. Places and evidence of the
+    links stay in the journal row, which the container's row names."""
+    known = [child for child in children if child is not None]
+    if container in known:
+        raise IllegalTransition(f"container {container} cannot be in itself")
+    rows = [(container, home(conn, child), child) for child in known]
+    if rows and conn.executemany(_PACK, rows).rowcount != len(rows):
+        raise IllegalTransition(_why_not_packed(conn, container, known))
+    return len(children) - len(known)
+
+
+def _why_not_packed(conn: Connection, container: int, children: Sequence[int]) -> str:
+    for child in children:
+        row = find(conn, child)
+        if row is None:
+            return f"unit {child} does not exist and cannot be packed into {container}"
+        if row.inside != container:
+            inside = "" if row.parent is None else f" in container {row.parent}"
+            return (
+                f"unit {child} is {UNIT_STATES[row.state]}{inside} and cannot be packed into "
+                f"{container}"
+            )
+    return f"a child of container {container} is named twice, or is in it already"
+
+
+def move_codes(conn: Connection, seq: int, first: CodeKey, count: int, to: CodeState) -> None:
+    """`count` codes of one column change state together."""
+    if count < 1:
+        raise IllegalTransition(f"{count} codes cannot change state")
+    start, end = code_id(first), code_id(first) + (count - 1) * STEP
+    stored = conn.execute(
+        f"SELECT id, state FROM code WHERE id BETWEEN ? AND ? AND id % {STEP} = ?",
+        (start, end, first.column),
+    ).fetchall()
+    if len(stored) != count:
+        raise IllegalTransition(
+            f"pool {first.pool} does not hold {count} codes from position {first.position}"
+        )
+    for state in {state for _, state in stored}:
+        move_code(CODE_STATES[state], to)
+    conn.executemany(_MOVE, [(at, CODE_NUMBER[to], seq) for at, _ in stored])
+
+
+def lose_codes(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
+    """Codes seen on (or printed on) a thing that is rejected without having become a unit.
+
+    Physically they are off the line: they become SUSPECT and are counted as rejected. A code that
+    is on a unit (a duplicate, a neighbour's code) or void is left alone.
+    """
+    for key in keys:
+        state, unit = code_state(conn, key)
+        if unit is not None or state in (CodeState.ATTACHED, CodeState.VOID):
+            continue
+        if state is not CodeState.SUSPECT:
+            move_code(state, CodeState.SUSPECT)
+        conn.execute(_MOVE, (code_id(key), CODE_NUMBER[CodeState.SUSPECT], seq))
+        conn.execute("UPDATE code SET unit_state = ? WHERE id = ?", (_REJECTED, code_id(key)))

@@ -1,0 +1,185 @@
+"""The one writer: jobs run one after the other on the write connection, durable before answered.
+
+A job is a function of the connection. It looks up, decides and writes; its result is delivered
+after the COMMIT. Jobs that wait while another commits share the next transaction (group commit);
+nobody waits for company. A job that raises is rolled back alone and its exception is its caller's.
+If SQLite itself fails (disk full, COMMIT refused), every job of the transaction fails with
+TransientError and the `on_rollback` callbacks tell the owners of state to read it again.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from sqlcipher3 import dbapi2
+
+from agent.core.errors import TransientError
+from agent.store.database import Connection
+
+T = TypeVar("T")
+Job = Callable[[Connection], Any]
+
+WAITING = 1024
+"""Jobs that may wait; more means that the disk does not keep up, and is refused."""
+
+GROUP = 64
+"""Jobs that may share a transaction."""
+
+_JOB_ERRORS = (
+    dbapi2.IntegrityError,
+    dbapi2.ProgrammingError,
+    dbapi2.NotSupportedError,
+    dbapi2.DataError,
+    dbapi2.InterfaceError,
+)
+"""SQLite errors that one job's own SQL made; any other concerns the file."""
+
+
+class Writer:
+    """Runs jobs, in a thread after `start`, or in the caller's thread by `run_inline`."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._queue: queue.Queue[tuple[Job, Future[Any]] | None] = queue.Queue(WAITING)
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._on_rollback: list[Callable[[Connection], None]] = []
+
+    def on_rollback(self, callback: Callable[[Connection], None]) -> None:
+        """Call this (in the writer's thread, with its connection) after a transaction that had
+        run jobs was lost, before those jobs are told."""
+        self._on_rollback.append(callback)
+
+    def start(self) -> None:
+        """Start the thread."""
+        if self._thread is not None:
+            raise RuntimeError("the writer runs already")
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Finish what waits, then end the thread; TransientError if that takes longer than
+        `timeout` seconds. The connection stays open."""
+        if self._thread is None or self._closing:
+            return
+        self._closing = True
+        try:
+            self._queue.put(None, timeout=timeout)
+        except queue.Full:
+            raise TransientError("the store is still writing: the disk does not answer") from None
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            raise TransientError("the store is still writing: the disk does not answer")
+
+    def submit(self, job: Callable[[Connection], T]) -> Future[T]:
+        """Hand over a job; the future has its result once that is durable, or what it raised.
+
+        TransientError: too many jobs wait, or the writer has ended.
+        """
+        if self._thread is None or self._closing or not self._thread.is_alive():
+            raise TransientError("the store is closed: start the agent again")
+        future: Future[T] = Future()
+        try:
+            self._queue.put_nowait((job, future))
+        except queue.Full:
+            raise TransientError(
+                f"{WAITING} writes wait already: the disk does not keep up; see that it is healthy"
+            ) from None
+        return future
+
+    async def run(self, job: Callable[[Connection], T], timeout: float) -> T:
+        """Submit and wait in asyncio; TransientError if it is not durable within `timeout` s (it
+        may still become so: the owner reads its state again)."""
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(self.submit(job)), timeout)
+        except TimeoutError:
+            raise TransientError(
+                f"nothing was written within {timeout:g} s: the disk does not answer"
+            ) from None
+
+    def run_inline(self, job: Callable[[Connection], T]) -> T:
+        """Run one job here and now in a transaction of its own, without a thread."""
+        if self._thread is not None:
+            raise RuntimeError("the writer has a thread: submit to it")
+        future: Future[T] = Future()
+        self._transaction([(job, future)])
+        return future.result(0)
+
+    # ------------------------------------------------------------------------- inside
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group = [first]
+            last = False
+            while len(group) < GROUP and not last:
+                try:
+                    more = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    last = True
+                else:
+                    group.append(more)
+            self._transaction(group)
+            if last:
+                return
+
+    def _transaction(self, group: list[tuple[Job, Future[Any]]]) -> None:
+        """Run jobs in one transaction and answer each."""
+        group = [(job, future) for job, future in group if future.set_running_or_notify_cancel()]
+        if not group:
+            return
+        try:
+            self._conn.execute("BEGIN IMMEDIATE")
+            outcomes = [self._outcome(job, alone=len(group) == 1) for job, _ in group]
+            if self._conn.in_transaction:
+                self._conn.execute("COMMIT")
+        except dbapi2.Error as error:
+            self._lost(group, error)
+            return
+        for (_, future), (result, failure) in zip(group, outcomes, strict=True):
+            if failure is None:
+                future.set_result(result)
+            else:
+                future.set_exception(failure)
+
+    def _outcome(self, job: Job, *, alone: bool) -> tuple[Any, BaseException | None]:
+        """A job's result or what it raised; its own writes are undone then. A failure of the file
+        goes through, to end the transaction."""
+        if not alone:
+            self._conn.execute("SAVEPOINT job")
+        try:
+            result = job(self._conn)
+        except BaseException as failure:  # whatever it is, it belongs to whoever gave us the job
+            if isinstance(failure, dbapi2.Error) and not isinstance(failure, _JOB_ERRORS):
+                raise
+            if alone:
+                self._conn.execute("ROLLBACK")
+            else:
+                self._conn.execute("ROLLBACK TO job")
+                self._conn.execute("RELEASE job")
+            self._conn.forget()
+            return None, failure
+        if not alone:
+            self._conn.execute("RELEASE job")
+        return result, None
+
+    def _lost(self, group: list[tuple[Job, Future[Any]]], error: dbapi2.Error) -> None:
+        """Nothing of this transaction was kept."""
+        try:
+            if self._conn.in_transaction:
+                self._conn.execute("ROLLBACK")
+            self._conn.forget()
+            for callback in self._on_rollback:
+                callback(self._conn)
+        finally:
+            for _, future in group:
+                failure = TransientError(
+                    f"the database could not be written ({error}): see that its disk has room and "
+                    "is healthy"
+                )
+                failure.__cause__ = error
+                future.set_exception(failure)

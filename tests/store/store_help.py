@@ -1,0 +1,173 @@
+"""A small plant's worth of facts for the tests of the store."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from agent.core import facts as f
+from agent.core.facts import Attachment, CodeKey, Fact
+from agent.core.known import Clock
+from agent.core.poolfile import Declared, PoolFile, rule_pool, seal
+from agent.core.poolrule import Rule
+from agent.core.scheme import LevelSpec, PackingScheme, WorkOrder
+from agent.store.database import Database
+from agent.store.pool_import import import_pool
+from agent.store.record import record
+from agent.store.writer import Writer
+
+LINE = "line-1"
+SCHEME = PackingScheme(
+    "test",
+    (
+        LevelSpec("bottle", "body", ("cap", "body"), optional=("cap",), secret=("cap",)),
+        LevelSpec("case", "case-outer", ("case-outer",), children=4, unknown=1),
+        LevelSpec("pallet", "pallet", ("pallet",), children=2),
+    ),
+)
+ORDER = WorkOrder("WO-1", LINE, "sku-1", "lot-1", SCHEME, 1000, {})
+BOTTLES, CASES, PALLETS, RULE = 1, 2, 3, 4
+BODY, CAP = 1, 0
+
+
+def at(tick: int) -> Clock:
+    """A clock that ticks once a second."""
+    return Clock(1_700_000_000_000 + tick * 1000, tick * 1000, "synced")
+
+
+def listed(
+    name: str,
+    level: str,
+    columns: dict[str, Sequence[str]],
+    *,
+    secret: tuple[str, ...] = (),
+    parents: tuple[str, ...] = (),
+    spelled: tuple[tuple[str, ...] | None, ...] | None = None,
+) -> PoolFile:
+    roles = tuple(columns)
+    texts = tuple(tuple(column) for column in columns.values())
+    sealed = (*texts, parents) if parents else texts
+    return PoolFile(
+        Declared(name, level, roles, secret=secret),
+        roles,
+        texts,
+        parents,
+        spelled or tuple(None for _ in roles),
+        (),
+        seal(zip(*sealed, strict=True)),
+    )
+
+
+def codes(prefix: str, count: int) -> list[str]:
+    """Texts whose order is not that of their positions."""
+    return [f"{prefix}{n * 7919 % count:05d}" for n in range(count)]
+
+
+class Plant:
+    """A database with pools and a running order, and short words for facts."""
+
+    def __init__(self, where: Path, bottles: int = 200) -> None:
+        self.path, self.key_file = where / "caselink.db", where / "caselink.key"
+        self.bottles = bottles
+        self.tick = 0
+        self.open()
+
+    def open(self) -> None:
+        self.db = Database.open(self.path, self.key_file)
+        self.conn = self.db.conn
+        self.writer = Writer(self.conn)
+
+    def close(self) -> None:
+        self.db.close()
+
+    def reopen(self) -> None:
+        self.close()
+        self.open()
+
+    def load(self) -> "Plant":
+        """Import the pools and start the order."""
+        caps = codes("CAP-", self.bottles)
+        bodies = codes("https://q.example.cn/b/", self.bottles)
+        self.take(listed("bottles", "bottle", {"cap": caps, "body": bodies}, secret=("cap",)))
+        self.take(listed("cases", "case", {"case-outer": codes("CASE-", 60)}))
+        self.take(listed("pallets", "pallet", {"pallet": codes("PAL-", 20)}))
+        self.take(rule_pool(Declared("rule", "bottle", ("body",)), Rule.parse("RULE-")))
+        self.put(f.OrderCreated(ORDER, "li"), f.OrderStarted(ORDER.number, "li"))
+        return self
+
+    def take(self, file: PoolFile) -> f.PoolImported:
+        return self.writer.run_inline(lambda conn: import_pool(conn, file, "", at(0)))
+
+    def put(self, *facts: Fact) -> int:
+        """Write facts in one transaction."""
+        self.tick += 1
+        return self.writer.run_inline(lambda conn: record(conn, LINE, facts, at(self.tick)))
+
+    def bottle(self, unit: int, position: int) -> f.ItemPassed:
+        body = Attachment("body", CodeKey(BOTTLES, position, BODY), f.PairIntegrity.PROVEN)
+        return f.ItemPassed("verify", unit, unit, "bottle", ORDER.number, (body,), True)
+
+    def case(self, first: int, position: int, label: int, unknown: int = 0) -> list[Fact]:
+        """Four bottles from unit `first` on, packed into the next unit and closed."""
+        case = first + 4
+        bottles = [self.bottle(first + n, position + n) for n in range(4)]
+        known = [bottle.unit for bottle in bottles]
+        children = tuple(known) + (None,) * unknown
+        return [*bottles, *boxed(case, "case", children, CodeKey(CASES, label, 0), "case-outer")]
+
+
+def boxed(
+    unit: int, level: str, children: tuple[int | None, ...], key: CodeKey, role: str
+) -> list[Fact]:
+    """A container formed, filled, labelled and closed."""
+    unknown = sum(child is None for child in children)
+    integrity = f.Integrity.INCOMPLETE if unknown else f.Integrity.PROVEN
+    return [
+        f.ContainerFormed(unit, level, ORDER.number, "pack", unit, len(children)),
+        f.Packed(unit, children, (f.LinkEvidence.READ,)),
+        f.LabelAssigned(unit, key, "zpl"),
+        f.LabelBound(
+            unit, (Attachment(role, key, f.PairIntegrity.PROVEN),), f.OwnCode.CAPTIVE, "label"
+        ),
+        f.ContainerClosed(unit, len(children), unknown, integrity),
+    ]
+
+
+def shift(plant: Plant) -> Iterable[list[Fact]]:
+    """Jobs of a busy day that touch every table."""
+    move, key = f.CodesMoved, CodeKey
+    yield plant.case(1, 0, 0)
+    yield plant.case(6, 4, 1, unknown=1)
+    yield boxed(11, "pallet", (5, 10), key(PALLETS, 0, 0), "pallet")
+    yield [
+        move(BOTTLES, BODY, 20, 6, "allocated"),
+        move(BOTTLES, BODY, 20, 6, "sending", "coder", 1),
+        move(BOTTLES, BODY, 20, 4, "accepted", "coder", 1),
+        move(BOTTLES, BODY, 20, 3, "printed", "coder", 1, 3),
+        move(BOTTLES, BODY, 25, 1, "suspect", "coder", 1, 0, "not_seen"),
+        move(BOTTLES, BODY, 30, 2, "void", why="torn"),
+    ]
+    yield [plant.bottle(12, 20)]
+    cap = Attachment("cap", key(BOTTLES, 20, CAP), f.PairIntegrity.INFERRED)
+    yield [f.ItemPassed("second", 12, 12, "bottle", ORDER.number, (cap,), False)]
+    rejected = (key(BOTTLES, 21, BODY), key(BOTTLES, 0, BODY))
+    lost = key(BOTTLES, 22, BODY)
+    yield [f.ItemRejected("verify", 13, "mismatch", ORDER.number, None, rejected, lost)]
+    yield [f.RejectConfirmed("verify", 13)]
+    yield [f.RejectConfirmed("verify", 12, 12)]
+    yield [f.CodeRegistered(key(RULE, 0, 0), "RULE-A"), f.CodeRegistered(key(RULE, 1, 0), "RULE-B")]
+    body = Attachment("body", key(RULE, 1, 0), f.PairIntegrity.PROVEN)
+    yield [f.ItemPassed("verify", 14, 13, "bottle", ORDER.number, (body,), True)]
+    yield [f.UnitsDoubted((13,), "duplicate"), f.ItemsMissed("verify", (14,), (13,))]
+    yield [f.RunBegan(2, "plc_restart", (13,))]
+    yield [
+        f.ContainerFormed(14, "case", ORDER.number, "pack", 15, 4),
+        f.Packed(14, (13,), (f.LinkEvidence.ORDER,)),
+        f.ContainerRejected(14, "label", "no_read"),
+        f.RejectConfirmed("label", 15, 14),
+    ]
+    yield [f.ContainerRefused("pack", 16, "count", ORDER.number, None, (key(BOTTLES, 23, BODY),))]
+    yield [f.AlarmRaised("plc_lost", 1, "plc_lost", "", None, (("device", "plc"),), 5)]
+    yield [f.AlarmAcknowledged("plc_lost", "li"), f.AlarmCleared("plc_lost")]
+    yield [f.AlarmRaised("plc_lost", 1, "plc_lost"), f.PartialAllowed("pack", "last", "li")]
+    yield [f.ForeignRejected("fill", 30), f.RejectFailed("verify", 31), f.AgentStarted("1")]
+    yield [f.OrderPaused(ORDER.number, "li"), f.OrderStarted(ORDER.number, "li")]
+    yield [f.OrderFinished(ORDER.number, "li")]
