@@ -21,9 +21,11 @@ class Roll:
         self.fired = 0
         self.printed = 0
         self.silent = silent
+        self.times: list[float] = []
 
     def fire(self, now: float) -> tuple[str, ...] | None:
         self.fired += 1
+        self.times.append(now)
         if self.silent(self.fired):
             return None
         self.printed += 1

@@ -270,6 +270,24 @@ def test_label_that_comes_late_stops_the_containers_only() -> None:
     assert max(b - a for a, b in itertools.pairwise(verify)) < 0.15
 
 
+def test_containers_that_queue_for_a_label_keep_their_distance() -> None:
+    printer = Roll("C{:03d}", silent=lambda n: n <= 140)
+    plant = make(24 * 5, printers={**rolls(), "case-printer": printer}, bph=120_000)
+    log = run(plant)
+    origins = [case.origin for case in plant.truth.levels[1]]
+    gaps = [b - a for a, b in itertools.pairwise(origins)]
+    assert min(gaps) == pytest.approx(500)  # those that came while the belt stood
+    label = [shot for shot in log.exposures if shot.camera == "case-label"]
+    speed = 500 * 120_000 / 3600 / 24 * 1.2
+    assert label[0].camera_time - printer.times[140] == pytest.approx(600 / speed)
+
+
+def test_each_container_waits_its_own_time_for_a_label() -> None:
+    printer = Roll("C{:03d}", silent=lambda n: True)
+    run(make(48, printers={**rolls(), "case-printer": printer}))
+    assert 300 <= printer.fired <= 304  # twice 3 s, a look every 20 ms
+
+
 def test_label_that_never_comes_leaves_the_container_unlabelled() -> None:
     printers = {**rolls(), "case-printer": Roll("C{:03d}", silent=lambda n: True)}
     plant = make(24, printers=printers)
@@ -314,6 +332,15 @@ def test_infeed_waits_for_permission() -> None:
     assert plant.fed == 1
 
 
+def test_permission_that_flickers_feeds_no_faster() -> None:
+    plant = make(1000)
+    agent, log = Scripted(), Log()
+    for turn in range(1, 501):
+        agent.image.commands = turn % 2
+        agent.work(turn * 0.02, plant, log)
+    assert 0 < plant.fed <= 101  # 10 s at 36,000 bottles/h
+
+
 def test_lost_agent_runs_the_line_empty_rejecting_and_stops() -> None:
     plant = make(1000)
     agent, log = Scripted(), Log()
@@ -337,7 +364,9 @@ def test_lost_agent_runs_the_line_empty_rejecting_and_stops() -> None:
     assert len(log.of(PASSED)) == passed  # nothing passes any more, the agent's slots say what
     assert {b.why for b in plant.truth.levels[0] if b.rejected} == {"agent_lost"}
     assert plant.advance(turn * 0.02, agent.image).plc.flags == AGENT_LOST
+    encoder = plant.advance(turn * 0.02, agent.image).plc.encoder
     standing = plant.advance(turn * 0.02 + 5, agent.image).plc
+    assert standing.encoder == encoder
     assert (standing.speed, standing.flags) == (0, AGENT_LOST)
     agent.beating = True
     fed = plant.fed
@@ -417,6 +446,7 @@ def test_troubles_show_on_the_bottles() -> None:
                 assert bottle.marks["body"].readable
             case "duplicate":
                 assert text in seen
+                assert bottles[texts.index(text)].bad == ""
             case "repeat":
                 # The coder's roll counts from 1: bottle n would have got code n.
                 assert int(text[-8:]) < bottle.serial
@@ -426,6 +456,16 @@ def test_troubles_show_on_the_bottles() -> None:
                 assert plant.truth.primary(bottle) is None
         seen.add(text)
     assert None in told(plant)[0]["children"]  # type: ignore[operator]
+
+
+def test_repeat_prints_what_was_printed_last() -> None:
+    plant = make(300, troubles={"repeat": 0.2})
+    run(plant)
+    bottles = plant.truth.levels[0]
+    repeated = [bottle for bottle in bottles if bottle.bad == "repeat"]
+    assert repeated
+    for bottle in repeated:
+        assert bottle.marks["body"] == bottles[bottle.serial - 2].marks["body"]
 
 
 def test_presets() -> None:
@@ -547,6 +587,14 @@ def test_plant_asks_for_its_printers() -> None:
         Plant(bottling(BODY, CASE, PALLET), 1, {}, rolls(), Feed(1, 0))
 
 
+def test_gs1_label_is_told_as_a_reader_would_report_it() -> None:
+    """A label printer says the bare element string; without FNC1 it would be another code."""
+    printers = {**rolls(), "pallet-printer": Roll("0006901234567000001{}")}
+    plant = make(24 * 8, printers=printers)
+    run(plant)
+    assert plant.truth.containers(str)[-1]["code"] == "]C100069012345670000011"
+
+
 def test_files_hold_the_truth(tmp_path: Path) -> None:
     plant = make(30, troubles={"unreadable": 0.3})
     run(plant)
@@ -560,4 +608,7 @@ def test_files_hold_the_truth(tmp_path: Path) -> None:
     assert account["bad"] == {
         "unreadable": sum(each["bad"] is not None for each in account["items"])
     }
+    packed = [each for each in account["items"] if each["place"] == "packed"]
+    assert {each["container"] for each in packed} == {1}
+    assert len(packed) == 24
     assert {each["place"] for each in account["items"]} == {"packed", "lane"}
