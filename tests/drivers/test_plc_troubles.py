@@ -13,7 +13,18 @@ from agent.core.errors import ConfigError, TransientError
 from agent.ports import PlcOutputs, Slot, SlotVerdict
 from drivers.sim.modbus_server import SimPlcServer
 from drivers.sim.plc_memory import PlcLayout
-from tests.drivers.plc_line import Plant, Server, Wire, asked, driver, seen, session, start, within
+from tests.drivers.plc_line import (
+    Plant,
+    Server,
+    Wire,
+    asked,
+    driver,
+    reopen,
+    seen,
+    session,
+    start,
+    within,
+)
 
 PASS = SlotVerdict.PASS
 DEADLINE = 0.2
@@ -54,10 +65,10 @@ def test_a_frozen_plc_is_noticed_in_time_and_a_break_loses_no_event(
     plant = Plant(server)
 
     async def go() -> None:
-        plc = driver(address)
+        plc = driver(address, timeout=DEADLINE)
         async with session(plc):
             fired = plant.fire(3)
-            got = seen((await plc.poll()).events)
+            got = seen((await reopen(plc)).events)
             server.trouble.frozen = True
             error = await within(IN_TIME, plc.poll)
             assert isinstance(error, TransientError)
@@ -68,8 +79,7 @@ def test_a_frozen_plc_is_noticed_in_time_and_a_break_loses_no_event(
             assert isinstance(await within(IN_TIME, plc.open), TransientError)
             fired += plant.fire(64)
             server.trouble.frozen = False
-            await plc.open()
-            report = await plc.poll()
+            report = await reopen(plc)
             assert report.lost == 0
             got += seen(report.events)
             assert got == fired
@@ -87,14 +97,13 @@ def test_a_poll_that_breaks_off_reports_nothing_and_the_next_session_all(
     plant = Plant(server)
 
     async def go() -> None:
-        plc = driver(address)
+        plc = driver(address, timeout=DEADLINE)
         async with session(plc):
             fired = plant.fire(40)
             server.trouble.patience = 2  # the header and the first stretch of the ring
             assert isinstance(await within(IN_TIME, plc.poll), TransientError)
             server.trouble.patience, server.trouble.frozen = None, False
-            await plc.open()
-            assert seen((await plc.poll()).events) == fired
+            assert seen((await reopen(plc)).events) == fired
 
     asyncio.run(go())
 
@@ -109,15 +118,13 @@ def test_a_break_of_more_than_64_events_is_counted(line: tuple[Server, str]) -> 
             await plc.poll()
             await plc.close()
             fired = plant.fire(100)
-            await plc.open()
-            report = await plc.poll()
+            report = await reopen(plc)
             assert report.lost == 36
             assert seen(report.events) == fired[36:]
             await plc.close()
             plant.restart(run=2)
             fired = plant.fire(4)
-            await plc.open()
-            report = await plc.poll()
+            report = await reopen(plc)
             assert (report.run, seen(report.events), report.lost) == (2, fired, 0)
 
     asyncio.run(go())
@@ -130,7 +137,7 @@ def test_a_write_whose_answer_is_lost_is_not_repeated_by_the_driver(
     Plant(server)
 
     async def go() -> None:
-        plc = driver(address)
+        plc = driver(address, timeout=DEADLINE)
         async with session(plc):
             server.trouble.mute = True
             before = server.requests
@@ -139,7 +146,7 @@ def test_a_write_whose_answer_is_lost_is_not_repeated_by_the_driver(
             assert server.requests == before + 1
             assert server.agent().slots[1][7] == 0x1007
             server.trouble.mute = False
-            await plc.open()
+        async with session(driver(address)) as plc:
             await plc.write_slots([Slot(1, 7, PASS)])
             assert server.agent().slots[1] == [0] * 7 + [0x1007] + [0] * 8
 
@@ -164,8 +171,7 @@ def test_a_closed_connection_is_noticed_at_once(tcp: tuple[SimPlcServer, str]) -
             assert asyncio.all_tasks() == {asyncio.current_task()}  # nobody reconnects by himself
             server.trouble.frozen = False
             fired = plant.fire(2)
-            await plc.open()
-            assert seen((await plc.poll()).events) == fired
+            assert seen((await reopen(plc)).events) == fired
 
     asyncio.run(go())
 
@@ -175,7 +181,7 @@ def test_a_line_that_is_pulled_out_is_lost_and_nothing_hangs() -> None:
     Plant(server)
 
     async def go() -> None:
-        plc = driver(address)
+        plc = driver(address, timeout=DEADLINE)
         async with session(plc):
             await plc.poll()
             server.stop()
@@ -213,7 +219,7 @@ def test_a_half_open_connection_is_lost_within_the_deadline() -> None:
         silent.listen(1)  # the kernel accepts, nobody reads
 
         async def go() -> None:
-            plc = driver(f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+            plc = driver(f"tcp://127.0.0.1:{silent.getsockname()[1]}", timeout=DEADLINE)
             error = await within(IN_TIME, plc.open)
             assert isinstance(error, TransientError)
             assert "did not answer" in str(error)
@@ -239,8 +245,7 @@ def test_a_cancelled_poll_leaves_no_answer_for_the_next(line: tuple[Server, str]
                 await task
             server.trouble.frozen = False
             assert "interrupted" in str(await within(AT_ONCE, plc.poll))
-            await plc.open()
-            assert seen((await plc.poll()).events) == fired
+            assert seen((await reopen(plc)).events) == fired
 
     asyncio.run(go())
 
@@ -270,7 +275,7 @@ def test_a_wrong_unit_on_a_serial_line_is_silence() -> None:
         Plant(server)
 
         async def go() -> None:
-            error = await within(IN_TIME, driver(address, unit=4).open)
+            error = await within(IN_TIME, driver(address, unit=4, timeout=DEADLINE).open)
             assert isinstance(error, TransientError)
             assert "unit 4" in str(error)
             async with session(driver(address, unit=3)) as plc:
@@ -381,14 +386,13 @@ def test_garbage_ends_the_session_in_time_and_quietly(
     plant = Plant(server)
 
     async def go() -> None:
-        plc = driver(address)
+        plc = driver(address, timeout=DEADLINE)
         async with session(plc):
             fired = plant.fire(1)
             server.trouble.garbage = garbage
             assert isinstance(await within(IN_TIME, plc.poll), TransientError)
             server.trouble.garbage = None
-            await plc.open()
-            assert seen((await plc.poll()).events) == fired
+            assert seen((await reopen(plc)).events) == fired
 
     asyncio.run(go())
     assert caplog.records == []
@@ -427,12 +431,12 @@ def test_a_sound_frame_that_answers_something_else_is_refused() -> None:
             return data + FramerRTU.compute_CRC(data).to_bytes(2, "big")
 
         async def go() -> None:
-            plc = driver(address)
+            plc = driver(address, timeout=DEADLINE)
             async with session(plc):
                 server.trouble.garbage = frame("01 04 04 CA01 0001")
                 assert "answers 2 registers" in str(await within(IN_TIME, plc.poll))
                 server.trouble.garbage = None
-                await plc.open()
+                await reopen(plc)
                 server.trouble.garbage = frame("01 10 0000 0001")
                 error = await within(IN_TIME, lambda: plc.write_slots([Slot(1, 1, PASS)]))
                 assert "confirms another write" in str(error)
@@ -449,16 +453,14 @@ def test_one_lost_connection_of_two_ends_the_session() -> None:
         Plant(server)
 
         async def go() -> None:
-            plc = driver(address, connections=2)
+            plc = driver(address, connections=2, timeout=DEADLINE)
             async with session(plc):
                 server.trouble.mute = True
                 error = await within(IN_TIME, lambda: plc.write_slots([Slot(0, 1, PASS)]))
                 assert isinstance(error, TransientError)
                 server.trouble.mute = False
                 assert isinstance(await within(AT_ONCE, plc.poll), TransientError)
-                await plc.open()
-                await plc.poll()
-                await plc.write_slots([Slot(0, 1, PASS)])
+                await reopen(plc)
 
         asyncio.run(go())
     finally:
