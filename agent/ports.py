@@ -7,13 +7,22 @@ seconds; a wait that runs out returns None (nothing came) or raises TransientErr
 owed).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from agent.core.effects import Effect
+from agent.core.facts import CodeKey, Fact
+from agent.core.inputs import Input
+from agent.core.known import Clock
+from agent.core.state import LineState
+
+T = TypeVar("T")
+Stamped = tuple[Input, Clock]
 
 Image = NDArray[np.uint8]
 """A picture: height x width, 8-bit grey."""
@@ -48,6 +57,7 @@ class Frame:
     received: float
 
 
+@runtime_checkable
 class FrameSource(Device, Protocol):
     async def next_frame(self, timeout: float) -> Frame | None:
         """The next picture in the order of exposure, None when none came within `timeout` s."""
@@ -80,6 +90,7 @@ class Reading:
     trigger: int | None = None
 
 
+@runtime_checkable
 class CodeReader(Device, Protocol):
     async def next_reading(self, timeout: float) -> Reading | None:
         """The next reading in order of arrival, None when none came within `timeout` s."""
@@ -88,11 +99,14 @@ class CodeReader(Device, Protocol):
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """What the decoder made of one frame. `seconds` is the time spent decoding; `late` says that
-    the deadline ended it before every attempt had been tried."""
+    the deadline ended it before every attempt had been tried. `places` (content pictures only) are
+    the grid places of the reads, `repeated` counts symbols whose text stood twice."""
 
     reads: tuple[Read, ...]
     seconds: float
     late: bool = False
+    places: tuple[int, ...] = ()
+    repeated: int = 0
 
 
 class FrameDecoder(Protocol):
@@ -167,6 +181,7 @@ class PrinterStatus:
     counter: int | None = None
 
 
+@runtime_checkable
 class Printer(Device, Protocol):
     @property
     def capability(self) -> PrinterCapability: ...
@@ -262,12 +277,14 @@ class PlcOutputs:
     lamps: frozenset[str] = field(default_factory=frozenset)  # red, amber, green, horn
 
 
+@runtime_checkable
 class LinePlc(Device, Protocol):
     async def poll(self) -> PlcReport:
         """Read header and new events. TransientError when the PLC does not answer in time."""
 
     async def write_slots(self, slots: Sequence[Slot]) -> None:
-        """Write verdicts; a repeated write changes nothing. TransientError: not known if written."""
+        """Write verdicts; a repeated write changes nothing. TransientError: not known if they
+        were written."""
 
     async def write_outputs(self, outputs: PlcOutputs) -> None:
         """Write heartbeat, permission and lamps."""
@@ -276,11 +293,40 @@ class LinePlc(Device, Protocol):
 # ------------------------------------------------------------------------------------- inside
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What became durable of a group of inputs, and what it cost.
+
+    `facts` are all facts of the group, transient ones too; `effects` are to be carried out now, in
+    order; `texts` are the code texts that the printing effects among them need, by code. Times in
+    seconds: `decide` is look-up, decision and append, `commit` the durable transaction.
+    """
+
+    facts: tuple[Fact, ...]
+    effects: tuple[Effect, ...]
+    texts: Mapping[CodeKey, str]
+    decide: float = 0.0
+    commit: float = 0.0
+
+
+class CommitGate(Protocol):
+    """The only way from what happened to what is done: decide, append, commit, and only then
+    hand out effects."""
+
+    async def submit(self, line: str, inputs: Sequence[Stamped]) -> Committed:
+        """Decide these inputs in order and make their facts durable together. DomainError: one of
+        them was refused, nothing of this group was kept. TransientError: the store could not keep
+        it; nothing of this group happened."""
+
+    async def view(self, line: str, read: Callable[[LineState], T]) -> T:
+        """Call `read` with the line's present state. It must not keep or change it."""
+
+
 class LineControl(Protocol):
     """How services reach a running line."""
 
-    async def command(self, line: str, what: object) -> None:
-        """Carry out an input of core.inputs (start, pause, finish ...); returns when it is durable.
+    async def command(self, line: str, what: Input) -> None:
+        """Carry out what a person asked for (start, pause, finish ...); returns when it is durable.
         DomainError when the core refuses it, TransientError when the store cannot keep it."""
 
     def snapshot(self, line: str) -> Mapping[str, Any]:

@@ -5,8 +5,6 @@ read. In doubt: suspect. Nothing leads back to allocated. The window of codes th
 in hand is as small as the station's plan says.
 """
 
-from collections.abc import Iterable
-
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SendCodes
@@ -14,6 +12,7 @@ from agent.core.known import KnownPool, Questions
 from agent.core.life import CodeState
 from agent.core.outcome import Outcome
 from agent.core.plan import LinePlan, Station
+from agent.core.pools import runs
 from agent.core.scheme import WorkOrder
 from agent.core.state import LineState, Window
 
@@ -50,7 +49,7 @@ def coding_input(
         case i.RefillWanted():
             _refill(out, station, window, what.room)
         case i.PrintAccepted():
-            for first, count in _runs(
+            for first, count in runs(
                 p
                 for p in range(what.first, what.first + what.count)
                 if window.codes.get(p) == CodeState.SENDING
@@ -89,19 +88,8 @@ def _suspect(
     out: Outcome, station: Station, window: Window, states: tuple[CodeState, ...], why: str
 ) -> None:
     doubtful = (position for position, state in window.codes.items() if state in states)
-    for first, count in _runs(doubtful):
+    for first, count in runs(doubtful):
         _move(out, station, window, first, count, CodeState.SUSPECT, why=why)
-
-
-def _runs(positions: Iterable[int]) -> list[tuple[int, int]]:
-    """Neighbouring positions as (first, count)."""
-    runs: list[tuple[int, int]] = []
-    for position in sorted(positions):
-        if runs and position == runs[-1][0] + runs[-1][1]:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((position, 1))
-    return runs
 
 
 def _pool_for(out: Outcome, station: Station, order: WorkOrder) -> KnownPool | None:
@@ -126,7 +114,7 @@ def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
         return
     codes = window.codes if (window.pool, window.column) == (pool.pool, column) else {}
     unseen = [p for p, s in codes.items() if p < pool.next_position - UNSEEN_AFTER]
-    for first, amount in _runs(unseen):
+    for first, amount in runs(unseen):
         _move(out, station, window, first, amount, CodeState.SUSPECT, why="not_seen")
     for to in (CodeState.ALLOCATED, CodeState.SENDING):
         out.facts.append(

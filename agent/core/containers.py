@@ -252,9 +252,9 @@ def _refuse(
             )
         )
     label = out.plan.label_station(container.station)
-    if container.label is not None and label is not None:
-        if all(code.key != container.label for code in seen):
-            coding.give_up(out, label, container.label)
+    unread = all(code.key != container.label for code in seen)
+    if container.label is not None and label is not None and unread:
+        coding.give_up(out, label, container.label)
     out.alarm("container_refused", 2, station.id, container.number, verdict=verdict)
     if has_gate(station):
         out.effects.append(SetSlot(station.id, container.number, passed=False))

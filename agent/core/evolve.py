@@ -38,6 +38,7 @@ def _order_paused(plan: LinePlan, state: LineState, fact: f.OrderPaused) -> None
 def _order_finished(plan: LinePlan, state: LineState, fact: f.OrderFinished) -> None:
     state.status = "idle"
     state.order = None
+    state.finished = [*state.finished[1 - ORDERS_KEPT :], fact.number]
 
 
 def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:

@@ -101,6 +101,11 @@ def _start(out: Outcome, what: i.StartOrder) -> None:
             "order_unknown",
             f"Work order {what.number} does not exist on line {state.line}: create it first.",
         )
+    if what.number in state.finished:
+        raise DomainError(
+            "order_finished",
+            f"Work order {what.number} is finished and stays so: create a new one.",
+        )
     if state.status == "running":
         active = state.order.number if state.order else ""
         raise DomainError(

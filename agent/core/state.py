@@ -124,6 +124,7 @@ class LineState:
     status: str = "idle"
     order: WorkOrder | None = None
     orders: dict[str, WorkOrder] = field(default_factory=dict)
+    finished: list[str] = field(default_factory=list)
     items: dict[str, dict[int, Item]] = field(default_factory=dict)
     containers: dict[str, dict[int, Container]] = field(default_factory=dict)
     on_path: dict[str, dict[int, int | None]] = field(default_factory=dict)

@@ -1,0 +1,295 @@
+"""The site file: one TOML that describes the agent, its products, devices and lines.
+
+`load` checks everything that can be known without the devices themselves; device sections stay
+plain here and are checked by `agent.app` with each driver's own model. A problem names the file,
+the line and what to write instead.
+"""
+
+import re
+import tomllib
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.core.errors import ConfigError
+from agent.core.plan import LinePlan, Path, PathKind, ReaderPlan, Station
+from agent.core.scheme import LevelSpec, PackingScheme, Product
+
+MAX_FILE = 1_000_000
+"""A site file above this many bytes is refused."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Names = dict[Literal["zh", "en"], Annotated[str, Field(max_length=64)]]
+Where = tuple[str | int, ...]
+Fraction = Annotated[float, Field(ge=0, le=100)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AgentSection(_Section):
+    """`data` is the state directory, relative to the file; it holds the database and its key."""
+
+    id: Name
+    data: str = "var"
+
+
+class WebSection(_Section):
+    """Only loopback hosts: the panel has no user log-in yet."""
+
+    host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+
+
+class ProductSection(_Section):
+    names: Names
+    gtin: Annotated[str, Field(pattern=r"^(\d{8}|\d{12,14})?$")] = ""
+
+
+class LevelSection(_Section):
+    name: Name
+    primary: Name
+    roles: tuple[Name, ...]
+    optional: tuple[Name, ...] = ()
+    secret: tuple[Name, ...] = ()
+    children: Annotated[int, Field(ge=0, le=10_000)] = 0
+    unknown: Annotated[int, Field(ge=0)] = 0
+
+
+class SchemeSection(_Section):
+    mixed_lots: Literal["allow", "close_partial"] = "close_partial"
+    levels: tuple[LevelSection, ...]
+
+
+class ReaderSection(_Section):
+    """A camera (give its symbology) or a code reader at a station.
+
+    `region` is x, y, width, height in pixels; `grid` is rows, columns of a content picture.
+    """
+
+    device: Name
+    roles: tuple[Name, ...]
+    loose: bool = False
+    symbology: str = ""
+    region: tuple[int, int, int, int] | None = None
+    grid: tuple[int, int] | None = None
+
+
+class StationSection(_Section):
+    """`deadline_ms` runs from the trigger to the verdict; without an answer by then it is late."""
+
+    id: Name
+    index: Annotated[int, Field(ge=0, le=15)]
+    kind: Literal["print", "verify", "pack", "label"]
+    level: Name
+    role: str = ""
+    printer: str = ""
+    template: str = ""
+    readers: tuple[ReaderSection, ...] = ()
+    gate: bool = True
+    mode: Literal["multi_read", "sequence"] = "multi_read"
+    lanes: Annotated[int, Field(ge=1, le=8)] = 1
+    window: Annotated[int, Field(ge=1, le=1000)] = 8
+    deadline_ms: Annotated[int, Field(ge=10, le=10_000)] = 150
+
+
+class PathSection(_Section):
+    source: Name = Field(alias="from")
+    target: Name = Field(alias="to")
+    kind: PathKind
+
+
+class SpeedSection(_Section):
+    """The normal band in units per minute, for the panel."""
+
+    low: Annotated[float, Field(ge=0)]
+    high: Annotated[float, Field(gt=0)]
+
+
+class LimitsSection(_Section):
+    reject_pct: Fraction = 0.5
+    no_read_pct: Fraction = 0.2
+
+
+class LineSection(_Section):
+    id: Name
+    names: Names = {}
+    plc: Name
+    stations: Annotated[tuple[StationSection, ...], Field(min_length=1)]
+    paths: tuple[PathSection, ...] = ()
+    speed: SpeedSection | None = None
+    limits: LimitsSection = LimitsSection()
+
+    def plan(self) -> LinePlan:
+        """The line as the core sees it."""
+        return LinePlan(
+            self.id,
+            tuple(
+                Station(
+                    id=s.id,
+                    index=s.index,
+                    kind=s.kind,
+                    level=s.level,
+                    readers=tuple(ReaderPlan(r.device, r.roles, r.loose) for r in s.readers),
+                    gate=s.gate,
+                    device=s.printer,
+                    role=s.role,
+                    mode=s.mode,
+                    lanes=s.lanes,
+                    window=s.window,
+                )
+                for s in self.stations
+            ),
+            tuple(Path(p.source, p.target, p.kind) for p in self.paths),
+        )
+
+
+class Site(_Section):
+    """The whole file. `devices` maps a name to a section with a `type` of the driver registry."""
+
+    agent: AgentSection
+    web: WebSection = WebSection()
+    products: dict[Name, ProductSection] = {}
+    schemes: dict[Name, SchemeSection] = {}
+    devices: dict[Name, dict[str, Any]] = {}
+    lines: tuple[LineSection, ...] = ()
+
+    def scheme(self, name: str) -> PackingScheme:
+        """A packing scheme of the file; KeyError if there is none of that name."""
+        section = self.schemes[name]
+        return PackingScheme(
+            name,
+            tuple(LevelSpec(**level.model_dump()) for level in section.levels),
+            section.mixed_lots,
+        )
+
+    def product(self, sku: str) -> Product:
+        """A product of the file; KeyError if there is none of that number."""
+        section = self.products[sku]
+        return Product(sku, {str(tag): name for tag, name in section.names.items()}, section.gtin)
+
+
+def load(path: FilePath) -> Site:
+    """Read and check a site file. ConfigError lists every problem with its line and remedy."""
+    text = _read(path)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}. Mend that place and try again.") from None
+    try:
+        site = Site.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(path, text, error))) from None
+    problems = _problems(site)
+    if problems:
+        raise ConfigError(
+            "\n".join(f"{path}:{line_of(text, where)}: {what}" for where, what in problems)
+        )
+    return site
+
+
+def _read(path: FilePath) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}). Name a site file with --config."
+        ) from None
+    if len(raw) > MAX_FILE:
+        raise ConfigError(f"{path}: {len(raw):,} bytes; a site file has at most {MAX_FILE:,}.")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{path}:{line}: byte {error.start} is not UTF-8. Save the file as UTF-8."
+        ) from None
+
+
+def _problems(site: Site) -> list[tuple[Where, str]]:
+    """What the sections say of each other and cannot be true together."""
+    found: list[tuple[Where, str]] = []
+    for name in site.schemes:
+        try:
+            site.scheme(name)
+        except ValueError as error:
+            found.append((("schemes", name), f"{error}."))
+    ids = [line.id for line in site.lines]
+    for n, line in enumerate(site.lines):
+        here: Where = ("lines", n)
+        if ids.count(line.id) > 1:
+            found.append((here, f"line id {line.id} is used twice: give each line its own."))
+        found += [(here, f"line {line.id}: {problem}.") for problem in line.plan().problems()]
+        used: list[tuple[Where, str]] = [(here, line.plc)]
+        for m, station in enumerate(line.stations):
+            at: Where = ("lines", n, "stations", m)
+            used += [(at, reader.device) for reader in station.readers]
+            used += [(at, station.printer)] if station.printer else []
+            levels = [lv for sc in site.schemes.values() for lv in sc.levels]
+            if not any(level.name == station.level for level in levels):
+                found.append(
+                    (at, f"station {station.id}: no packing scheme has a level {station.level}.")
+                )
+        found += [
+            (where, f"device {device} is not described: add [devices.{device}].")
+            for where, device in used
+            if device not in site.devices
+        ]
+    for name, section in site.devices.items():
+        if not isinstance(section.get("type"), str):
+            found.append((("devices", name), f'device {name}: add type = "...".'))
+    return found
+
+
+def _explain(path: FilePath, text: str, error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors():
+        where = problem["loc"]
+        name = ".".join(str(part) for part in where)
+        if problem["type"] == "extra_forbidden":
+            what = f"unknown key {name}: remove it or mend its spelling"
+        elif problem["type"] == "missing":
+            what = f"{name} is missing: add it"
+        else:
+            what = f"{name}: {problem['msg']} (it is {problem['input']!r:.80})"
+        lines.append(f"{path}:{line_of(text, where)}: {what}.")
+    return lines
+
+
+_TABLE = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
+
+
+def line_of(text: str, where: tuple[str | int, ...]) -> int:
+    """The line (from 1) of the place that `where` names, or of the nearest table around it.
+
+    tomllib keeps no positions, so headers and keys are looked for in the text.
+    """
+    best, best_depth = 1, 0
+    table: Where = ()
+    seen: dict[Where, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = _TABLE.match(line)
+        key = _KEY.match(line)
+        if header:
+            parts: list[str | int] = []
+            names = [part.strip().strip("\"'") for part in header[2].split(".")]
+            for n, name in enumerate(names):
+                parts.append(name)
+                last = n == len(names) - 1
+                if last and header[1] == "[[":
+                    seen[tuple(parts)] = seen.get(tuple(parts), -1) + 1
+                    parts.append(seen[tuple(parts)])
+                elif tuple(parts) in seen:
+                    parts.append(seen[tuple(parts)])
+            table = tuple(parts)
+            here: Where = table
+        elif key:
+            here = (*table, *(part.strip("\"'") for part in key[1].split(".")))
+        else:
+            continue
+        if here == where[: len(here)] and len(here) > best_depth:
+            best, best_depth = number, len(here)
+    return best

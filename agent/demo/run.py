@@ -1,0 +1,360 @@
+"""The demonstration: a simulated plant and a real agent in two processes, a work order, an audit.
+
+Nothing here decides anything: it starts both, presses start, waits for the belts to run empty, and
+holds the record against the plant's own account.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+
+from agent import config as site_config
+from agent.app import Files
+from agent.core.errors import ConfigError, TransientError
+from agent.core.poolfile import PoolFile
+from agent.demo import scene as scenes
+from agent.demo.audit import Result, audit
+from agent.line.runner import clock
+from agent.services import pool_files, reports
+from agent.store import balance
+from agent.store.database import Connection, Database, open_reader
+from agent.store.writer import Writer
+from drivers.sim.host import dump_spec
+
+START_SECONDS = 40.0
+END_SECONDS = 60.0
+DEFAULT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What to show. `bottles` or `seconds` of feeding, 60 s without either."""
+
+    bottles: int | None = None
+    seconds: float | None = None
+    speed: int = 36_000
+    seed: int = 1
+    troubles: str = "none"
+    pack: str = "multiread"
+    site: str = "bottling"
+    web: bool = True
+    port: int = 8080
+    keep: Path | None = None
+    stay: bool = False
+
+
+class Child:
+    """A process of ours that says JSON lines on stdout. Its errors go to a log file."""
+
+    def __init__(self, args: list[str], log: Path) -> None:
+        self._log = log.open("ab")
+        self.log = log
+        self.process = subprocess.Popen(
+            args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        self.said: dict[str, Any] = {}
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        stream: IO[str] | None = self.process.stdout
+        assert stream is not None
+        for line in stream:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            with self._news:
+                self.said.update(said)
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def wait_for(self, key: str, timeout: float) -> Any:
+        """What it says under `key`; TransientError with the end of its log if it does not."""
+        with self._news:
+            self._news.wait_for(
+                lambda: key in self.said or self.process.poll() is not None, timeout
+            )
+            if key in self.said:
+                return self.said[key]
+        tail = self.log.read_text("utf-8", "replace")[-2000:]
+        raise TransientError(f"{self.log.stem} did not say {key!r} in {timeout:.0f} s:\n{tail}")
+
+    def tell(self, line: str) -> None:
+        """Write a line to its stdin."""
+        if self.process.stdin is not None and self.process.poll() is None:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+
+    def end(self, timeout: float = 15.0) -> None:
+        """Ask it to end, and make it."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+        self._reader.join(5)
+        for stream in (self.process.stdin, self.process.stdout, self._log):
+            if stream is not None:
+                stream.close()
+
+
+class Demo:
+    """One demonstration. `say` tells a person how far it is."""
+
+    def __init__(self, options: DemoOptions, say: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self._scene = scenes.SCENES[options.site]
+
+    def run(self) -> Result:
+        """Play it and audit it. ConfigError or TransientError when it cannot be played."""
+        options = self._options
+        with ExitStack() as stack:
+            if options.keep is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caselink-")))
+            else:
+                folder = options.keep.resolve()
+                if folder.exists() and any(folder.iterdir()):
+                    raise ConfigError(f"{folder} is not empty: name another folder with --keep.")
+                folder.mkdir(parents=True, exist_ok=True)
+            plant = stack.enter_context(_ending(self._start_plant(folder)))
+            ports = plant.wait_for("ready", START_SECONDS)
+            config = self._write_site(folder, ports)
+            self._import_pools(config)
+            command = [sys.executable, "-m", "agent.cli", "run", "--config", str(config)]
+            agent = stack.enter_context(_ending(Child(command, folder / "agent.log")))
+            panel = agent.wait_for("ready", START_SECONDS)["panel"]
+            if options.web:
+                self._say(f"Open {panel} to watch the line.")
+            self._play(config, panel, plant)
+            result = self._audit(config, panel, folder)
+            if options.stay and options.web:
+                self._say(str_of(result))
+                self._say(f"The panel stays up on {panel}. Press Ctrl-C to end.")
+                _wait_for_interrupt(agent)
+        return result
+
+    # ------------------------------------------------------------------------------------ set-up
+
+    @property
+    def _most(self) -> int:
+        """Bottles that the pools must be able to serve."""
+        if self._options.bottles is not None:
+            return self._options.bottles
+        return int(self._seconds * self._options.speed / 3600) + 200
+
+    @property
+    def _seconds(self) -> float:
+        return self._options.seconds or DEFAULT_SECONDS
+
+    def _start_plant(self, folder: Path) -> Child:
+        options = self._options
+        self._pools = scenes.make_pools(self._scene, self._most, options.seed, folder)
+        names = scenes.layout(options.site, options.pack, self._pools).cameras()
+        self._cameras = dict(zip(names, scenes.free_ports(len(names)), strict=True))
+        spec = scenes.host_spec(
+            options.site,
+            options.pack,
+            self._pools,
+            self._cameras,
+            bottles=options.bottles,
+            speed=options.speed,
+            seed=options.seed,
+            troubles=scenes.rates(options.troubles),
+            folder=folder,
+        )
+        path = folder / "plant-spec.json"
+        path.write_text(json.dumps(dump_spec(spec)), "utf-8")
+        command = [sys.executable, "-m", "drivers.sim.host", str(path)]
+        return Child(command, folder / "plant.log")
+
+    def _write_site(self, folder: Path, ports: Mapping[str, Any]) -> Path:
+        options = self._options
+        port = options.port if options.web else 0
+        text = scenes.site_file(
+            self._scene, options.pack, options.speed, port, ports, self._cameras
+        )
+        path = folder / "site.toml"
+        path.write_text(text, "utf-8")
+        return path
+
+    def _import_pools(self, config: Path) -> None:
+        files = Files(site_config.load(config), config)
+        database = Database.open(files.database, files.key)
+        try:
+            writer = Writer(database.conn)
+            for plan in self._scene.pools:
+                read = pool_files.read_file(self._pools[plan.declared.name], plan.declared)
+                writer.run_inline(partial(_keep, read))
+        finally:
+            database.close()
+
+    # ------------------------------------------------------------------------------------ playing
+
+    def _play(self, config: Path, panel: str, plant: Child) -> None:
+        options = self._options
+        with self._client(config, panel) as client:
+            order = {
+                "number": "WO-1",
+                "line": self._scene.line,
+                "product": self._scene.product,
+                "lot": "B41120",
+                "scheme": self._scene.scheme,
+                "target": self._most,
+                "pools": dict(self._scene.orders),
+            }
+            _good(client.post("/api/orders", json=order))
+            line = f"/api/lines/{self._scene.line}"
+            self._wait_devices(client, line)
+            _good(client.post(f"{line}/start", json={"order": "WO-1", "by": "demo"}))
+            self._say("Work order WO-1 runs.")
+            began = time.monotonic()
+            stopping = options.bottles is not None
+            limit = began + self._seconds if not stopping else float("inf")
+            told = began
+            while "finished" not in plant.said:
+                if plant.process.poll() is not None:
+                    raise TransientError(f"The plant ended by itself; see {plant.log}.")
+                now = time.monotonic()
+                if not stopping and now >= limit:
+                    plant.tell("stop")
+                    stopping = True
+                if now - told >= 10:
+                    told = now
+                    self._progress(client, line)
+                time.sleep(0.1)
+            self._settle(client, line)
+            self._account = self._get(client, f"/api/local/lines/{self._scene.line}/account")
+            _good(client.post(f"{line}/finish", json={"by": "demo"}))
+
+    def _client(self, config: Path, panel: str) -> httpx.Client:
+        token = Files(site_config.load(config), config).token.read_text("ascii").strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=panel, headers=headers, timeout=20.0)
+
+    @staticmethod
+    def _get(client: httpx.Client, path: str) -> dict[str, Any]:
+        return dict(_good(client.get(path)).json())
+
+    def _wait_devices(self, client: httpx.Client, line: str) -> None:
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            answer = client.get(f"{line}/snapshot")
+            if answer.is_success:
+                devices = answer.json()["devices"]
+                if devices["ok"] == devices["all"]:
+                    return
+            time.sleep(0.1)
+        raise TransientError("Not every device of the line answered in time.")
+
+    def _progress(self, client: httpx.Client, line: str) -> None:
+        now = self._get(client, f"{line}/snapshot")
+        speed = now["speed"]["per_min"]
+        self._say(
+            f"{now['good']:,} good, {now['rejected']['count']:,} rejected, {speed} a minute, "
+            f"line {now['state']['packml']}."
+        )
+
+    def _settle(self, client: httpx.Client, line: str) -> None:
+        """Wait until the record no longer changes: the plant's last events have been read."""
+        until = time.monotonic() + END_SECONDS
+        before: Any = None
+        while time.monotonic() < until:
+            now = self._get(client, f"/api/local/lines/{self._scene.line}/account")
+            state = (now["counts"], now["tally"])
+            if state == before:
+                return
+            before = state
+            time.sleep(0.7)
+
+    # ------------------------------------------------------------------------------------- audit
+
+    def _audit(self, config: Path, panel: str, folder: Path) -> Result:
+        files = Files(site_config.load(config), config)
+        plant = json.loads((folder / "plant.json").read_text("utf-8"))
+        with (folder / "truth.jsonl").open(encoding="utf-8") as lines:
+            truth = [json.loads(line) for line in lines]
+        conn = open_reader(files.database, files.key)
+        try:
+            return audit(
+                truth,
+                plant,
+                reports.containers(conn),
+                self._account,
+                _balances(conn),
+                balance.living_units(conn, truth_level(plant)),
+                strict=self._options.troubles == "none",
+            )
+        finally:
+            conn.close()
+
+
+def _keep(read: PoolFile, conn: Connection) -> None:
+    pool_files.keep(conn, read, clock())
+
+
+def truth_level(plant: Mapping[str, Any]) -> str:
+    """The lowest level of the plant."""
+    return str(plant["items"][0]["level"]) if plant["items"] else ""
+
+
+def _balances(conn: Connection) -> dict[str, int]:
+    return {name: found.difference for name, found in balance.balances(conn)}
+
+
+def _good(answer: httpx.Response) -> httpx.Response:
+    if answer.is_success:
+        return answer
+    try:
+        message = answer.json()["message"]
+    except (ValueError, KeyError):
+        message = answer.text
+    raise TransientError(f"{answer.request.url}: {message}")
+
+
+def str_of(result: Result) -> str:
+    """The audit's table as text."""
+    from rich.console import Console
+
+    console = Console(width=100, highlight=False)
+    with console.capture() as captured:
+        console.print(result.table())
+    return captured.get()
+
+
+def _wait_for_interrupt(agent: Child) -> None:
+    try:
+        while agent.process.poll() is None:
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return
+
+
+class _ending:
+    """End a child on the way out."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+
+    def __enter__(self) -> Child:
+        return self._child
+
+    def __exit__(self, *_: object) -> None:
+        self._child.end()

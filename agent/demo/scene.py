@@ -1,0 +1,236 @@
+"""The demonstration's set-up: a site file with free ports, code pools, and the plant that plays it.
+
+Everything is made from an example of `config/` and one seed; codes are random letters, as a brand
+would issue them.
+"""
+
+import csv
+import random
+import socket
+import tomllib
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from agent.core.gs1 import check_digit
+from agent.core.poolfile import Declared
+from drivers.sim import troubles as sim_troubles
+from drivers.sim.host import CameraSpec, HostSpec, PrinterSpec
+from drivers.sim.layout import Feed, Layout
+from drivers.sim.lines import Look, bottling, liquor
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+HOST = "https://q.example.cn"
+SPARE = 300
+"""Codes that a pool has beyond what the bottles need."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """A pool to make and import: `kind` of code per role."""
+
+    declared: Declared
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a site of the demonstration needs besides its file."""
+
+    file: str
+    line: str
+    product: str
+    scheme: str
+    children: Mapping[str, int]  # level -> children of a full container
+    pools: tuple[PoolPlan, ...]
+    orders: Mapping[str, str]  # level/role -> pool name, for the work order
+
+
+def _pool(name: str, level: str, roles: Mapping[str, str], **more: Any) -> PoolPlan:
+    return PoolPlan(Declared(name=name, level=level, roles=tuple(roles), **more), dict(roles))
+
+
+SCENES: dict[str, Scene] = {
+    "bottling": Scene(
+        "bottling.toml",
+        "L1",
+        "COLA-500",
+        "case24-pallet8",
+        {"case": 24, "pallet": 8},
+        (
+            _pool("bottles", "bottle", {"body": "url"}, product="COLA-500"),
+            _pool("cases", "case", {"case-outer": "url"}, product="COLA-500"),
+            _pool("pallets", "pallet", {"pallet": "sscc"}),
+            _pool("foreign", "bottle", {"body": "url"}, product="OTHER", preprinted=True),
+        ),
+        {"bottle/body": "bottles", "case/case-outer": "cases", "pallet/pallet": "pallets"},
+    ),
+    "liquor": Scene(
+        "liquor.toml",
+        "L1",
+        "BAIJIU-52",
+        "box1-case6-pallet4",
+        {"box": 1, "case": 6, "pallet": 4},
+        (
+            _pool("bodies", "bottle", {"body": "url"}, product="BAIJIU-52", preprinted=True),
+            _pool(
+                "caps",
+                "bottle",
+                {"cap-inner": "serial"},
+                product="BAIJIU-52",
+                preprinted=True,
+                secret=("cap-inner",),
+            ),
+            _pool("boxes", "box", {"box": "url"}, product="BAIJIU-52", preprinted=True),
+            _pool("cases", "case", {"case-outer": "url"}, product="BAIJIU-52"),
+            _pool("pallets", "pallet", {"pallet": "sscc"}),
+            _pool("foreign", "bottle", {"body": "url"}, product="OTHER", preprinted=True),
+        ),
+        {
+            "bottle/body": "bodies",
+            "bottle/cap-inner": "caps",
+            "box/box": "boxes",
+            "case/case-outer": "cases",
+            "pallet/pallet": "pallets",
+        },
+    ),
+}
+
+
+def make_code(kind: str, dice: random.Random, number: int) -> str:
+    """A new code: a URL or serial of 16 random letters, or an SSCC that counts."""
+    if kind == "sscc":
+        body = f"0690123400{number:07d}"
+        return f"00{body}{check_digit(body)}"
+    text = "".join(dice.choices(ALPHABET, k=16))
+    return f"{HOST}/{text}" if kind == "url" else text
+
+
+def make_pools(scene: Scene, bottles: int, seed: int, folder: Path) -> dict[str, Path]:
+    """Write a CSV for every pool of the scene; returns pool name -> file."""
+    counts = {"bottle": bottles + SPARE}
+    need = bottles
+    for level, children in scene.children.items():
+        need = -(-need // children)
+        counts[level] = need + SPARE
+    files = {}
+    for n, plan in enumerate(scene.pools):
+        dice = random.Random(f"{seed}/{plan.declared.name}")
+        path = folder / f"{plan.declared.name}.csv"
+        rows = counts[plan.declared.level] if plan.declared.product != "OTHER" else SPARE
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(plan.columns)
+            for row in range(rows):
+                writer.writerow(
+                    make_code(kind, dice, n * 1_000_000 + row) for kind in plan.columns.values()
+                )
+        files[plan.declared.name] = path
+    return files
+
+
+def column(path: Path, role: str) -> tuple[str, ...]:
+    """The codes of one role of a pool file, in order."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return tuple(row[role] for row in csv.DictReader(file))
+
+
+def layout(site: str, pack: str, pools: Mapping[str, Path]) -> Layout:
+    """The physical line of a site."""
+    foreign = column(pools["foreign"], "body")
+    url, serial = Look(f"{HOST}/{'W' * 16}"), Look("W" * 16, kind="DataMatrix")
+    sscc = Look("00106901234000000018", kind="Code128", gs1=True)
+    sequence = pack == "sequence"
+    if site == "bottling":
+        return bottling(url, url, sscc, sequence=sequence, foreign=foreign)
+    looks = {"cap-inner": serial, "body": url, "box": url, "case-outer": url, "pallet": sscc}
+    supplies = {
+        "body": column(pools["bodies"], "body"),
+        "cap-inner": column(pools["caps"], "cap-inner"),
+        "box": column(pools["boxes"], "box"),
+    }
+    return liquor(looks, supplies, sequence=sequence, foreign=foreign)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on the loopback that nobody listens on at this moment."""
+    with ExitStack() as stack:
+        ports = []
+        for _ in range(count):
+            one = stack.enter_context(socket.socket())
+            one.bind(("127.0.0.1", 0))
+            ports.append(int(one.getsockname()[1]))
+        return ports
+
+
+def host_spec(
+    site: str,
+    pack: str,
+    pools: Mapping[str, Path],
+    cameras: Mapping[str, int],
+    *,
+    bottles: int | None,
+    speed: int,
+    seed: int,
+    troubles: Mapping[str, float],
+    folder: Path,
+) -> HostSpec:
+    """What the plant's process is to play. `cameras` are the ports that the agent listens on."""
+    line = layout(site, pack, pools)
+    printers = {
+        name: PrinterSpec("text" if name == "coder" else "zpl", print_time=0.15)
+        for name in line.printers()
+    }
+    return HostSpec(
+        layout=line,
+        feed=Feed(bottles, speed),
+        folder=str(folder),
+        cameras={name: CameraSpec(cameras[name]) for name in line.cameras()},
+        printers=printers,
+        seed=seed,
+        troubles=dict(troubles),
+        limit=86_400.0,
+        linger=4.0,
+    )
+
+
+def rates(preset: str) -> dict[str, float]:
+    """The trouble rates of a preset."""
+    return sim_troubles.rates(preset)
+
+
+def site_file(
+    scene: Scene,
+    pack: str,
+    speed: int,
+    port: int,
+    plant: Mapping[str, Any],
+    cameras: Mapping[str, int],
+) -> str:
+    """The site file of this demonstration: the example with the plant's ports."""
+    data = tomllib.loads((CONFIG / scene.file).read_text("utf-8"))
+    data["web"]["port"] = port
+    devices = data["devices"]
+    devices["plc"]["address"] = f"tcp://127.0.0.1:{plant['plc']}"
+    for name, printer in plant["printers"].items():
+        devices[name]["address"] = f"tcp://127.0.0.1:{printer}"
+    for name in [n for n, section in devices.items() if section["type"] == "http_push"]:
+        if name in cameras:
+            devices[name]["listen"] = f"127.0.0.1:{cameras[name]}"
+        else:
+            del devices[name]
+    line = data["lines"][0]
+    per_minute = speed / 60
+    line["speed"] = {"low": round(per_minute * 0.95, 1), "high": round(per_minute * 1.05, 1)}
+    if pack == "sequence":
+        for station in line["stations"]:
+            if station["id"] == "packer":
+                station["mode"] = "sequence"
+                station["gate"] = False
+                del station["readers"]
+    return tomli_w.dumps(data)

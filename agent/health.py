@@ -1,0 +1,30 @@
+"""How a device is, for people: state, last sign of life, latency, and what to do."""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["starting", "ok", "fault", "lost"]
+
+
+@dataclass(slots=True)
+class Health:
+    """How a device is, for people. `last` is wall time in ms of its last sign of life, `latency`
+    of its last answer in seconds; `error` a sentence that says what to do."""
+
+    id: str
+    kind: str
+    state: State = "starting"
+    latency: float | None = None
+    last_ms: int | None = None
+    error: str | None = None
+    losses: int = 0
+
+    def alive(self, latency: float | None = None) -> None:
+        """The device gave a sign of life."""
+        self.last_ms = int(time.time() * 1000)
+        if latency is not None:
+            self.latency = latency
+        if self.state in ("starting", "lost"):
+            self.state = "ok"
+            self.error = None

@@ -1,0 +1,348 @@
+"""The line as the panel shows it: a snapshot built from the line's state and from what was observed
+of its facts. The contract is docs/live-feed.md; a value that is not known is None, never 0."""
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.core import facts as f
+from agent.core.plan import Station
+from agent.core.state import LineState
+from agent.line.runner import LineRunner
+from agent.line.watch import LastPicture, Watch
+from agent.ports import Committed
+
+SPEED_SECONDS = 30
+"""Speed is what left the verifier in this time."""
+STOPPED_AFTER = 10
+"""Seconds without an item after which a running line counts as stopped."""
+POINT_SECONDS = 60
+POINTS = 720
+"""The output chart keeps one point a minute for twelve hours."""
+SEALED = 8
+CODES = 2048
+"""Units whose code text is remembered for the current container's grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class PanelSettings:
+    """What the site file says for people. `products` maps a stock-keeping unit to its names;
+    `speed` is the normal band (low, high) in units per minute."""
+
+    names: Mapping[str, str]
+    products: Mapping[str, Mapping[str, str]]
+    speed: tuple[float, float] | None = None
+    reject_pct: float = 0.5
+    no_read_pct: float = 0.2
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was observed since the agent started."""
+
+    good: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
+    sealed: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=SEALED))
+    points: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=POINTS))
+    codes: dict[int, tuple[str | None, int]] = field(default_factory=dict)
+    labels: dict[int, str | None] = field(default_factory=dict)
+    levels: dict[int, tuple[str, int]] = field(default_factory=dict)
+    order: str = ""
+    started: int | None = None
+    state: tuple[str, int] = ("starting", 0)
+    stops: int = 0
+    stopped: float = 0.0
+    looked: float = 0.0
+
+
+class LinePanel:
+    """Observes one line and answers with snapshots. Lives on the event loop."""
+
+    def __init__(self, runner: LineRunner, settings: PanelSettings) -> None:
+        self._runner = runner
+        self._settings = settings
+        self._seen = _Seen()
+        stations = runner.plan.stations
+        self._packer = next((s for s in stations if s.kind == "pack"), None)
+
+    def observe(self, committed: Committed) -> None:
+        """Facts that became durable."""
+        seen, now = self._seen, time.time()
+        for fact in committed.facts:
+            match fact:
+                case f.ItemPassed(commissioned=True):
+                    seen.good.append(now)
+                    text = committed.texts.get(fact.codes[0].key) if fact.codes else None
+                    seen.codes[fact.unit] = (text or _masked(fact.codes), int(now * 1000))
+                    if len(seen.codes) > CODES:
+                        del seen.codes[next(iter(seen.codes))]
+                case f.ContainerFormed():
+                    seen.levels[fact.unit] = (fact.level, fact.expected)
+                    if len(seen.levels) > CODES:
+                        del seen.levels[next(iter(seen.levels))]
+                case f.LabelBound():
+                    text = committed.texts.get(fact.codes[0].key) if fact.codes else None
+                    seen.labels[fact.container] = text or _masked(fact.codes)
+                    if len(seen.labels) > CODES:
+                        del seen.labels[next(iter(seen.labels))]
+                case f.ContainerClosed():
+                    level, expected = seen.levels.get(fact.container, ("", 0))
+                    seen.sealed.appendleft(
+                        {
+                            "code": seen.labels.get(fact.container),
+                            "level": level,
+                            "count": fact.count - fact.unknown,
+                            "of": expected or None,
+                            "integrity": str(fact.integrity),
+                            "at": int(now * 1000),
+                        }
+                    )
+                case f.OrderStarted() if fact.number != seen.order:
+                    self._seen = seen = _Seen(
+                        order=fact.number, started=int(now * 1000), state=seen.state, looked=now
+                    )
+
+    def snapshot(self, state: LineState) -> dict[str, Any]:
+        """The snapshot of this moment; `state` is only read."""
+        now = time.time()
+        packml, since = self._packml(state, now)
+        return {
+            "v": 1,
+            "at": int(now * 1000),
+            "line": {"id": state.line, "names": dict(self._settings.names)},
+            "state": {"packml": packml, "since": since},
+            "order": self._order(state),
+            "orders": _startable(state),
+            "devices": self._devices(),
+            "backlog": {"events": None, "oldest": None},
+            "operator": None,
+            "shift": None,
+            "alarms": _alarms(state),
+            **self._numbers(state, now),
+            "current": self._current(state),
+            "camera": self._camera(),
+            "trend": self._trend(state, now),
+            "sealed": list(self._seen.sealed),
+        }
+
+    def _packml(self, state: LineState, now: float) -> tuple[str, int]:
+        runner, seen = self._runner, self._seen
+        plc = runner.healths[0].state
+        if plc != "ok":
+            name = "starting" if plc == "starting" else "lost"
+        elif "estop" in runner.plc_flags:
+            name = "aborted"
+        elif state.status == "idle":
+            name = "idle"
+        elif state.status == "paused" or not runner.wants_running or not runner.ready:
+            name = "held"
+        elif "running" not in runner.plc_flags:
+            name = "stopped"
+        elif not seen.good or now - seen.good[-1] > STOPPED_AFTER:
+            name = "suspended"
+        else:
+            name = "execute"
+        if name != seen.state[0]:
+            if seen.state[0] == "execute" and state.status != "idle":
+                seen.stops += 1
+            seen.state = (name, int(now * 1000))
+        if state.status != "idle" and name != "execute" and seen.looked:
+            seen.stopped += now - seen.looked
+        seen.looked = now
+        return seen.state
+
+    def _order(self, state: LineState) -> dict[str, Any] | None:
+        order = state.order
+        if order is None:
+            return None
+        return {
+            "number": order.number,
+            "sku": order.product,
+            "names": dict(self._settings.products.get(order.product, {})),
+            "lot": order.lot,
+            "target": order.target,
+            "level": order.scheme.levels[0].name,
+        }
+
+    def _devices(self) -> dict[str, Any]:
+        healths = self._runner.healths
+        return {
+            "ok": sum(health.state == "ok" for health in healths),
+            "all": len(healths),
+            "list": [
+                {
+                    "id": health.id,
+                    "kind": health.kind,
+                    "state": health.state,
+                    "latency_ms": None
+                    if health.latency is None
+                    else round(health.latency * 1000, 2),
+                    "last": health.last_ms,
+                    "error": health.error,
+                }
+                for health in healths
+            ],
+        }
+
+    def _numbers(self, state: LineState, now: float) -> dict[str, Any]:
+        tally, settings, seen = state.tally, self._settings, self._seen
+        low, high = settings.speed or (None, None)
+        minutes = 0.0 if seen.started is None else (now * 1000 - seen.started) / 60_000
+        recent = sum(1 for at in reversed(seen.good) if at > now - SPEED_SECONDS)
+        span = min(SPEED_SECONDS, max(minutes * 60, 1.0))
+        active = state.order is not None
+        plan = value = None
+        if active and high and low and minutes > 0:
+            target = state.order.target if state.order else 0
+            plan = int(min(target, minutes * (low + high) / 2))
+            value = round(min(1.0, tally.good / (minutes * high)), 3)
+        unit = state.order.scheme.levels[0].name if state.order else None
+        return {
+            "good": tally.good if active else None,
+            "plan": plan,
+            "rejected": {
+                "count": tally.rejected if active else None,
+                "limit_pct": settings.reject_pct,
+                "reasons": dict(tally.reasons),
+            },
+            "no_read": {
+                "count": tally.reasons.get("no_read", 0) if active else None,
+                "limit_pct": settings.no_read_pct,
+            },
+            "speed": {
+                "per_min": round(recent * 60 / span) if active else None,
+                "low": low,
+                "high": high,
+                "unit": unit,
+            },
+            "oee": {
+                "value": value,
+                "stops": seen.stops if active else None,
+                "stopped_s": round(seen.stopped) if active else None,
+            },
+        }
+
+    def _current(self, state: LineState) -> dict[str, Any] | None:
+        station, order = self._packer, state.order
+        if station is None or order is None:
+            return None
+        spec = order.scheme.level(station.level)
+        units = _waiting(state, station)[: spec.children]
+        cells: list[dict[str, Any]] = []
+        for unit in units:
+            code, at = self._seen.codes.get(unit, (None, None)) if unit else (None, None)
+            cells.append({"s": "good" if unit else "unknown", "code": code, "at": at, "why": None})
+        waiting = {"s": "wait", "code": None, "at": None, "why": None}
+        cells += [waiting] * (spec.children - len(cells))
+        return {
+            "level": station.level,
+            "number": state.tally.closed.get(station.level, 0) + 1,
+            "count": len(units),
+            "of": spec.children,
+            "columns": max(1, -(-spec.children // station.lanes)) if station.lanes > 1 else 6,
+            "cells": cells,
+        }
+
+    def _camera(self) -> dict[str, Any] | None:
+        shown: Watch | None = None
+        for watch in self._runner.watches:
+            if watch.last is not None and (shown is None or watch.station == self._packer):
+                shown = watch
+        if shown is None or shown.last is None:
+            return None
+        return _picture(shown, shown.last)
+
+    def _trend(self, state: LineState, now: float) -> dict[str, Any] | None:
+        seen, order = self._seen, state.order
+        if order is None or seen.started is None:
+            return None
+        at = int(now * 1000)
+        if not seen.points or at - seen.points[-1][0] >= POINT_SECONDS * 1000 / 12:
+            seen.points.append((at, state.tally.good))
+        high = self._settings.speed[1] if self._settings.speed else None
+        minutes = order.target / high if high else 480.0
+        return {
+            "from": seen.started,
+            "to": max(at, seen.started + int(minutes * 60_000)),
+            "target": order.target,
+            "points": [[seen.started, 0], *map(list, seen.points)],
+        }
+
+
+def _masked(codes: tuple[f.Attachment, ...]) -> str | None:
+    return f"{codes[0].key.pool}/{codes[0].key.position}" if codes else None
+
+
+def _startable(state: LineState) -> list[dict[str, Any]]:
+    active = state.order.number if state.order else None
+    return [
+        {
+            "number": order.number,
+            "sku": order.product,
+            "lot": order.lot,
+            "target": order.target,
+            "state": "created",
+        }
+        for order in state.orders.values()
+        if order.number != active and order.number not in state.finished
+    ]
+
+
+def _alarms(state: LineState) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": name,
+            "priority": alarm.priority,
+            "key": alarm.key,
+            "args": {
+                "station": alarm.station,
+                **({"item": str(alarm.item)} if alarm.item is not None else {}),
+                **alarm.args,
+            },
+            "since": alarm.since_ms,
+            "acked": alarm.acknowledged,
+        }
+        for name, alarm in sorted(
+            state.alarms.items(), key=lambda each: (each[1].priority, -each[1].since_ms)
+        )
+    ]
+
+
+def _waiting(state: LineState, station: Station) -> list[int | None]:
+    """Units in the packer's lanes, row by row."""
+    lanes = state.lanes.get(station.id, {})
+    rows = max((len(lane) for lane in lanes.values()), default=0)
+    return [
+        lanes[lane][row] for row in range(rows) for lane in sorted(lanes) if row < len(lanes[lane])
+    ]
+
+
+def _picture(watch: Watch, last: LastPicture) -> dict[str, Any]:
+    height, width = last.frame.image.shape[:2]
+    marks = []
+    for read in last.decoded.reads:
+        if read.corners:
+            xs = [x for x, _ in read.corners]
+            ys = [y for _, y in read.corners]
+            marks.append(
+                {
+                    "s": "good",
+                    "x": min(xs),
+                    "y": min(ys),
+                    "w": max(xs) - min(xs),
+                    "h": max(ys) - min(ys),
+                }
+            )
+    expected = watch.expected_reads
+    return {
+        "id": watch.reader.id,
+        "frame": last.number,
+        "at": last.wall_ms,
+        "good": len(last.decoded.reads),
+        "no_read": max(0, expected - len(last.decoded.reads)),
+        "waiting": 0,
+        "width": width,
+        "height": height,
+        "marks": marks,
+    }

@@ -1,0 +1,306 @@
+"""The shell around the core for one line: what devices say becomes inputs, what the core decides
+becomes durable, and only then effects leave.
+
+One queue collects inputs; one task hands all that have gathered to the commit gate, carries out
+their effects, and takes the next lot: while a commit runs, the next group forms. Inputs of prints
+may wait for the next urgent one, so that they cost no commit of their own.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from agent.core import inputs as i
+from agent.core.effects import PrintLabel, SendCodes, SetSlot
+from agent.core.errors import TransientError
+from agent.core.known import Clock
+from agent.core.plan import LinePlan
+from agent.core.state import LineState
+from agent.health import Health
+from agent.line.latency import Latency, VerdictTime
+from agent.line.printing import PrintDesk
+from agent.line.watch import Trace, Watch
+from agent.ports import (
+    CommitGate,
+    Committed,
+    LinePlc,
+    PlcEvent,
+    PlcEventKind,
+    PlcOutputs,
+    PlcReport,
+    Slot,
+    SlotVerdict,
+    Stamped,
+)
+
+log = logging.getLogger(__name__)
+
+POLL = 0.005
+"""Seconds between polls of the PLC."""
+BEAT = 0.2
+"""Seconds between heartbeats to the PLC; it misses us after 1.5 s."""
+LAZY = 0.05
+"""Seconds that inputs of prints may wait for an urgent input."""
+QUEUED = 4096
+"""Inputs that may wait for the store. More means that it stands still: they are refused."""
+
+_SAW = {
+    PlcEventKind.PASSED: i.GateSaw.PASSED,
+    PlcEventKind.REJECTED: i.GateSaw.REJECTED,
+    PlcEventKind.REJECT_FAILED: i.GateSaw.FAILED,
+}
+
+Observe = Callable[[Committed], None]
+
+
+def clock() -> Clock:
+    """Now. The quality of the wall clock is not known before time synchronisation is watched."""
+    return Clock(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
+
+
+class LineRunner:
+    """One line. `start` its tasks through the supervisor's sessions (`sessions` in app)."""
+
+    def __init__(
+        self,
+        plan: LinePlan,
+        gate: CommitGate,
+        plc: LinePlc,
+        plc_health: Health,
+        observe: Observe,
+    ) -> None:
+        self.plan = plan
+        self.latency = Latency()
+        self.watches: list[Watch] = []
+        self.desks: list[PrintDesk] = []
+        self.healths: list[Health] = [plc_health]
+        self.plc_flags: frozenset[str] = frozenset()
+        self.plc_speed = 0
+        self.wants_running = False
+        self._gate = gate
+        self._plc = plc
+        self._plc_health = plc_health
+        self._observe = observe
+        self._urgent: asyncio.Queue[Stamped] = asyncio.Queue(QUEUED)
+        self._lazy: list[Stamped] = []
+        self._traces: dict[tuple[str, int], Trace] = {}
+        self._beat = 0
+        self._started = False
+        self._store_failed = False
+
+    # ------------------------------------------------------------------------------------ inputs
+
+    def tell(self, what: i.Input, *, lazy: bool = False) -> None:
+        """Something happened. Never waits; what the store cannot take any more is dropped loudly
+        (no verdict is a reject)."""
+        stamped = (what, clock())
+        if lazy:
+            self._lazy.append(stamped)
+            if len(self._lazy) > QUEUED:
+                del self._lazy[0]
+            return
+        try:
+            self._urgent.put_nowait(stamped)
+        except asyncio.QueueFull:
+            log.error("Line %s: the store is too slow, an input is lost: %s", self.plan.id, what)
+
+    async def report(self, inputs: Sequence[i.Input], lazy: bool) -> None:
+        """What a print desk has to say."""
+        for what in inputs:
+            self.tell(what, lazy=lazy)
+
+    def answer(self, readings: i.ItemReadings, trace: Trace | None) -> None:
+        """What a watch made of a trigger."""
+        if trace is not None:
+            self._traces[(readings.station, readings.item)] = trace
+            while len(self._traces) > QUEUED:
+                del self._traces[next(iter(self._traces))]
+        self.tell(readings)
+
+    async def command(self, what: i.Input) -> None:
+        """What a person asked for: alone in its group, so that a refusal harms nothing else."""
+        await self._settle(await self._gate.submit(self.plan.id, [(what, clock())]))
+
+    async def run_writer(self) -> None:
+        """Hand inputs to the gate, for ever."""
+        while True:
+            group = await self._next_group()
+            if not group:
+                continue
+            began = time.monotonic()
+            try:
+                committed = await self._gate.submit(self.plan.id, group)
+            except TransientError as error:
+                self._failed(error)
+                continue
+            self._store_failed = False
+            await self._settle(committed, began)
+
+    async def _next_group(self) -> list[Stamped]:
+        group: list[Stamped] = []
+        try:
+            async with asyncio.timeout(LAZY):
+                group.append(await self._urgent.get())
+        except TimeoutError:
+            pass
+        while not self._urgent.empty():
+            group.append(self._urgent.get_nowait())
+        lazy, self._lazy = self._lazy, []
+        # In the order in which they happened: a print may be reported just before its item is read.
+        return sorted(lazy + group, key=_when) if lazy else group
+
+    def _failed(self, error: TransientError) -> None:
+        """The store could not keep a group: its items get no verdict and are rejected."""
+        if not self._store_failed:
+            log.error("Line %s: %s Items are rejected until it can.", self.plan.id, error)
+        self._store_failed = True
+
+    # ----------------------------------------------------------------------------------- effects
+
+    async def _settle(self, committed: Committed, began: float | None = None) -> None:
+        """Carry out the effects of facts that are durable."""
+        self._observe(committed)
+        durable = time.monotonic()
+        slots: list[tuple[SetSlot, Slot]] = []
+        for effect in committed.effects:
+            match effect:
+                case SetSlot():
+                    verdict = SlotVerdict.PASS if effect.passed else SlotVerdict.REJECT
+                    index = self.plan.by_id[effect.station].index
+                    slots.append((effect, Slot(index, effect.number, verdict)))
+                case SendCodes() | PrintLabel():
+                    for desk in self.desks:
+                        if desk.station.id == effect.station:
+                            desk.give(effect, dict(committed.texts))
+        if slots:
+            await self._write(slots, committed, began, durable)
+        for desk in self.desks:
+            desk.wake()
+
+    async def _write(
+        self,
+        slots: list[tuple[SetSlot, Slot]],
+        committed: Committed,
+        began: float | None,
+        durable: float,
+    ) -> None:
+        try:
+            await self._plc.write_slots([slot for _, slot in slots])
+        except TransientError as error:
+            # Not known whether it arrived: the gate rejects what has no verdict.
+            log.debug("verdicts not written: %s", error)
+            return
+        written = time.monotonic()
+        for effect, _ in slots:
+            trace = self._traces.pop((effect.station, effect.number), None)
+            if trace is None or began is None:
+                continue
+            self.latency.add(
+                VerdictTime(
+                    frame=trace.received - trace.triggered,
+                    decode=trace.decoded - trace.received,
+                    queue=max(0.0, durable - trace.decoded - committed.decide - committed.commit),
+                    decide=committed.decide,
+                    commit=committed.commit,
+                    write=written - durable,
+                    total=written - trace.triggered,
+                )
+            )
+
+    # --------------------------------------------------------------------------------------- PLC
+
+    async def run_plc(self) -> None:
+        """One session with the PLC: until it is lost (TransientError)."""
+        report = await self._plc.poll()
+        await self._new_run(report, "agent_restart" if not self._started else "plc_link")
+        self._started = True
+        self._take(report)
+        run, next_beat = report.run, 0.0
+        while True:
+            began = time.monotonic()
+            if began >= next_beat:
+                next_beat = began + BEAT
+                await self._send_outputs()
+            report = await self._plc.poll()
+            self._plc_health.alive(time.monotonic() - began)
+            if report.run != run:
+                await self._new_run(report, "plc_restart")
+                run = report.run
+            elif report.lost:
+                await self._new_run(report, "ring_overrun")
+            self._take(report)
+            now = time.monotonic()
+            for watch in self.watches:
+                watch.expire(now)
+            await asyncio.sleep(max(0.0, POLL - (now - began)))
+
+    async def _new_run(self, report: PlcReport, why: str) -> None:
+        if why == "plc_link":
+            state_run = await self._gate.view(self.plan.id, lambda state: state.run)
+            if state_run == report.run and not report.lost:
+                return  # a short break: the ring still holds everything
+        for watch in self.watches:
+            watch.reset()
+        self.tell(i.RunChanged(report.run, why))
+
+    async def _send_outputs(self) -> None:
+        self._beat = (self._beat + 1) % 65536
+        self.wants_running, lamps = await self._gate.view(self.plan.id, _wishes)
+        allowed = self.wants_running and self.ready and not self._store_failed
+        await self._plc.write_outputs(
+            PlcOutputs(self._beat, run_permission=allowed, stop_request=False, lamps=lamps)
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether every device of the line answers."""
+        return all(health.state == "ok" for health in self.healths)
+
+    def _take(self, report: PlcReport) -> None:
+        self.plc_flags = report.flags
+        self.plc_speed = report.speed
+        for event in report.events:
+            self._event(event, report.received)
+
+    def _event(self, event: PlcEvent, at: float) -> None:
+        station = self.plan.by_index.get(event.station)
+        if station is None:
+            log.warning(
+                "Line %s: the PLC names station %d, which the site file does not have.",
+                self.plan.id,
+                event.station,
+            )
+            return
+        match event.kind:
+            case PlcEventKind.TRIGGER:
+                self.tell(i.ItemTriggered(station.id, event.number, event.lane, event.encoder))
+                for watch in self.watches:
+                    if watch.station.id == station.id:
+                        watch.trigger(event.number, at)
+            case PlcEventKind.PASSED | PlcEventKind.REJECTED | PlcEventKind.REJECT_FAILED:
+                self.tell(i.GateReported(station.id, event.number, _SAW[event.kind]))
+            case PlcEventKind.STROKE:
+                counts = tuple((event.data >> 4 * lane) & 0xF for lane in range(station.lanes))
+                last = bool(event.lane & 1)
+                self.tell(i.Stroked(station.id, event.number, counts, last))
+            case PlcEventKind.LABEL_APPLIED:
+                self.tell(i.LabelApplied(station.id, event.number))
+            case PlcEventKind.FOREIGN_REJECT:
+                self.tell(i.ForeignReject(station.id, event.number))
+            case PlcEventKind.ENTERED:
+                self.tell(i.ItemEntered(station.id, event.lane, event.number))
+
+
+def _when(stamped: Stamped) -> int:
+    return stamped[1].mono_ms
+
+
+def _wishes(state: LineState) -> tuple[bool, frozenset[str]]:
+    """Whether the line may run, and its lamps."""
+    priorities = {alarm.priority for alarm in state.alarms.values() if not alarm.acknowledged}
+    stopped = any(alarm.key == "pool_empty" for alarm in state.alarms.values())
+    lamps = {"red", "horn"} if 1 in priorities else {"amber"} if priorities else set[str]()
+    if state.status == "running":
+        lamps |= {"green"}
+    return state.status == "running" and not stopped, frozenset(lamps)

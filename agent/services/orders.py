@@ -1,0 +1,86 @@
+"""Work orders as people ask for them: names instead of numbers, checked against the site file and
+the pools that there are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agent.config import Site
+from agent.core import inputs as i
+from agent.core.errors import DomainError
+from agent.core.scheme import WorkOrder
+from agent.ports import LineControl
+from agent.store import pools
+from agent.store.readers import Readers
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSpec:
+    """A work order in words. `pools` maps "level/role" to the name of a pool; dates are ISO."""
+
+    number: str
+    line: str
+    product: str
+    lot: str
+    scheme: str
+    target: int
+    pools: Mapping[str, str] = field(default_factory=dict)
+    campaign: str = ""
+    produced: str = ""
+    expires: str = ""
+
+
+class Orders:
+    """Use cases of work orders for panel, command line and, later, the cloud."""
+
+    def __init__(self, site: Site, readers: Readers, control: LineControl) -> None:
+        self._site = site
+        self._readers = readers
+        self._control = control
+
+    async def create(self, spec: OrderSpec, by: str) -> None:
+        """Create a work order. DomainError: something it names does not exist or does not fit."""
+        if spec.product not in self._site.products:
+            known = ", ".join(sorted(self._site.products)) or "none"
+            raise DomainError(
+                "product_unknown",
+                f"Product {spec.product} is not in the site file (it has: {known}).",
+            )
+        if spec.scheme not in self._site.schemes:
+            known = ", ".join(sorted(self._site.schemes)) or "none"
+            raise DomainError(
+                "scheme_unknown",
+                f"Packing scheme {spec.scheme} is not in the site file (it has: {known}).",
+            )
+        order = WorkOrder(
+            number=spec.number,
+            line=spec.line,
+            product=spec.product,
+            lot=spec.lot,
+            scheme=self._site.scheme(spec.scheme),
+            target=spec.target,
+            pools=self._pools(spec.pools),
+            campaign=spec.campaign,
+            produced=spec.produced,
+            expires=spec.expires,
+        )
+        await self._control.command(spec.line, i.CreateOrder(order, by))
+
+    def _pools(self, names: Mapping[str, str]) -> dict[str, int]:
+        with self._readers.connection() as conn:
+            known = {pool.name: pool for pool in pools.list_pools(conn)}
+        found = {}
+        for place, name in names.items():
+            level, _, role = place.partition("/")
+            pool = known.get(name)
+            if pool is None:
+                listed = ", ".join(sorted(known)) or "none; import one with `caselink pool import`"
+                raise DomainError(
+                    "pool_unknown", f"There is no pool {name} for {place} (there are: {listed})."
+                )
+            if pool.level != level or role not in pool.roles:
+                raise DomainError(
+                    "pool_wrong",
+                    f"Pool {name} holds {pool.level}/{', '.join(pool.roles)}, not {place}.",
+                )
+            found[place] = pool.pool
+        return found

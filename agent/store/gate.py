@@ -1,0 +1,156 @@
+"""The commit gate: what happened -> look up, decide, append, commit -> and only then effects.
+
+Serial for all lines of the agent, in the writer's thread. The gate owns each line's state; a group
+of inputs that was refused or could not be kept leaves no trace, in the tables or in the state.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import msgspec
+
+from agent.core import facts as f
+from agent.core.decide import decide, questions
+from agent.core.effects import Effect, PrintLabel, SendCodes
+from agent.core.evolve import evolve
+from agent.core.facts import CodeKey, Fact
+from agent.core.inputs import RunChanged
+from agent.core.known import Clock, Questions
+from agent.core.plan import LinePlan
+from agent.core.state import LineState
+from agent.ports import Committed, Stamped
+from agent.store import journal, pools, snapshots
+from agent.store.database import Connection
+from agent.store.lookup import answer
+from agent.store.record import record
+from agent.store.writer import Writer
+
+T = TypeVar("T")
+
+PATIENCE = 10.0
+"""Seconds after which a group that is not durable counts as lost."""
+SNAPSHOT_EVERY = 1000
+"""Journal rows between two snapshots of the lines' states."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """`stale`: the state must be read again before the next input. `began`: it was read once, so
+    that reading it again means that something was lost."""
+
+    plan: LinePlan
+    state: LineState
+    stale: bool = True
+    began: bool = False
+
+
+class Gate:
+    """ports.CommitGate over a Writer."""
+
+    def __init__(self, writer: Writer, plans: Iterable[LinePlan]) -> None:
+        self._writer = writer
+        self._lines = {plan.id: _Line(plan, LineState(plan.id)) for plan in plans}
+        self._saved_at = 0
+        writer.on_rollback(self._lost)
+
+    async def submit(self, line: str, inputs: Sequence[Stamped]) -> Committed:
+        """ports.CommitGate.submit."""
+        began = time.perf_counter()
+        done = await self._writer.run(lambda conn: self.decide(conn, line, inputs), PATIENCE)
+        return replace(done, commit=time.perf_counter() - began - done.decide)
+
+    async def view(self, line: str, read: Callable[[LineState], T]) -> T:
+        """ports.CommitGate.view."""
+        return await self._writer.run(lambda conn: read(self._ready(conn, line).state), PATIENCE)
+
+    # ------------------------------------------------------------------ in the writer's thread
+
+    def decide(self, conn: Connection, line: str, inputs: Sequence[Stamped]) -> Committed:
+        """One group of inputs, as a job of the writer."""
+        began = time.perf_counter()
+        mine = self._ready(conn, line)
+        facts: list[Fact] = []
+        effects: list[Effect] = []
+        durable = False
+        for what, clock in inputs:
+            known = answer(conn, questions(mine.plan, mine.state, what), clock)
+            new, todo = decide(mine.plan, mine.state, what, known)
+            if not new:
+                effects += todo
+                continue
+            # From here on an exception leaves a state that has seen what the tables will not keep.
+            mine.stale = True
+            self._keep(conn, mine, new, clock)
+            mine.stale = False
+            durable = durable or any(fact.durable for fact in new)
+            facts += new
+            effects += todo
+        if durable:
+            self._snapshot(conn)
+        texts = _texts(conn, effects, facts)
+        return Committed(tuple(facts), tuple(effects), texts, decide=time.perf_counter() - began)
+
+    @staticmethod
+    def _keep(conn: Connection, mine: _Line, facts: Sequence[Fact], clock: Clock) -> None:
+        record(conn, mine.plan.id, facts, clock)
+        for fact in facts:
+            mine.state = evolve(mine.plan, mine.state, fact)
+
+    def _ready(self, conn: Connection, line: str) -> _Line:
+        """The line with a state that is true. What was in flight when a state was lost is not
+        known any more: it is doubtful, as after a restart."""
+        mine = self._lines[line]
+        if not mine.stale:
+            return mine
+        saved = snapshots.load(conn, line)
+        body = saved.body
+        state = msgspec.msgpack.decode(body, type=LineState) if body else LineState(line)
+        for entry in snapshots.tail(conn, line, saved.seq):
+            state = evolve(mine.plan, state, entry.fact)
+        mine.state = state
+        if mine.began:
+            clock = Clock(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
+            known = answer(conn, Questions(), clock)
+            facts, _ = decide(mine.plan, state, RunChanged(state.run, "state_lost"), known)
+            self._keep(conn, mine, facts, clock)
+        mine.stale = False
+        mine.began = True
+        return mine
+
+    def _lost(self, conn: Connection) -> None:
+        """A transaction was not kept: every state may have seen facts that are not there."""
+        for line in self._lines.values():
+            line.stale = True
+
+    def _snapshot(self, conn: Connection) -> None:
+        seq, _, _ = journal.tail(conn)
+        if seq - self._saved_at < SNAPSHOT_EVERY:
+            return
+        for name, line in self._lines.items():
+            if not line.stale:
+                snapshots.save(conn, name, msgspec.msgpack.encode(line.state))
+        self._saved_at = seq
+
+
+def _texts(
+    conn: Connection, effects: Sequence[Effect], facts: Sequence[Fact]
+) -> dict[CodeKey, str]:
+    """The texts that printing needs, and of codes just attached that a screen may show."""
+    found: dict[CodeKey, str] = {}
+    for effect in effects:
+        match effect:
+            case SendCodes(pool=pool, column=column, first=first, count=count):
+                for n, text in enumerate(pools.texts(conn, pool, column, first, count)):
+                    found[CodeKey(pool, first + n, column)] = text
+            case PrintLabel(key=key):
+                (found[key],) = pools.texts(conn, key.pool, key.column, key.position, 1)
+    for fact in facts:
+        if isinstance(fact, f.ItemPassed | f.LabelBound):
+            for attachment in fact.codes[:1]:
+                key = attachment.key
+                owner = pools.known(conn, key.pool)
+                if owner is not None and attachment.role not in owner.secret:
+                    (found[key],) = pools.texts(conn, key.pool, key.column, key.position, 1)
+    return found

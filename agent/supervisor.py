@@ -1,0 +1,89 @@
+"""Supervised sessions: opens a device, runs its loop, closes it, and tries again with back-off.
+
+The only place that owns reconnection, and the only one that may catch everything: a loop that dies
+of a bug is logged with its trace and started again, so that one device cannot take the agent down.
+Logs once when a device is lost and once when it is back.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from agent.core.errors import CaselinkError, ConfigError
+from agent.health import Health, State
+from agent.ports import Device
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT = 0.2
+LONGEST_WAIT = 5.0
+"""Seconds between attempts: doubled from the first up to the longest."""
+OPEN_SECONDS = 10.0
+CLOSE_SECONDS = 3.0
+
+Changed = Callable[[Health], Awaitable[None]]
+
+
+class Session:
+    """One supervised device. `work` runs while it is open and ends only by an exception."""
+
+    def __init__(
+        self,
+        device: Device,
+        health: Health,
+        work: Callable[[], Awaitable[None]],
+        changed: Changed,
+    ) -> None:
+        self.device = device
+        self.health = health
+        self._work = work
+        self._changed = changed
+
+    async def run(self) -> None:
+        """Until cancelled. Closes the device on the way out."""
+        wait = FIRST_WAIT
+        while True:
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(OPEN_SECONDS):
+                    await self.device.open()
+                await self._is("ok", None)
+                await self._work()
+                error = "its session ended"
+            except TimeoutError:
+                error = f"did not open within {OPEN_SECONDS:.0f} s; is it switched on?"
+            except ConfigError as wrong:
+                error = f"{wrong}"
+            except CaselinkError as lost:
+                error = f"{lost}"
+            except Exception as bug:
+                log.exception("%s: its loop failed; this is a bug, please report it", self._name)
+                error = f"internal error {type(bug).__name__}; see the log"
+            finally:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await self.device.close()
+            await self._is("lost", error)
+            if time.monotonic() - began > 2 * LONGEST_WAIT:
+                wait = FIRST_WAIT
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.health.kind} {self.health.id}"
+
+    async def _is(self, state: State, error: str | None) -> None:
+        before, self.health.state = self.health.state, state
+        self.health.error = error
+        if state == "ok":
+            self.health.alive()
+            if before == "lost":
+                log.warning("%s is back.", self._name)
+        elif before != "lost":
+            self.health.losses += 1
+            log.warning("%s is lost: %s Trying again.", self._name, error)
+        if before != state:
+            await self._changed(self.health)
