@@ -5,7 +5,8 @@
 Lines of JSON on stdout: {"ready": {ports}} once everything listens, {"progress": {...}},
 {"finished": {...}} when the account is written. Lines on stdin: `stop` (no more bottles, run
 empty), `progress` (one line now), `quit` (write the account as things stand). SIGTERM is `stop`, a
-second one `quit`. Ends by itself when every bottle is fed and the belts are empty.
+second one `quit`; the death of the process that started it is `stop`. Ends by itself when every
+bottle is fed and the belts are empty.
 """
 
 import asyncio
@@ -275,13 +276,14 @@ async def run(spec: HostSpec, say: Say | None = None) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, host.stop)
-    commands = loop.create_task(_obey(host))
+    tasks = [loop.create_task(_obey(host)), loop.create_task(_mind_parent(host))]
     try:
         (say or _print)({"ready": await host.start()})
         return await host.drive()
     finally:
-        commands.cancel()
-        await asyncio.wait([commands], timeout=1.0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=1.0)
         await host.close()
 
 
@@ -306,6 +308,14 @@ async def _obey(host: Host) -> None:
         return
     finally:
         transport.close()
+
+
+async def _mind_parent(host: Host) -> None:
+    """Nobody is left to stop a plant whose starter was killed."""
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.5)
+    host.stop()
 
 
 def _print(data: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The plant's process on real sockets, met by the most trivial agent there can be."""
 
+import asyncio
 import dataclasses
 import http.server
 import json
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from pymodbus.client import ModbusTcpClient
 
 from agent.core.errors import ConfigError
-from drivers.sim.host import CameraSpec, HostSpec, PrinterSpec, dump_spec, load_spec
+from drivers.sim.host import CameraSpec, Host, HostSpec, PrinterSpec, dump_spec, load_spec
 from drivers.sim.layout import Feed, Layout
 from drivers.sim.lines import bottling
 from drivers.sim.world import RING, TRIGGER
@@ -27,13 +28,16 @@ from tests.drivers.plant_help import BODY, CASE, PALLET
 DEADLINE = 20.0
 
 
-def fast(layout: Layout) -> Layout:
-    """The same line in a hurry: what is tested here is no property of speed."""
+def brisk(layout: Layout) -> Layout:
+    """The same line in less time, with at least 0.3 s from every camera to its gate: what is
+    tested here is no property of speed."""
+    bottles, cases, pallets = layout.belts
     return dataclasses.replace(
         layout,
-        belts=tuple(
-            dataclasses.replace(belt, speed=speed)
-            for belt, speed in zip(layout.belts, (1500, 2500, 2500), strict=True)
+        belts=(
+            dataclasses.replace(bottles, speed=600, pitch=40, length=1000),
+            dataclasses.replace(cases, speed=1200),
+            pallets,
         ),
     )
 
@@ -68,7 +72,7 @@ def sink() -> Iterator[http.server.ThreadingHTTPServer]:
 
 
 def spec(sink: http.server.ThreadingHTTPServer, folder: Path, feed: Feed) -> HostSpec:
-    layout = fast(bottling(BODY, CASE, PALLET))
+    layout = brisk(bottling(BODY, CASE, PALLET))
     return HostSpec(
         layout=layout,
         feed=feed,
@@ -151,7 +155,7 @@ class Process:
     def finish(self) -> dict[str, Any]:
         """Work until the process says that it has finished, and wait for its end."""
         assert self.process.stdout is not None
-        while not select.select([self.process.stdout], [], [], 0)[0]:
+        while not select.select([self.process.stdout], [], [], 0.01)[0]:
             self.work()
         finished: dict[str, Any] = self.line()["finished"]
         assert self.process.wait(10) == 0
@@ -224,6 +228,64 @@ def test_told_to_quit_it_writes_what_stands(
     finally:
         plant.close()
     assert json.loads((tmp_path / "plant.json").read_text("utf-8"))["fed"] == 0
+
+
+def test_plant_ends_when_its_starter_is_gone(
+    sink: http.server.ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(dump_spec(spec(sink, tmp_path, Feed(None, 54_000)))), "utf-8")
+    starter = (
+        "import subprocess, sys\n"
+        f"command = [sys.executable, '-m', 'drivers.sim.host', {str(path)!r}]\n"
+        "subprocess.Popen(command, stdin=subprocess.DEVNULL)\n"
+        "sys.stdin.readline()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", starter],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        assert b"ready" in parent.stdout.readline()
+        parent.kill()
+        parent.wait(5)
+        # The plant holds the other end of the pipe: it ends with the plant.
+        assert select.select([parent.stdout], [], [], DEADLINE)[0]
+        assert b"finished" in parent.stdout.read()
+
+
+def test_stall_of_the_host_slows_the_belt(
+    sink: http.server.ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    """An item must not jump from its camera through its gate in one step."""
+
+    async def play() -> tuple[float, float, float]:
+        host = Host(spec(sink, tmp_path, Feed(None, 54_000)), lambda told: None)
+        await host.start()
+        began = monotonic()
+        task = asyncio.create_task(host.drive())
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await turn(lambda: host.state()["t"] > 0)
+                before = monotonic()
+                while monotonic() < before + 0.4:
+                    """The processor is elsewhere."""
+                await turn(lambda: host.state()["stalled"] > 0)
+            host.quit()
+            assert await task is False
+            return monotonic() - began, host.state()["t"], host.state()["stalled"]
+        finally:
+            await host.close()
+
+    async def turn(done: Callable[[], bool]) -> None:
+        while not done():  # noqa: ASYNC110 - the host has no event for it
+            await asyncio.sleep(0)
+
+    wall, plant, stalled = asyncio.run(play())
+    assert stalled >= 0.37
+    assert plant <= wall - 0.37
 
 
 def test_spec_must_name_the_layouts_devices(
