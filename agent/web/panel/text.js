@@ -141,6 +141,7 @@ export function duration(seconds) {
   const minutes = Math.round(seconds / 60);
   if (seconds < 60) return t("time.seconds", { n: Math.round(seconds) });
   if (minutes < 60) return t("time.minutes", { n: minutes });
+  if (minutes >= 600) return t("time.long", { n: Math.round(minutes / 60) });
   return t("time.hours", { h: Math.floor(minutes / 60), m: minutes % 60 });
 }
 
