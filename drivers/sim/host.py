@@ -10,6 +10,7 @@ bottle is fed and the belts are empty.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -319,8 +320,10 @@ async def _mind_parent(host: Host) -> None:
 
 
 def _print(data: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(data) + "\n")
-    sys.stdout.flush()
+    # Nobody listens any more: the belts run empty and the account is written all the same.
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(data) + "\n")
+        sys.stdout.flush()
 
 
 def main(path: str) -> int:
