@@ -43,6 +43,7 @@ class WireLog:
         max_bytes: int = MAX_BYTES,
         files: int = FILES,
         max_age: float = MAX_AGE,
+        retry: float = RETRY,
         ends: bytes = b"\n\r\x03",
     ) -> None:
         safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in name) or "device"
@@ -52,6 +53,7 @@ class WireLog:
         self._max_bytes = max_bytes
         self._files = max(1, files)
         self._max_age = max_age
+        self._retry = retry
         self._ends = frozenset(ends)
         self._file: BinaryIO | None = None
         self._size = 0
@@ -105,7 +107,7 @@ class WireLog:
         self._write(direction + b" " + text, mono)
 
     def _write(self, text: bytes, mono: float) -> None:
-        if mono < self._retry_at:
+        if self._failed and mono < self._retry_at:
             return
         wall = datetime.now(UTC)
         stamp = wall.isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -115,7 +117,7 @@ class WireLog:
             file.write(line)
         except OSError as error:
             self._close_file()
-            self._retry_at = mono + RETRY
+            self._retry_at = mono + self._retry
             if not self._failed:
                 self._failed = True
                 log.warning(

@@ -198,6 +198,7 @@ def test_the_codec_survives_anything(chunks: list[bytes]) -> None:
 def test_a_megabyte_without_an_end_is_dropped_and_the_next_message_understood() -> None:
     parser = codec.CoderCodec(QUEUE)
     assert parser.feed(b"x" * 1_000_000) == []
+    assert parser.noise > 990_000, "it is dropped as it comes"
     assert parser.feed(b"\x02D;5;5\x03")[0].number("ref") == 5
     assert parser.noise >= 1_000_000
 
@@ -445,6 +446,26 @@ def test_strictly_first_in_first_out_without_ids() -> None:
         ]
 
     run(with_script(lambda data: b"OK\r\n", act, profile="tij-string"))
+
+
+def test_records_that_were_cleared_are_not_the_next_ones_printed() -> None:
+    clear = {"send": "CLR\r\n", "reply": "CLEARED"}
+    profile = Profile.model_validate(TIJ.model_dump(exclude_none=True) | {"clear": clear})
+
+    def answer(data: bytes) -> bytes:
+        return b"CLEARED\r\n" if data == b"CLR\r\n" else b"OK\r\n"
+
+    async def act(device: TextCoder, server: TcpAdapter, script: Script) -> None:
+        for ref in (1, 2):
+            assert await device.send(PrintJob(ref, {"code": "A"}))
+        assert await device.clear()
+        assert await device.send(PrintJob(3, {"code": "B"}))
+        server.push(b"PRINTED\r\n")
+        event = await device.next_event(1.0)
+        assert event is not None
+        assert event.ref == 3
+
+    run(with_script(answer, act, profile=profile))
 
 
 def test_a_print_reported_in_the_packet_of_its_acknowledgement() -> None:

@@ -57,6 +57,8 @@ async def exactly(stream: Transport, count: int) -> bytes:
 async def write_much(stream: Transport, data: bytes) -> None:
     for _ in range(500):
         await stream.write(data, 0.1)
+        assert stream._writer is not None
+        assert stream._writer.transport.get_write_buffer_size() == 0, "the kernel has all of it"
 
 
 # ----------------------------------------------------------------------------------- addresses
@@ -367,6 +369,7 @@ def test_old_files_are_dropped_and_a_day_is_a_file(tmp_path: Path) -> None:
     log.sent(b"new")
     log.close()
     assert old.read_text().startswith("2020-01-01")
+    assert not (tmp_path / "device_1.2.log").exists()
     assert [line[3] for line in lines(tmp_path)] == [b"new".hex()]
 
 
@@ -377,17 +380,36 @@ def test_a_huge_message_is_cut(tmp_path: Path) -> None:
     assert (tmp_path / "device_1.log").stat().st_size < 10_000
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "drivers.wirelog"]
+
+
 def test_a_full_disk_does_not_reach_the_device(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("a file where the directory should be")
-    log = wire(blocked)
+    log = wire(blocked, retry=0.0)
     for _ in range(10):
         log.sent(b"x")
         log.received(b"y\n")
+    assert len(warnings(caplog)) == 1
+    blocked.unlink()
+    log.sent(b"z")
     log.close()
-    assert len([record for record in caplog.records if "wire log" in record.message]) == 1
+    assert [line[3] for line in lines(blocked)] == [b"z".hex()]
+    assert "written again" in warnings(caplog)[1]
+
+
+def test_a_full_disk_is_not_tried_at_every_message(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    log = wire(blocked)
+    log.sent(b"x")
+    blocked.unlink()
+    log.sent(b"y")
+    log.close()
+    assert not blocked.exists()
 
 
 def test_a_device_that_is_full_does_not_reach_the_device(

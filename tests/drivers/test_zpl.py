@@ -319,6 +319,37 @@ def test_without_an_odometer_it_must_be_idle_twice() -> None:
     run(with_printer(SimPrinter(print_time=0.05, odometer=False), act))
 
 
+def test_idle_once_is_not_believed_without_an_odometer() -> None:
+    class Slow(SimPrinter):
+        """Looks at a format only after it has answered two more questions."""
+
+        late: tuple[int, bytes] = (0, b"")
+
+        def accept(self, body: bytes, now: float) -> None:
+            if b"^DF" in body:
+                super().accept(body, now)
+            else:
+                self.late = (2, body)
+
+        def command(self, name: str, now: float, partial: bool) -> bytes:
+            questions, body = self.late
+            if body and questions == 0:
+                self.late = (0, b"")
+                super().accept(body, now)
+            elif body:
+                self.late = (questions - 1, body)
+            return super().command(name, now, partial)
+
+    async def act(device: ZplPrinter, sim: SimPrinter) -> None:
+        assert await device.send(PrintJob(1, {"code": "A", "product": "p"}))
+        assert await device.next_event(0.15) is None, "idle was said once, then busy"
+        event = await device.next_event(2.0)
+        assert event is not None
+        assert len(sim.printed) == 1
+
+    run(with_printer(Slow(print_time=0.3, odometer=False), act))
+
+
 def test_a_second_label_is_refused_while_one_is_out_and_asked_for_afterwards() -> None:
     async def act(device: ZplPrinter, sim: SimPrinter) -> None:
         job = PrintJob(1, {"code": "A", "product": "p"})
