@@ -257,9 +257,9 @@ def test_the_codec_survives_anything(chunks: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("junk", [b"x", b"\x02", b'"', b"\x02\x03", b'""'])
-def test_a_megabyte_of_garbage_is_dropped(junk: bytes) -> None:
+def test_much_garbage_is_dropped(junk: bytes) -> None:
     codec = StatusCodec()
-    codec.feed(junk * (300_000 // len(junk)))
+    codec.feed(junk * (60_000 // len(junk)))
     assert [a for a in codec.feed(b'"\r\n' + HS) if isinstance(a, HostStatus)]
 
 
