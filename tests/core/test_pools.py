@@ -37,6 +37,7 @@ def known(**changes: object) -> KnownPool:
 # ------------------------------------------------------------------------------------ allocation
 
 
+@settings(deadline=None)
 @given(st.integers(1, 50), st.lists(st.integers(1, 9), max_size=60))
 def test_allocation_gives_every_position_once_in_order(count: int, wants: list[int]) -> None:
     given_out: list[int] = []
@@ -68,6 +69,7 @@ def test_nothing_is_no_allocation(wanted: int) -> None:
         allocate(known(), wanted)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.integers(0, 30), st.sampled_from(C)))
 def test_only_codes_in_doubt_become_suspect(states: dict[int, CodeState]) -> None:
     facts = suspect(4, 1, states, device="prn", session=2, why="printer_session")
@@ -81,6 +83,7 @@ def test_only_codes_in_doubt_become_suspect(states: dict[int, CodeState]) -> Non
     assert all(C.SUSPECT in CODE_LIFE[state] for state in IN_DOUBT)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 40)))
 def test_runs(positions: set[int]) -> None:
     found = list(runs(positions))
