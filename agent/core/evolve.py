@@ -150,7 +150,8 @@ def _item_rejected(plan: LinePlan, state: LineState, fact: f.ItemRejected) -> No
 
 def _tally_reject(state: LineState, verdict: str) -> None:
     state.tally.rejected += 1
-    state.tally.reasons[verdict] = state.tally.reasons.get(verdict, 0) + 1
+    reason = str(verdict)  # a plain key: a Verdict is a str to people and not to every encoder
+    state.tally.reasons[reason] = state.tally.reasons.get(reason, 0) + 1
     state.tally.rejects_in_a_row += 1
 
 

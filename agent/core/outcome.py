@@ -43,7 +43,13 @@ class Outcome:
             return
         self.facts.append(
             f.AlarmRaised(
-                name, priority, key, station, item, tuple(args.items()), self.known.now.wall_ms
+                name,
+                priority,
+                key,
+                station,
+                item,
+                tuple((name, str(value)) for name, value in args.items()),
+                self.known.now.wall_ms,
             )
         )
 

@@ -189,7 +189,7 @@ class Demo:
         options = self._options
         port = options.port if options.web else 0
         text = scenes.site_file(
-            self._scene, options.pack, options.speed, port, ports, self._cameras
+            self._scene, options.speed, port, ports, self._cameras
         )
         path = folder / "site.toml"
         path.write_text(text, "utf-8")

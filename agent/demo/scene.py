@@ -206,13 +206,13 @@ def rates(preset: str) -> dict[str, float]:
 
 def site_file(
     scene: Scene,
-    pack: str,
     speed: int,
     port: int,
     plant: Mapping[str, Any],
     cameras: Mapping[str, int],
 ) -> str:
-    """The site file of this demonstration: the example with the plant's ports."""
+    """The site file of this demonstration: the example with the plant's ports. A packer whose
+    camera the plant does not have packs by sequence."""
     data = tomllib.loads((CONFIG / scene.file).read_text("utf-8"))
     data["web"]["port"] = port
     devices = data["devices"]
@@ -227,10 +227,9 @@ def site_file(
     line = data["lines"][0]
     per_minute = speed / 60
     line["speed"] = {"low": round(per_minute * 0.95, 1), "high": round(per_minute * 1.05, 1)}
-    if pack == "sequence":
-        for station in line["stations"]:
-            if station["id"] == "packer":
-                station["mode"] = "sequence"
-                station["gate"] = False
-                del station["readers"]
+    for station in line["stations"]:
+        if any(reader["device"] not in cameras for reader in station.get("readers", ())):
+            station["mode"] = "sequence"
+            station["gate"] = False
+            del station["readers"]
     return tomli_w.dumps(data)

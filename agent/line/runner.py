@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SendCodes, SetSlot
-from agent.core.errors import TransientError
+from agent.core.errors import ConfigError, TransientError
 from agent.core.known import Clock
 from agent.core.plan import LinePlan
 from agent.core.state import LineState
@@ -40,6 +40,8 @@ POLL = 0.005
 """Seconds between polls of the PLC."""
 BEAT = 0.2
 """Seconds between heartbeats to the PLC; it misses us after 1.5 s."""
+STILL = 3.0
+"""Seconds after which a PLC whose heartbeat stands still counts as lost."""
 LAZY = 0.05
 """Seconds that inputs of prints may wait for an urgent input."""
 QUEUED = 4096
@@ -191,6 +193,9 @@ class LineRunner:
             # Not known whether it arrived: the gate rejects what has no verdict.
             log.debug("verdicts not written: %s", error)
             return
+        except ConfigError as error:
+            log.error("Line %s: verdicts cannot be written: %s", self.plan.id, error)
+            return
         written = time.monotonic()
         for effect, _ in slots:
             trace = self._traces.pop((effect.station, effect.number), None)
@@ -217,6 +222,7 @@ class LineRunner:
         self._started = True
         self._take(report)
         run, next_beat = report.run, 0.0
+        heartbeat, beaten = report.heartbeat, time.monotonic()
         while True:
             began = time.monotonic()
             if began >= next_beat:
@@ -224,6 +230,13 @@ class LineRunner:
                 await self._send_outputs()
             report = await self._plc.poll()
             self._plc_health.alive(time.monotonic() - began)
+            if report.heartbeat != heartbeat:
+                heartbeat, beaten = report.heartbeat, began
+            elif began - beaten > STILL:
+                raise TransientError(
+                    f"the PLC answers but its heartbeat stands still for {STILL:.0f} s: is its "
+                    "program in RUN?"
+                )
             if report.run != run:
                 await self._new_run(report, "plc_restart")
                 run = report.run
