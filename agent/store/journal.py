@@ -137,30 +137,26 @@ def tail(conn: Connection) -> tuple[int, bytes, str]:
     return conn.tail
 
 
-def append(conn: Connection, line: str, fact: Fact, clock: Clock) -> int:
-    """Write one durable fact in the open transaction; its seq."""
-    if not fact.durable:
-        raise ValueError(f"{type(fact).__name__} is not durable: it does not go into the journal")
-    before, chain, epoch = tail(conn)
-    seq = before + 1
-    kind = type(fact).__name__
-    body = encode(fact)
-    chain = seal(chain, (seq, epoch, clock.wall_ms, clock.mono_ms, clock.quality, line, kind), body)
-    conn.execute(
-        _INSERT,
-        (
-            seq,
-            clock.wall_ms,
-            clock.mono_ms,
-            names.number(conn, clock.quality),
-            names.number(conn, line),
-            names.number(conn, kind),
-            body.decode(),
-            chain,
-        ),
-    )
+def append(
+    conn: Connection, line: str, facts: Iterable[Fact], clock: Clock
+) -> list[tuple[int, Fact]]:
+    """Write durable facts in the open transaction; each with its seq."""
+    seq, chain, epoch = tail(conn)
+    wall, mono, quality = clock
+    numbers = names.number(conn, quality), names.number(conn, line)
+    rows, numbered = [], []
+    for fact in facts:
+        if not fact.durable:
+            raise ValueError(f"{type(fact).__name__} is not durable: it is no journal row")
+        seq += 1
+        kind = type(fact).__name__
+        body = encode(fact)
+        chain = seal(chain, (seq, epoch, wall, mono, quality, line, kind), body)
+        rows.append((seq, wall, mono, *numbers, names.number(conn, kind), body.decode(), chain))
+        numbered.append((seq, fact))
+    conn.executemany(_INSERT, rows)
     conn.tail = (seq, chain, epoch)
-    return seq
+    return numbered
 
 
 def begin_epoch(conn: Connection, name: str) -> None:

@@ -5,7 +5,7 @@ rolled back whole. Kinds that change no table are named in `_NO_TABLE`, so that 
 cannot be forgotten here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -28,13 +28,23 @@ _REJECTED = UNIT_NUMBER[UnitState.REJECTED]
 _VERIFIED = UNIT_NUMBER[UnitState.VERIFIED]
 
 
-def apply(conn: Connection, seq: int, line: str, fact: Fact) -> None:
-    """Bring the tables up to journal row `seq`; IllegalTransition if they contradict the fact."""
-    change = _CHANGES.get(type(fact))
-    if change is not None:
-        change(conn, seq, line, fact)
-    elif type(fact) not in _NO_TABLE:
-        raise NotImplementedError(f"the store does not know what {type(fact).__name__} changes")
+def apply(conn: Connection, line: str, rows: Iterable[tuple[int, Fact]]) -> None:
+    """Bring the tables up to these journal rows; IllegalTransition if they contradict a fact."""
+    begin: list[tuple[int, facts.ItemPassed]] = []  # neighbours share their statements
+    for seq, fact in rows:
+        if isinstance(fact, facts.ItemPassed) and fact.commissioned:
+            begin.append((seq, fact))
+            continue
+        if begin:
+            _items_begin(conn, begin)
+            begin = []
+        change = _CHANGES.get(type(fact))
+        if change is not None:
+            change(conn, seq, line, fact)
+        elif type(fact) not in _NO_TABLE:
+            raise NotImplementedError(f"the store does not know what {type(fact).__name__} changes")
+    if begin:
+        _items_begin(conn, begin)
 
 
 def primary_role(conn: Connection, order: str, level: str) -> str | None:
@@ -115,21 +125,25 @@ def _items_missed(conn: Connection, seq: int, line: str, fact: facts.ItemsMissed
 
 
 def _item_passed(conn: Connection, seq: int, line: str, fact: facts.ItemPassed) -> None:
-    rest = fact.codes
-    if fact.commissioned:
-        if not fact.codes:
-            raise IllegalTransition(f"unit {fact.unit} passed without a code")
+    """An item that is a unit already; one that becomes a unit: `_items_begin`."""
+    if units.get(conn, fact.unit).state != _VERIFIED:
+        units.move(conn, fact.unit, UnitState.VERIFIED)
+    units.note(conn, fact.unit, seq)
+    units.attach(conn, seq, fact.unit, fact.codes)
+
+
+def _items_begin(conn: Connection, passed: list[tuple[int, facts.ItemPassed]]) -> None:
+    items = []
+    for seq, fact in passed:
         primary = _primary(conn, fact.order, fact.level, fact.codes)
-        units.commission(conn, seq, fact.unit, fact.level, fact.order, primary)
-        if len(fact.codes) == 1:
-            return
-        rest = tuple(code for code in fact.codes if code is not primary)
-    else:
-        row = units.get(conn, fact.unit)
-        if row.state != _VERIFIED:
-            units.move(conn, fact.unit, UnitState.VERIFIED)
-        units.note(conn, fact.unit, seq)
-    units.attach(conn, seq, fact.unit, rest)
+        if primary is None:
+            raise IllegalTransition(f"unit {fact.unit} passed without a code")
+        items.append(units.Beginning(seq, fact.unit, fact.level, fact.order, primary))
+    units.commission(conn, items)
+    for (seq, fact), item in zip(passed, items, strict=True):
+        if len(fact.codes) > 1:
+            rest = [code for code in fact.codes if code is not item.primary]
+            units.attach(conn, seq, fact.unit, rest)
 
 
 def _item_rejected(conn: Connection, seq: int, line: str, fact: facts.ItemRejected) -> None:
@@ -166,7 +180,7 @@ def _container(conn: Connection, unit: int) -> None:
 
 
 def _container_formed(conn: Connection, seq: int, line: str, fact: facts.ContainerFormed) -> None:
-    units.commission(conn, seq, fact.unit, fact.level, fact.order, None)
+    units.form(conn, seq, fact.unit, fact.level, fact.order)
     conn.execute(
         "INSERT INTO container (unit, expected, station, number, count, unknown, reason, "
         "closed_by, verdict) VALUES (?, ?, ?, ?, 0, 0, '', '', '')",

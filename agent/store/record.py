@@ -15,7 +15,7 @@ def record(conn: Connection, line: str, facts: Iterable[Fact], clock: Clock) -> 
     `line` is "" for facts of the whole agent. IllegalTransition: a fact contradicts the tables;
     the caller must not commit (Writer rolls a job that raises back).
     """
-    for fact in facts:
-        if fact.durable:
-            apply(conn, journal.append(conn, line, fact, clock), line, fact)
+    durable = [fact for fact in facts if fact.durable]
+    if durable:
+        apply(conn, line, journal.append(conn, line, durable, clock))
     return journal.tail(conn)[0]

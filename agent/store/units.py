@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from agent.core.facts import Attachment, CodeKey
 from agent.core.life import (
+    CODE_LIFE,
     UNIT_LIFE,
     CodeState,
     IllegalTransition,
@@ -38,14 +39,23 @@ _MAY_PACK = ",".join(
 )
 _REJECTED = UNIT_NUMBER[UnitState.REJECTED]
 
+_MAY_ATTACH = ",".join(
+    str(CODE_NUMBER[state]) for state, to in CODE_LIFE.items() if CodeState.ATTACHED in to
+)
+_ATTACHED = CODE_NUMBER[CodeState.ATTACHED]
+
 # A code whose carrier was rejected keeps unit_state REJECTED without a unit: attaching overwrites.
-_COMMISSION = """UPDATE code SET state = ?2, integrity = ?3, seq = ?4, unit = ?5, unit_state = ?6,
-    level = ?7, ord = ?8, flags = 0, parent = ?5, room = NULL WHERE id = ?1"""
-_ATTACH = """UPDATE code SET state = ?2, integrity = ?3, seq = ?4, unit = ?5, unit_state = NULL,
-    room = NULL WHERE id = ?1"""
+_COMMISSION = f"""UPDATE code SET state = {_ATTACHED}, integrity = ?2, seq = ?3, unit = ?4,
+    unit_state = {UNIT_NUMBER[UnitState.VERIFIED]}, level = ?5, ord = ?6, flags = 0, parent = ?4,
+    room = NULL WHERE id = ?1 AND unit IS NULL AND state IN ({_MAY_ATTACH})"""
+_FORM = f"""INSERT INTO code (id, state, seq, unit, unit_state, level, ord, flags, parent)
+    VALUES (?1, {_ATTACHED}, ?2, ?3, {UNIT_NUMBER[UnitState.COMMISSIONED]}, ?4, ?5, 0, ?3)"""
+_ATTACH = f"""UPDATE code SET state = {_ATTACHED}, integrity = ?2, seq = ?3, unit = ?4,
+    unit_state = NULL, room = NULL WHERE id = ?1"""
 _MOVE = "UPDATE code SET state = ?2, moved = ?3, room = NULL WHERE id = ?1"
 _PACK = f"""UPDATE code SET unit_state = {UNIT_NUMBER[UnitState.PACKED]}, parent = ?
     WHERE id = ? AND unit = ? AND parent = unit AND unit_state IN ({_MAY_PACK})"""
+_RUN = "SELECT first, id FROM unit_at WHERE first <= ? ORDER BY first DESC LIMIT 1"
 _UNIT = "SELECT id, unit, unit_state, level, ord, flags, parent, seq FROM code WHERE id = ?"
 
 
@@ -70,10 +80,20 @@ class UnitRow(NamedTuple):
 
 def home(conn: Connection, unit: int) -> int | None:
     """Id of the row where the unit should stand; None before the first unit."""
-    row = conn.execute(
-        "SELECT first, id FROM unit_at WHERE first <= ? ORDER BY first DESC LIMIT 1", (unit,)
-    ).fetchone()
+    row = conn.execute(_RUN, (unit,)).fetchone()
     return None if row is None else int(row[1]) + (unit - int(row[0])) * STEP
+
+
+def homes(conn: Connection, units: Iterable[int]) -> dict[int, int | None]:
+    """`home` of several units; neighbours cost one look-up."""
+    found: dict[int, int | None] = {}
+    first = at = None
+    for unit in sorted(units, reverse=True):
+        if first is None or at is None or unit < first:
+            row = conn.execute(_RUN, (unit,)).fetchone()
+            first, at = (None, None) if row is None else row
+        found[unit] = None if first is None or at is None else at + (unit - first) * STEP
+    return found
 
 
 def find(conn: Connection, unit: int) -> UnitRow | None:
@@ -152,35 +172,34 @@ def _may_attach(conn: Connection, unit: int, key: CodeKey) -> bool:
     return True
 
 
-def commission(
-    conn: Connection,
-    seq: int,
-    unit: int,
-    level: str,
-    order: str,
-    primary: Attachment | None,
-) -> None:
-    """A unit begins: VERIFIED with its primary code, or COMMISSIONED without a code."""
-    at = unit * STEP if primary is None else code_id(primary.key)
-    if primary is not None and not _may_attach(conn, unit, primary.key):
-        raise IllegalTransition(f"unit {unit} exists already")
+class Beginning(NamedTuple):
+    """A unit that begins with its primary code, read by journal row `seq`."""
+
+    seq: int
+    unit: int
+    level: str
+    order: str
+    primary: Attachment
+
+
+def commission(conn: Connection, items: Sequence[Beginning]) -> None:
+    """Units begin, VERIFIED, in the order of their ids."""
+    rows = []
+    for seq, unit, level, order, (_, key, integrity) in items:
+        at = code_id(key)
+        _give(conn, unit, at)
+        pair = PAIR_NUMBER[integrity]
+        rows.append((at, pair, seq, unit, names.number(conn, level), names.number(conn, order)))
+    if conn.executemany(_COMMISSION, rows).rowcount != len(rows):
+        for item in items:  # one of them raises
+            _may_attach(conn, item.unit, item.primary.key)
+
+
+def form(conn: Connection, seq: int, unit: int, level: str, order: str) -> None:
+    """A container begins, COMMISSIONED, without a code."""
+    at = unit * STEP
     _give(conn, unit, at)
-    if primary is None:
-        conn.execute("INSERT INTO code (id, state) VALUES (?, 0)", (at,))
-    state = UnitState.COMMISSIONED if primary is None else UnitState.VERIFIED
-    conn.execute(
-        _COMMISSION,
-        (
-            at,
-            CODE_NUMBER[CodeState.ATTACHED],
-            None if primary is None else PAIR_NUMBER[primary.integrity],
-            seq,
-            unit,
-            UNIT_NUMBER[state],
-            names.number(conn, level),
-            names.number(conn, order),
-        ),
-    )
+    conn.execute(_FORM, (at, seq, unit, names.number(conn, level), names.number(conn, order)))
 
 
 def attach(
@@ -192,8 +211,7 @@ def attach(
         if not _may_attach(conn, unit, code.key):
             continue
         at = code_id(code.key)
-        attached = CODE_NUMBER[CodeState.ATTACHED]
-        conn.execute(_ATTACH, (at, attached, PAIR_NUMBER[code.integrity], seq, unit))
+        conn.execute(_ATTACH, (at, PAIR_NUMBER[code.integrity], seq, unit))
         if code.key != named:
             conn.execute("INSERT INTO unit_code VALUES (?, ?)", (unit, at))
 
@@ -223,7 +241,8 @@ def pack(conn: Connection, container: int, children: Sequence[int | None]) -> in
     known = [child for child in children if child is not None]
     if container in known:
         raise IllegalTransition(f"container {container} cannot be in itself")
-    rows = [(container, home(conn, child), child) for child in known]
+    at = homes(conn, known)
+    rows = [(container, at[child], child) for child in known]
     if rows and conn.executemany(_PACK, rows).rowcount != len(rows):
         raise IllegalTransition(_why_not_packed(conn, container, known))
     return len(children) - len(known)

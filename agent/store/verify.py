@@ -191,7 +191,7 @@ def _replay(source: Connection, target: Connection) -> None:
     """Evolve the tables of `target` by every row of the journal of `source`."""
     for entry in journal.read(source):
         try:
-            apply(target, entry.seq, entry.line, entry.fact)
+            apply(target, entry.line, ((entry.seq, entry.fact),))
         except (IllegalTransition, dbapi2.IntegrityError) as error:
             raise IllegalTransition(
                 f"journal row {entry.seq} ({entry.kind}) contradicts the rows before it: {error}"

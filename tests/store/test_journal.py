@@ -130,7 +130,7 @@ def test_a_fact_that_is_not_durable_is_not_written(tmp_path: Path) -> None:
     seq = plant.put(f.AgentStarted("1"))
     assert plant.put(f.GatePassed("verify", 1)) == seq
     with pytest.raises(ValueError, match="not durable"):
-        journal.append(plant.conn, LINE, f.GatePassed("verify", 1), at(1))
+        journal.append(plant.conn, LINE, [f.GatePassed("verify", 1)], at(1))
     plant.close()
 
 
