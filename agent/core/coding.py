@@ -5,6 +5,9 @@ read. In doubt: suspect. Nothing leads back to allocated. The window of codes th
 in hand is as small as the station's plan says.
 """
 
+from collections.abc import Collection
+from dataclasses import replace
+
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SendCodes
@@ -12,14 +15,13 @@ from agent.core.known import KnownPool, Questions
 from agent.core.life import CodeState
 from agent.core.outcome import Outcome
 from agent.core.plan import LinePlan, Station
-from agent.core.pools import runs
+from agent.core.pools import IN_DOUBT, allocate, runs, suspect
 from agent.core.scheme import WorkOrder
 from agent.core.state import LineState, Window
 
 UNSEEN_AFTER = 256
 """A printed code that no reader has seen when so many later ones were printed becomes suspect."""
 
-IN_HAND = (CodeState.SENDING, CodeState.ACCEPTED)
 POOL_LOW = 2_000
 """Codes left when the panel says that the pool is low."""
 
@@ -43,9 +45,9 @@ def coding_input(
     match what:
         case i.PrinterConnected():
             # What the last session had in hand: whether it came out, nobody can say.
-            _suspect(out, station, window, IN_HAND, "printer_session")
+            _suspect(out, station, window, IN_DOUBT, "printer_session")
         case i.PrintDoubtful():
-            _suspect(out, station, window, (CodeState.SENDING,), what.why)
+            _suspect(out, station, window, {CodeState.SENDING}, what.why)
         case i.RefillWanted():
             _refill(out, station, window, what.room)
         case i.PrintAccepted():
@@ -85,11 +87,26 @@ def _move(
 
 
 def _suspect(
-    out: Outcome, station: Station, window: Window, states: tuple[CodeState, ...], why: str
+    out: Outcome, station: Station, window: Window, states: Collection[CodeState], why: str
 ) -> None:
-    doubtful = (position for position, state in window.codes.items() if state in states)
-    for first, count in runs(doubtful):
-        _move(out, station, window, first, count, CodeState.SUSPECT, why=why)
+    doubtful = {p: CodeState(state) for p, state in window.codes.items() if state in states}
+    out.facts += suspect(
+        window.pool,
+        window.column,
+        doubtful,
+        device=station.device,
+        session=window.session,
+        why=why,
+    )
+
+
+def _send(
+    out: Outcome, station: Station, window: Window, pool: KnownPool, column: int, count: int
+) -> f.CodesMoved:
+    """Take the next codes of the pool and say, before the first byte leaves, that they leave."""
+    taken = allocate(pool, count, column=column, device=station.device, session=window.session)
+    out.facts += [taken, replace(taken, to=CodeState.SENDING)]
+    return taken
 
 
 def _pool_for(out: Outcome, station: Station, order: WorkOrder) -> KnownPool | None:
@@ -106,7 +123,7 @@ def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
         out.alarm("pool_empty", 1, station.id)
         return
     column = pool.roles.index(station.role)
-    in_hand = sum(state in IN_HAND for state in window.codes.values())
+    in_hand = sum(state in IN_DOUBT for state in window.codes.values())
     left = pool.count - pool.next_position
     count = min(room, station.window - in_hand, left)
     _tell_left(out, station, pool, left - max(count, 0))
@@ -116,13 +133,8 @@ def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
     unseen = [p for p, s in codes.items() if p < pool.next_position - UNSEEN_AFTER]
     for first, amount in runs(unseen):
         _move(out, station, window, first, amount, CodeState.SUSPECT, why="not_seen")
-    for to in (CodeState.ALLOCATED, CodeState.SENDING):
-        out.facts.append(
-            f.CodesMoved(
-                pool.pool, column, pool.next_position, count, to, station.device, window.session
-            )
-        )
-    out.effects.append(SendCodes(station.id, pool.pool, column, pool.next_position, count))
+    sent = _send(out, station, window, pool, column, count)
+    out.effects.append(SendCodes(station.id, sent.pool, column, sent.first, sent.count))
 
 
 def _tell_left(out: Outcome, station: Station, pool: KnownPool, left: int) -> None:
@@ -138,7 +150,7 @@ def _tell_left(out: Outcome, station: Station, pool: KnownPool, left: int) -> No
 
 def _printed(out: Outcome, station: Station, window: Window, what: i.PrintReported) -> None:
     state = window.codes.get(what.position)
-    if state in IN_HAND:
+    if state in IN_DOUBT:
         _move(out, station, window, what.position, 1, CodeState.PRINTED, what.evidence)
     if station.kind != "print" or window.pool < 0:
         return
@@ -158,7 +170,7 @@ def item_at_coder(out: Outcome, station: Station, item: int) -> None:
         out.facts.append(f.ItemPrinted(station.id, item, unpaired[0]))
         return
     window = out.state.windows.get(station.id, Window())
-    in_hand = sum(state in IN_HAND for state in window.codes.values())
+    in_hand = sum(state in IN_DOUBT for state in window.codes.values())
     if len(out.state.unprinted.get(station.id, [])) >= in_hand:
         out.facts.append(f.PrintMissed(station.id, item))
 
@@ -179,12 +191,9 @@ def take_label(
         return None
     column = pool.roles.index(station.role)
     _tell_left(out, station, pool, pool.count - pool.next_position - 1)
-    key = f.CodeKey(pool.pool, pool.next_position, column)
     window = out.state.windows.get(station.id, Window())
-    for to in (CodeState.ALLOCATED, CodeState.SENDING):
-        out.facts.append(
-            f.CodesMoved(pool.pool, column, key.position, 1, to, station.device, window.session)
-        )
+    sent = _send(out, station, window, pool, column, 1)
+    key = f.CodeKey(sent.pool, sent.first, column)
     out.effects.append(PrintLabel(station.id, unit, number, key, level, count))
     return key
 

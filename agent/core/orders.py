@@ -79,11 +79,12 @@ def _check(out: Outcome, order: WorkOrder) -> None:
                 f", which station {station.id} prints: name one with --pool "
                 f"{station.level}/{station.role}=NAME.",
             )
-        if station.role not in pool.roles or pool.membership != "list":
+        if station.role not in pool.roles or pool.membership != "list" or pool.preprinted:
             raise DomainError(
                 "order_pool_wrong",
-                f"Pool {pool.name} cannot serve {station.level}/{station.role}: it has the roles "
-                f"{', '.join(pool.roles)} and its codes are known by {pool.membership}.",
+                f"Pool {pool.name} cannot serve {station.level}/{station.role}: its roles are "
+                f"{', '.join(pool.roles)}; its codes are known by {pool.membership}"
+                f"{' and come printed' if pool.preprinted else ''}. Name a pool to print from.",
             )
         if pool.product and pool.product != order.product:
             raise DomainError(
