@@ -6,7 +6,8 @@ import * as text from "./text.js";
 
 const { t } = text;
 const ROW = 44; // px, as in run.css, like the next two
-const BESIDE = 100; // mark, count and gaps
+// px, as in run.css: what stands beside the code in a row, and one character of it.
+const BESIDE = 100;
 const CHARACTER = 9.1;
 const ICONS = { proven: "check", anchored: "anchor", inferred: "dashed", incomplete: "warn" };
 
