@@ -40,7 +40,8 @@ DEFAULT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What to show. `bottles` or `seconds` of feeding, 60 s without either."""
+    """What to show. `bottles` or `seconds` of feeding, 60 s without either. `pin` gives plant and
+    agent a processor each, for measuring."""
 
     bottles: int | None = None
     seconds: float | None = None
@@ -53,16 +54,22 @@ class DemoOptions:
     port: int = 8080
     keep: Path | None = None
     stay: bool = False
+    pin: bool = False
 
 
 class Child:
     """A process of ours that says JSON lines on stdout. Its errors go to a log file."""
 
-    def __init__(self, args: list[str], log: Path) -> None:
+    def __init__(self, args: list[str], log: Path, core: int | None = None) -> None:
+        """`core` is the processor it is bound to, None for any."""
         self._log = log.open("ab")
         self.log = log
         self.process = subprocess.Popen(
-            args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+            args if core is None else ["taskset", "--cpu-list", str(core), *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
         )
         self.said: dict[str, Any] = {}
         self._news = threading.Condition()
@@ -139,7 +146,7 @@ class Demo:
             config = self._write_site(folder, ports)
             self._import_pools(config)
             command = [sys.executable, "-m", "agent.cli", "run", "--config", str(config)]
-            agent = stack.enter_context(_ending(Child(command, folder / "agent.log")))
+            agent = stack.enter_context(_ending(self._child(command, folder, "agent", 0)))
             panel = agent.wait_for("ready", START_SECONDS)["panel"]
             if options.web:
                 self._say(f"Open {panel} to watch the line.")
@@ -183,14 +190,15 @@ class Demo:
         path = folder / "plant-spec.json"
         path.write_text(json.dumps(dump_spec(spec)), "utf-8")
         command = [sys.executable, "-m", "drivers.sim.host", str(path)]
-        return Child(command, folder / "plant.log")
+        return self._child(command, folder, "plant", 1)
+
+    def _child(self, command: list[str], folder: Path, name: str, core: int) -> Child:
+        return Child(command, folder / f"{name}.log", core if self._options.pin else None)
 
     def _write_site(self, folder: Path, ports: Mapping[str, Any]) -> Path:
         options = self._options
         port = options.port if options.web else 0
-        text = scenes.site_file(
-            self._scene, options.speed, port, ports, self._cameras
-        )
+        text = scenes.site_file(self._scene, options.speed, port, ports, self._cameras)
         path = folder / "site.toml"
         path.write_text(text, "utf-8")
         return path

@@ -6,14 +6,21 @@ later frame finds its trigger by number, whichever of the two arrives first. A l
 trigger without a frame (late: a reject); a frame without a trigger is dropped. When the times of a
 pair are further apart than `window`, the counts have slipped: the anchor is lost and nothing is
 paired until the next certain pair. Pure: time comes in with the call.
+
+Certain are the first trigger and the first frame after a silence of both (the first item after a
+stop), provided that the camera's counter shows that no frame was lost before it, and a trigger and
+a frame that stand alone within the window.
 """
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 F = TypeVar("F")
 
+QUIET = 0.3
+"""Seconds without an item that make the next one the first after a silence."""
 KEPT = 64
 """Triggers or frames that may wait for each other; the oldest are given up."""
 
@@ -37,18 +44,27 @@ class Pairing(Generic[F]):
     offset: int | None = None
     slips: int = 0
     _index: int = 0
+    _counter: int | None = None
+    _trigger_at: float = -math.inf
+    _frame_at: float = -math.inf
+    _lead_trigger: int | None = None
+    _lead_frame: int | None = None
     _triggers: OrderedDict[int, tuple[int, float]] = field(default_factory=OrderedDict)
     _frames: OrderedDict[int, tuple[F, float]] = field(default_factory=OrderedDict)
 
     def reset(self) -> None:
         """Nothing is certain any longer: the PLC or the camera started anew."""
         self.offset = None
+        self._lead_trigger = self._lead_frame = None
         self._triggers.clear()
         self._frames.clear()
 
     def trigger(self, number: int, at: float) -> list[Paired[F]]:
         """A trigger of this station; returns the pairs that are now certain."""
         self._index += 1
+        if at - self._trigger_at >= QUIET:
+            self._lead_trigger = self._index
+        self._trigger_at = at
         self._triggers[self._index] = (number, at)
         while len(self._triggers) > KEPT:
             self._triggers.popitem(last=False)
@@ -56,8 +72,13 @@ class Pairing(Generic[F]):
 
     def frame(self, counter: int, frame: F, at: float) -> list[Paired[F]]:
         """A frame of this camera; returns the pairs that are now certain."""
-        if self._frames and counter <= next(reversed(self._frames)):
+        before = self._counter
+        if before is not None and counter <= before:
             self._slip()  # the camera counts anew, or sent a picture twice
+        if at - self._frame_at >= QUIET:
+            whole = before is None or counter in (1, before + 1)
+            self._lead_frame = counter if whole else None
+        self._counter, self._frame_at = counter, at
         self._frames[counter] = (frame, at)
         while len(self._frames) > KEPT:
             self._frames.popitem(last=False)
@@ -83,7 +104,15 @@ class Pairing(Generic[F]):
         return pairs
 
     def _anchor(self, now: float) -> bool:
-        """One trigger and one frame alone within the window are a certain pair."""
+        """Find a certain pair."""
+        lead_trigger = self._triggers.get(self._lead_trigger or 0)
+        lead_frame = self._frames.get(self._lead_frame or 0)
+        if lead_trigger is not None and lead_frame is not None:
+            assert self._lead_trigger is not None
+            assert self._lead_frame is not None
+            if abs(lead_frame[1] - lead_trigger[1]) <= self.window:
+                self.offset = self._lead_frame - self._lead_trigger
+                return True
         for waiting in (self._triggers, self._frames):
             while waiting and now - next(iter(waiting.values()))[1] > self.window:
                 waiting.popitem(last=False)
