@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +22,9 @@ from agent.ports import Frame, Image
 from drivers.context import DeviceContext
 
 log = logging.getLogger(__name__)
+
+# Its own lines on stderr at every attempt to connect: the supervisor logs what is lost, once.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class OpencvConfig(BaseModel):
@@ -36,7 +39,8 @@ class OpencvConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Literal["opencv"] = "opencv"
-    source: int | str
+    # OpenCV crashes the process on a negative number.
+    source: Annotated[int, Field(ge=0, le=1023)] | Annotated[str, Field(min_length=1)]
     queue: int = Field(8, ge=1, le=256)
     open_s: float = Field(5.0, gt=0, le=60)
     stall_s: float = Field(10.0, ge=0, le=86_400)
@@ -59,6 +63,11 @@ class OpencvCamera:
     def dropped(self) -> int:
         """Frames that found the queue full, since the agent started."""
         return self._dropped + (self._session.dropped if self._session is not None else 0)
+
+    @property
+    def waiting(self) -> int:
+        """Frames that wait for the line."""
+        return self._session.waiting if self._session is not None else 0
 
     async def open(self) -> None:
         """Start the capture. TransientError when it does not start within `open_s`."""
@@ -141,6 +150,10 @@ class _Session:
         self._frames: deque[Frame] = deque()
         self._is_file = isinstance(config.source, str) and Path(config.source).is_file()
 
+    @property
+    def waiting(self) -> int:
+        return len(self._frames)
+
     def take(self) -> Frame | None:
         """The oldest frame that waits."""
         try:
@@ -168,7 +181,6 @@ class _Session:
             if capture is not None:
                 capture.release()
             self.ended = True
-            self._tell(self._set_started, False)
             self._tell(self.arrived.set)
 
     def _start(self) -> Any:

@@ -73,6 +73,15 @@ def test_no_file_is_taken_twice_while_it_is_kept(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.bmp", "2.bmp"]
 
 
+def test_a_name_that_was_gone_in_the_meantime_is_a_new_picture(tmp_path: Path) -> None:
+    source = camera(tmp_path)
+    for _ in range(2):
+        path = put(tmp_path, "1.bmp")
+        assert [frame.counter for frame in frames(source)] == [1]
+        path.unlink()
+        assert frames(source) == []
+
+
 def test_files_are_deleted_or_moved_when_asked_for(tmp_path: Path) -> None:
     inbox, done = tmp_path / "in", tmp_path / "a" / "done"
     inbox.mkdir()
@@ -113,7 +122,7 @@ def test_a_file_that_stays_no_picture_is_left_out_and_said_once(
     put(tmp_path, "name.bmp")
     (tmp_path / "readme.txt").write_text("hello")
     (tmp_path / "5.bmp").mkdir()
-    (tmp_path / "6.png").write_bytes(bytes(5000))
+    cv2.imwrite(str(tmp_path / "6.bmp"), np.zeros((100, 100), np.uint8))  # a picture, too large
     put(tmp_path, "7.bmp")
     source = camera(tmp_path, settle_s=0, max_bytes=3000)
     with caplog.at_level(logging.WARNING):
