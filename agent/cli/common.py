@@ -1,0 +1,95 @@
+"""What the commands share: consoles, options, the site file, the store, the running agent."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import httpx
+import typer
+from rich.console import Console
+
+from agent import config as site_file
+from agent.app import Files
+from agent.config import Site
+from agent.core.errors import DomainError
+from agent.store.database import Connection, Database, open_reader
+from agent.store.writer import Writer
+
+ConfigFile = Annotated[
+    Path, typer.Option("--config", "-c", envvar="CASELINK_CONFIG", help="The site file.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+DEFAULT = Path("/etc/caselink/site.toml")
+ANSWER_SECONDS = 30.0
+T = TypeVar("T")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def load_site(config: Path) -> tuple[Site, Files]:
+    """The site file and where its agent keeps its state. ConfigError: see agent.config.load."""
+    site = site_file.load(config)
+    return site, Files(site, config)
+
+
+@contextmanager
+def reader(config: Path) -> Iterator[Connection]:
+    """A read-only connection to the site's store."""
+    _, files = load_site(config)
+    conn = open_reader(files.database, files.key)
+    try:
+        yield conn
+    finally:
+        conn.close()
+
+
+def write(files: Files, job: Callable[[Connection], T]) -> T:
+    """Carry out a job on the store of an agent that does not run."""
+    files.data.mkdir(parents=True, exist_ok=True)
+    database = Database.open(files.database, files.key)
+    try:
+        return Writer(database.conn).run_inline(job)
+    finally:
+        database.close()
+
+
+def ask(site: Site, files: Files, method: str, path: str, body: Any) -> dict[str, Any] | None:
+    """Ask the running agent; None when none runs. DomainError when it refuses."""
+    try:
+        token = files.token.read_text("ascii").strip()
+    except OSError:
+        return None
+    host = f"[{site.web.host}]" if ":" in site.web.host else site.web.host
+    try:
+        answer = httpx.request(
+            method,
+            f"http://{host}:{site.web.port}{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=ANSWER_SECONDS,
+        )
+    except httpx.ConnectError:
+        return None
+    try:
+        said = answer.json()
+    except ValueError:
+        said = None
+    if isinstance(said, dict):
+        if answer.is_success:
+            return said
+        if "message" in said:
+            raise DomainError(str(said.get("reason", "refused")), str(said["message"]))
+    raise DomainError(
+        "not_our_agent",
+        f"What answers on port {site.web.port} is not this agent (HTTP {answer.status_code}): "
+        "another program has the port; stop it, or change [web] port and start the agent again.",
+    )

@@ -1,0 +1,40 @@
+"""The entry point: all commands in one, and our own errors as one readable message."""
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import httpx
+import typer
+
+from agent.cli import configs, orders, pools, record, running
+from agent.cli.common import err
+from agent.core.errors import CaselinkError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="One item, one code: the edge agent for packaging lines and warehouses.",
+)
+app.add_typer(running.app)
+app.add_typer(configs.app, name="config")
+app.add_typer(pools.app, name="pool")
+app.add_typer(orders.app, name="order")
+app.add_typer(record.app)
+app.add_typer(record.export_app, name="export")
+app.add_typer(record.db_app, name="db")
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Carry out a command line (`argv` without the program's name; default that of the process)
+    and exit with its status."""
+    try:
+        app(args=None if argv is None else list(argv))
+    except CaselinkError as error:
+        err.print(str(error), markup=False)
+        sys.exit(1)
+    except httpx.HTTPError as error:
+        err.print(f"The agent does not answer ({error}): is it running?", markup=False)
+        sys.exit(1)
+    sys.exit(0)

@@ -1,0 +1,105 @@
+"""`caselink pool`: import code pools, and say what is left of them."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from agent.app import Files
+from agent.cli.common import (
+    DEFAULT,
+    AsJson,
+    ConfigFile,
+    ask,
+    load_site,
+    out,
+    print_json,
+    reader,
+    write,
+)
+from agent.core.poolfile import Declared
+from agent.line.runner import clock
+from agent.services import pool_files
+from agent.store import pools as stored_pools
+
+app = typer.Typer(no_args_is_help=True, help="Code pools.")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path | None, typer.Argument(help="A CSV file; none with --rule.")] = None,
+    config: ConfigFile = DEFAULT,
+    name: Annotated[str, typer.Option(help="What to call the pool.")] = "",
+    level: Annotated[str, typer.Option(help="Level of the units, e.g. bottle.")] = "",
+    role: Annotated[list[str] | None, typer.Option(help="A role; repeat for several.")] = None,
+    secret: Annotated[list[str] | None, typer.Option(help="A role that is secret.")] = None,
+    product: Annotated[str, typer.Option(help="Only for this product.")] = "",
+    campaign: Annotated[str, typer.Option(help="Only for this campaign.")] = "",
+    lot: Annotated[str, typer.Option(help="Only for this lot.")] = "",
+    scope: Annotated[str, typer.Option(help="agent, plant or brand.")] = "agent",
+    preprinted: Annotated[bool, typer.Option(help="The codes come printed.")] = False,
+    count: Annotated[int | None, typer.Option(help="Rows the file must have.")] = None,
+    sha256: Annotated[str, typer.Option(help="Seal the file must have.")] = "",
+    rule: Annotated[str, typer.Option(help="PREFIX or CHECK:PREFIX instead of a file.")] = "",
+) -> None:
+    """Import a code pool, whole or not at all."""
+    if (file is None) == (not rule):
+        raise typer.BadParameter("name a file, or a --rule")
+    values: dict[str, Any] = {
+        "name": name or (file.stem if file else ""),
+        "level": level,
+        "roles": tuple(role or ()),
+        "secret": tuple(secret or ()),
+        "product": product,
+        "campaign": campaign,
+        "lot": lot,
+        "scope": scope,
+        "preprinted": preprinted,
+        "count": count,
+        "sha256": sha256,
+    }
+    site, files = load_site(config)
+    path = "" if file is None else str(file.resolve())
+    said = ask(site, files, "POST", "/api/local/pools", {**values, "path": path, "rule": rule})
+    if said is None:
+        said = _import_here(files, values, file, rule)
+    out.print(f"Pool {said['name']}: {said['count']:,} rows, roles {', '.join(said['roles'])}.")
+
+
+def _import_here(
+    files: Files, values: dict[str, Any], file: Path | None, rule: str
+) -> dict[str, Any]:
+    """No agent runs: write the store ourselves."""
+    declared = Declared(**values)
+    read = (
+        pool_files.of_rule(declared, rule) if file is None else pool_files.read_file(file, declared)
+    )
+    fact = write(files, lambda conn: pool_files.keep(conn, read, clock()))
+    return {"name": fact.name, "count": fact.count, "roles": fact.roles}
+
+
+@app.command("list")
+def list_(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
+    """The pools there are, and how much of each is used."""
+    with reader(config) as conn:
+        found = stored_pools.list_pools(conn)
+    if as_json:
+        print_json(
+            [
+                {
+                    "pool": pool.name,
+                    "level": pool.level,
+                    "roles": list(pool.roles),
+                    "count": pool.count,
+                    "used": pool.next_position,
+                }
+                for pool in found
+            ]
+        )
+        return
+    table = Table("pool", "level", "roles", "codes", "used")
+    for pool in found:
+        roles = ", ".join(pool.roles)
+        table.add_row(pool.name, pool.level, roles, f"{pool.count:,}", f"{pool.next_position:,}")
+    out.print(table)

@@ -1,0 +1,106 @@
+"""`caselink run` and `caselink demo`: an agent of a site file, or a demonstration of one."""
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from agent.app import Agent
+from agent.cli.common import DEFAULT, AsJson, ConfigFile, err, load_site, out, print_json
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    config: ConfigFile = DEFAULT,
+    web: Annotated[bool, typer.Option(help="Serve the panel.")] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything.")] = False,
+) -> None:
+    """Run the agent of a site file until it is told to stop."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for noisy in ("pymodbus", "httpx", "httpcore", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "pymodbus" else "WARNING")
+    site, _ = load_site(config)
+    asyncio.run(_run(Agent(site, config, web=web)))
+
+
+async def _run(agent: Agent) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, agent.stop)
+    running = asyncio.create_task(agent.run())
+    ready = asyncio.create_task(agent.ready.wait())
+    await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+    if ready.done() and agent.port:
+        host = agent.site.web.host
+        print_json({"ready": {"panel": f"http://{host}:{agent.port}"}})
+        sys.stdout.flush()
+    ready.cancel()
+    await running
+
+
+@app.command()
+def demo(
+    bottles: Annotated[int | None, typer.Option(min=1, help="How many bottles to feed.")] = None,
+    for_: Annotated[str, typer.Option("--for", help="How long to feed, e.g. 60s or 5m.")] = "",
+    speed: Annotated[int, typer.Option(min=600, max=180_000, help="Bottles an hour.")] = 36_000,
+    seed: Annotated[int, typer.Option(help="Of every chance in the plant.")] = 1,
+    troubles: Annotated[
+        Literal["none", "daily", "harsh"], typer.Option(help="What goes wrong in the plant.")
+    ] = "none",
+    pack: Annotated[
+        Literal["multiread", "sequence"], typer.Option(help="By picture, or by order and count.")
+    ] = "multiread",
+    site: Annotated[
+        Literal["bottling", "liquor"], typer.Option(help="Which example plant.")
+    ] = "bottling",
+    web: Annotated[bool, typer.Option(help="Serve the panel.")] = True,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the panel.")] = 8080,
+    keep: Annotated[Path | None, typer.Option(help="Leave everything in this folder.")] = None,
+    stay: Annotated[bool, typer.Option(help="Leave the panel up after the audit.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a packaging line against a simulated plant, then audit every container."""
+    # The simulated plant and its libraries are an extra of their own.
+    from agent.demo.run import Demo, DemoOptions
+
+    options = DemoOptions(
+        bottles=bottles,
+        seconds=_seconds(for_) if for_ else None,
+        speed=speed,
+        seed=seed,
+        troubles=troubles,
+        pack=pack,
+        site=site,
+        web=web,
+        port=port,
+        keep=keep,
+        stay=stay,
+    )
+    result = Demo(options, say=lambda text: err.print(text, markup=False)).run()
+    if as_json:
+        print_json(result.data())
+    else:
+        out.print(result.table())
+    if not result.good:
+        raise typer.Exit(1)
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        value = float(number) * units[unit]
+    except ValueError:
+        raise typer.BadParameter(f"write a time such as 60s or 5m, not {text}") from None
+    if not 0 < value <= 86_400:
+        raise typer.BadParameter("between 1 s and 24 h")
+    return value
