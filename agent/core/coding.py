@@ -46,6 +46,10 @@ def coding_input(
         case i.PrinterConnected():
             # What the last session had in hand: whether it came out, nobody can say.
             _suspect(out, station, window, IN_DOUBT, "printer_session")
+            session = window.session + 1
+            out.facts.append(
+                f.PrinterSessionBegan(station.id, station.device, session, what.cleared)
+            )
         case i.PrintDoubtful():
             _suspect(out, station, window, {CodeState.SENDING}, what.why)
         case i.RefillWanted():

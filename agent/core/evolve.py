@@ -329,6 +329,13 @@ def _partial_allowed(plan: LinePlan, state: LineState, fact: f.PartialAllowed) -
 # -------------------------------------------------------------------------------------- printing
 
 
+def _printer_session(plan: LinePlan, state: LineState, fact: f.PrinterSessionBegan) -> None:
+    state.window(fact.station).session = fact.session
+    # Nobody will report these prints any more.
+    state.unpaired.pop(fact.station, None)
+    state.unprinted.pop(fact.station, None)
+
+
 def _codes_moved(plan: LinePlan, state: LineState, fact: f.CodesMoved) -> None:
     station = next((s for s in plan.stations if s.device and s.device == fact.device), None)
     if station is None:
@@ -338,7 +345,6 @@ def _codes_moved(plan: LinePlan, state: LineState, fact: f.CodesMoved) -> None:
         window.pool, window.column, window.codes = fact.pool, fact.column, {}
     if (window.pool, window.column) != (fact.pool, fact.column):
         return
-    window.session = fact.session
     for position in range(fact.first, fact.first + fact.count):
         if fact.to in (CodeState.SENDING, CodeState.ACCEPTED, CodeState.PRINTED):
             window.codes[position] = fact.to
@@ -401,6 +407,7 @@ _TABLE: dict[type[f.Fact], Callable[..., None]] = {
     f.ContainerClosed: _container_closed,
     f.ContainerRejected: _container_rejected,
     f.PartialAllowed: _partial_allowed,
+    f.PrinterSessionBegan: _printer_session,
     f.CodesMoved: _codes_moved,
     f.AlarmRaised: _alarm_raised,
     f.AlarmCleared: _alarm_cleared,

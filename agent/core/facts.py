@@ -146,6 +146,17 @@ class CodesMoved(Fact):
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PrinterSessionBegan(Fact):
+    """A new connection to a printer; `cleared`: the device acknowledged that its queue is empty.
+    `session` counts per station, so that no two connections have the same number."""
+
+    station: str
+    device: str
+    session: int
+    cleared: bool
+
+
 # ------------------------------------------------------------------------------------ work order
 
 

@@ -114,7 +114,6 @@ class PrinterConnected(Input):
     """A new session: `cleared` says that the device acknowledged an empty queue."""
 
     station: str
-    session: int
     cleared: bool
 
 

@@ -56,7 +56,6 @@ class PrintDesk:
     ) -> None:
         self.station = station
         self.printer = printer
-        self.session = 0
         self._report = report
         self._fields = fields
         self._template = template
@@ -91,11 +90,10 @@ class PrintDesk:
 
     async def run(self) -> None:
         """One session, from a new connection until the device is lost (TransientError)."""
-        self.session += 1
         cleared = await self.printer.clear()
         self._waiting.clear()
         self._in_hand.clear()
-        await self._report([i.PrinterConnected(self.station.id, self.session, cleared)], False)
+        await self._report([i.PrinterConnected(self.station.id, cleared)], False)
         self._changed.set()
         try:
             async with asyncio.TaskGroup() as group:
