@@ -61,6 +61,8 @@ def primary_role(conn: Connection, order: str, level: str) -> str | None:
 def _primary(
     conn: Connection, order: str, level: str, codes: tuple[Attachment, ...]
 ) -> Attachment | None:
+    if len(codes) == 1:
+        return codes[0]
     role = primary_role(conn, order, level)
     return next((code for code in codes if code.role == role), codes[0] if codes else None)
 
@@ -227,8 +229,9 @@ def _label_bound(conn: Connection, seq: int, line: str, fact: facts.LabelBound) 
         units.move(conn, fact.container, UnitState.VERIFIED)
     level, order = names.text(conn, row.level), names.text(conn, row.order)
     (at,) = conn.execute("SELECT code FROM container WHERE unit = ?", (fact.container,)).fetchone()
-    primary = _primary(conn, order, level, fact.codes) if at is None else None
-    named = None if primary is None else primary.key
+    role = primary_role(conn, order, level)
+    own = (code.key for code in fact.codes if role is None or code.role == role)
+    named = next(own, None) if at is None else None
     units.attach(conn, seq, fact.container, fact.codes, named)
     _keep_event(conn, fact.container, "bound")
     conn.execute(
@@ -353,7 +356,7 @@ _CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
 }
 
 _NO_TABLE: frozenset[type[Fact]] = frozenset(
-    {facts.AgentStarted, facts.RejectFailed, facts.PartialAllowed}
+    {facts.AgentStarted, facts.PrinterSessionBegan, facts.RejectFailed, facts.PartialAllowed}
 )
 
 HANDLED: frozenset[type[Fact]] = frozenset(_CHANGES) | _NO_TABLE

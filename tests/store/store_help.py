@@ -19,7 +19,14 @@ SCHEME = PackingScheme(
     "test",
     (
         LevelSpec("bottle", "body", ("cap", "body"), optional=("cap",), secret=("cap",)),
-        LevelSpec("case", "case-outer", ("case-outer",), children=4, unknown=1),
+        LevelSpec(
+            "case",
+            "case-outer",
+            ("case-outer", "case-inner"),
+            optional=("case-inner",),
+            children=4,
+            unknown=1,
+        ),
         LevelSpec("pallet", "pallet", ("pallet",), children=2),
     ),
 )

@@ -125,6 +125,9 @@ def test_a_reader_cannot_write_and_sees_what_was_committed(tmp_path: Path) -> No
     reader = plant.db.reader()
     with pytest.raises(dbapi2.OperationalError, match="readonly"):
         reader.execute("DELETE FROM code")
+    reader.execute("PRAGMA query_only = OFF")
+    with pytest.raises(dbapi2.OperationalError, match="readonly"):
+        reader.execute("DELETE FROM code")
     reader.execute("BEGIN")
     query = "SELECT count(*) FROM code WHERE unit IS NOT NULL"
     assert reader.execute(query).fetchone() == (0,)

@@ -149,6 +149,36 @@ def test_a_unit_has_one_open_parent(plant: Plant) -> None:
     refused(plant, "unit 6 is rejected", f.Packed(7, (6,), read))
 
 
+def test_a_unit_that_came_back_still_in_its_parent_is_not_packed_elsewhere(plant: Plant) -> None:
+    plant.put(*plant.case(1, 0, 0), f.ContainerFormed(6, "case", "WO-1", "pack", 6, 4))
+    received, packed = 5, 2  # no fact leads to received yet
+    state = "UPDATE code SET unit_state = ? WHERE unit = 1 AND unit_state IS NOT NULL"
+    plant.conn.execute(state, (received,))
+    refused(plant, "in container 5", f.Packed(6, (1,), (LinkEvidence.READ,)))
+    plant.conn.execute(state, (packed,))
+
+
+def test_a_container_is_named_by_its_primary_code_alone(plant: Plant) -> None:
+    def bound(position: int, role: str) -> f.LabelBound:
+        code = attachment(CASES, position, 0, role)
+        return f.LabelBound(1, (code,), f.OwnCode.CAPTIVE, "label")
+
+    plant.put(f.ContainerFormed(1, "case", "WO-1", "pack", 6, 4), bound(3, "case-inner"))
+    assert [case["code"] for case in containers(plant.conn)] == [None]
+    plant.put(bound(7, "case-outer"), bound(9, "case-outer"))
+    assert [case["code"] for case in containers(plant.conn)] == [codes("CASE-", 60)[7]]
+
+
+def test_a_child_that_left_is_no_child_any_more(plant: Plant) -> None:
+    plant.put(*plant.case(1, 0, 0))
+    move = "UPDATE code SET parent = ? WHERE unit = 2 AND unit_state IS NOT NULL"
+    plant.conn.execute(move, (2,))  # as unpacking will do
+    (case,) = containers(plant.conn)
+    text = codes("https://q.example.cn/b/", 200)
+    assert case["children"] == [text[0], text[2], text[3]]
+    plant.conn.execute(move, (5,))
+
+
 @pytest.mark.parametrize(
     ("facts", "why"),
     [
