@@ -21,6 +21,8 @@ F = TypeVar("F")
 
 QUIET = 0.3
 """Seconds without an item that make the next one the first after a silence."""
+REPEAT = 1.0
+"""Seconds within which the same counter is the same picture; no camera restarts so quickly."""
 KEPT = 64
 """Triggers or frames that may wait for each other; the oldest are given up."""
 
@@ -73,8 +75,10 @@ class Pairing(Generic[F]):
     def frame(self, counter: int, frame: F, at: float) -> list[Paired[F]]:
         """A frame of this camera; returns the pairs that are now certain."""
         before = self._counter
+        if counter == before and at - self._frame_at < REPEAT:
+            return []  # the same picture sent twice
         if before is not None and counter <= before:
-            self._slip()  # the camera counts anew, or sent a picture twice
+            self._slip()  # the camera counts anew
         if at - self._frame_at >= QUIET:
             whole = before is None or counter in (1, before + 1)
             self._lead_frame = counter if whole else None
