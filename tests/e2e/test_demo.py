@@ -1,0 +1,105 @@
+"""The whole main path: a plant and an agent in two processes, over real sockets, then the audit.
+
+The audit's own promises are checked here too: it is run once more on a record and a truth that were
+made to differ.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+CASELINK = [sys.executable, "-m", "agent.cli"]
+SECONDS = 120.0
+
+
+def demo(folder: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    done = subprocess.run(
+        [*CASELINK, "demo", "--no-web", "--json", "--keep", str(folder), *options],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def containers(folder: Path) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [*CASELINK, "export", "containers", "--config", str(folder / "site.toml")],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def truth(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "truth.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_bottling_without_troubles_is_proven_and_wastes_no_bottle(tmp_path: Path) -> None:
+    status, result = demo(tmp_path, "--bottles", "200", "--speed", "72000")
+    assert status == 0, result
+    assert (result["bottles"], result["passed"], result["rejected"]) == (200, 200, {})
+    # 8 bottles wait for a ninth case.
+    assert (result["cases"], result["pallets"]) == (8, 1)
+    assert result["containers"] == {"proven": 9}
+    record = {each["code"]: each for each in containers(tmp_path) if each["code"]}
+    physical = {each["code"]: each for each in truth(tmp_path) if each["code"]}
+    assert record.keys() == physical.keys()
+    for code, container in physical.items():
+        assert sorted(record[code]["children"]) == sorted(container["children"])
+    assert {"p50", "p95", "p99"} <= result["latency_ms"]["total"].keys()
+
+
+def test_harsh_troubles_by_sequence_are_never_called_proven(tmp_path: Path) -> None:
+    status, result = demo(
+        tmp_path,
+        *("--bottles", "160", "--speed", "60000", "--pack", "sequence"),
+        *("--troubles", "harsh", "--seed", "3"),
+    )
+    assert status == 0, result
+    assert result["rejected"].keys() & {"no_read", "duplicate", "wrong_product", "mismatch"}
+    assert "proven" not in result["containers"]
+
+
+def test_liquor_keeps_its_secret_and_its_four_levels(tmp_path: Path) -> None:
+    status, result = demo(tmp_path, "--bottles", "30", "--speed", "18000", "--site", "liquor")
+    assert status == 0, result
+    # A box holds its bottle by order, so it is inferred; cases and pallets are read.
+    assert result["containers"] == {"inferred": 30, "proven": 6}
+    secrets = (tmp_path / "caps.csv").read_text("utf-8").split()[1:]
+    said = json.dumps(containers(tmp_path)) + (tmp_path / "agent.log").read_text("utf-8")
+    assert not [code for code in secrets if code in said]
+    body = truth(tmp_path)[0]["children"][0]
+    done = subprocess.run(
+        [*CASELINK, "trace", body, "--json", "--config", str(tmp_path / "site.toml")],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    )
+    traced = json.loads(done.stdout)
+    assert traced["level"] == "bottle"
+    assert traced["weakest"] == "inferred"
+    assert traced["codes"]["cap-inner"]["pair"] == "inferred"
+    assert not [code for code in secrets if code in done.stdout]
+
+
+def test_it_does_not_write_over_a_folder_in_use(tmp_path: Path) -> None:
+    kept = tmp_path
+    (kept / "mine").write_text("keep me")
+    done = subprocess.run(
+        [*CASELINK, "demo", "--no-web", "--keep", str(kept)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "is not empty" in done.stderr
