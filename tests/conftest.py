@@ -1,0 +1,53 @@
+"""What every test must leave as it found it: no thread and no asyncio task of its own may remain.
+
+A task that is still running when its event loop ends would be cancelled by `asyncio.run` without a
+word, and a thread would go on into the next test: both are told here, by name.
+"""
+
+import asyncio
+import threading
+import time
+from asyncio import runners
+from collections.abc import Iterator
+
+import pytest
+
+LIVES_ON: dict[str, str] = {
+    "asyncio-waitpid": "watches a child process of an event loop and ends with the child",
+    "AnyIO worker thread": "Starlette's pool for files; lives as long as the server's event loop",
+}
+"""Beginnings of names of threads that belong to a library for the life of the process, and why."""
+
+PATIENCE = 5.0
+"""Seconds that a thread which was told to end may take."""
+
+
+def _new_threads(before: set[threading.Thread]) -> list[str]:
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread not in before
+        and thread.is_alive()
+        and not thread.name.startswith(tuple(LIVES_ON))
+    ]
+
+
+@pytest.fixture(autouse=True)
+def no_leak(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail the test that leaves a thread or a task behind."""
+    before = set(threading.enumerate())
+    left: list[str] = []
+    cancel = runners._cancel_all_tasks  # type: ignore[attr-defined]
+
+    def told(loop: asyncio.AbstractEventLoop) -> None:
+        left.extend(repr(task.get_coro()) for task in asyncio.all_tasks(loop))
+        cancel(loop)
+
+    monkeypatch.setattr(runners, "_cancel_all_tasks", told)
+    yield
+    end = time.monotonic() + PATIENCE
+    while _new_threads(before) and time.monotonic() < end:
+        time.sleep(0.01)
+    threads = _new_threads(before)
+    assert not left, f"tasks were still running when their event loop ended: {left}"
+    assert not threads, f"threads are still running: {threads}"
