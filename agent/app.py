@@ -26,6 +26,7 @@ from agent.health import Health
 from agent.line.panel import LinePanel, PanelSettings
 from agent.line.printing import PrintDesk
 from agent.line.runner import LineRunner, clock
+from agent.line.secrecy import SecretValues, hide_all
 from agent.line.watch import Watch
 from agent.ports import CodeReader, Committed, Decoded, FrameDecoder, FrameSource, Image, Printer
 from agent.ports import LinePlc as LinePlcPort
@@ -44,7 +45,7 @@ from agent.web.app import PanelServer, create_app
 from agent.web.auth import local_token
 from agent.web.local import PoolBody, local_router
 from drivers import registry
-from drivers.context import DeviceContext
+from drivers.context import DeviceContext, no_mask
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,7 @@ class Agent:
     def _line(self, section: LineSection, gate: Gate, vision: VisionWorkers) -> _Line:
         plan = section.plan()
         context = DeviceContext(wire_log_dir=self.files.wire)
+        secret = _secret_roles(self.site)
         plc = registry.build(section.plc, self.site.devices[section.plc], context)
         health = Health(section.plc, "plc")
         observers: list[LinePanel] = []
@@ -188,12 +190,16 @@ class Agent:
         line.sessions.append(Session(plc, health, runner.run_plc, changed))
         for station, described in zip(plan.stations, section.stations, strict=True):
             for reader, wanted in zip(station.readers, described.readers, strict=True):
-                watch = self._watch(station, described, reader, wanted, runner, vision, context)
+                hidden = bool(secret & set(reader.roles))
+                watch = self._watch(
+                    station, described, reader, wanted, runner, vision, hidden=hidden
+                )
                 runner.watches.append(watch)
                 runner.healths.append(watch.health)
                 line.sessions.append(Session(watch.source, watch.health, watch.run, changed))
             if station.device:
-                desk, printer, state = self._desk(station, described, runner, context)
+                hidden = station.role in secret
+                desk, printer, state = self._desk(station, described, runner, hidden=hidden)
                 runner.desks.append(desk)
                 runner.healths.append(state)
                 line.sessions.append(Session(printer, state, desk.run, changed))
@@ -207,8 +213,10 @@ class Agent:
         wanted: ReaderSection,
         runner: LineRunner,
         vision: VisionWorkers,
-        context: DeviceContext,
+        *,
+        hidden: bool,
     ) -> Watch:
+        context = DeviceContext(self.files.wire, hide_all if hidden else no_mask)
         device = registry.build(reader.id, self.site.devices[reader.id], context)
         decoder: FrameDecoder | None = None
         kind = "reader"
@@ -226,6 +234,7 @@ class Agent:
             Health(reader.id, kind),
             runner.answer,
             expected_reads=wanted.grid[0] * wanted.grid[1] if wanted.grid else 1,
+            keep_pictures=not hidden,
         )
 
     def _desk(
@@ -233,15 +242,25 @@ class Agent:
         station: Station,
         described: StationSection,
         runner: LineRunner,
-        context: DeviceContext,
+        *,
+        hidden: bool,
     ) -> tuple[PrintDesk, Printer, Health]:
+        secrets = SecretValues()
+        context = DeviceContext(self.files.wire, secrets)
         printer = registry.build(station.device, self.site.devices[station.device], context)
         assert isinstance(printer, Printer)
 
         def fields(effect: PrintLabel, text: str) -> dict[str, str]:
             return {"code": text, "level": effect.level, "count": str(effect.count)}
 
-        desk = PrintDesk(station, printer, runner.report, fields, described.template)
+        desk = PrintDesk(
+            station,
+            printer,
+            runner.report,
+            fields,
+            described.template,
+            hide=secrets.hide if hidden else None,
+        )
         return desk, printer, Health(station.device, "printer")
 
     # ----------------------------------------------------------------------------------- running
@@ -402,6 +421,11 @@ def _jpeg(image: Image) -> bytes | None:
 
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, PICTURE_QUALITY])
     return bytes(data) if done else None
+
+
+def _secret_roles(site: Site) -> set[str]:
+    """Roles that some packing scheme calls secret."""
+    return {role for scheme in site.schemes.values() for lv in scheme.levels for role in lv.secret}
 
 
 def _panel_settings(site: Site, section: LineSection) -> PanelSettings:

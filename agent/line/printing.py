@@ -43,7 +43,8 @@ class Record:
 class PrintDesk:
     """Print accounting of one station's printer. `run` is one session; the supervisor repeats it.
 
-    `fields` turns a label effect and its code text into the variable texts of the template.
+    `fields` turns a label effect and its code text into the variable texts of the template; `hide`
+    is told every text before it is sent, where the role is secret.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class PrintDesk:
         report: Report,
         fields: Callable[[PrintLabel, str], dict[str, str]],
         template: str = "",
+        hide: Callable[[str], None] | None = None,
     ) -> None:
         self.station = station
         self.printer = printer
         self._report = report
         self._fields = fields
         self._template = template
+        self._hide = hide
         self._waiting: deque[Record] = deque()
         self._in_hand: deque[int] = deque()
         self._changed = asyncio.Event()
@@ -69,6 +72,9 @@ class PrintDesk:
             raise TransientError(
                 f"{self.station.device}: {QUEUED} records wait to be printed; is it stopped?"
             )
+        if self._hide is not None:
+            for text in texts.values():
+                self._hide(text)
         if isinstance(effect, PrintLabel):
             text = texts[effect.key]
             record = Record(effect.key.position, self._fields(effect, text), self._template)

@@ -45,7 +45,8 @@ class LastPicture:
 
 
 class Watch:
-    """One reader of one station. `answer` gets exactly one ItemReadings per trigger."""
+    """One reader of one station. `answer` gets exactly one ItemReadings per trigger. A reader of a
+    secret role keeps no pictures."""
 
     def __init__(
         self,
@@ -57,6 +58,8 @@ class Watch:
         health: Health,
         answer: Answer,
         expected_reads: int = 1,
+        *,
+        keep_pictures: bool = True,
     ) -> None:
         self.expected_reads = expected_reads
         self.station = station
@@ -71,6 +74,7 @@ class Watch:
         self._due: dict[int, float] = {}
         self._decoding: set[asyncio.Task[None]] = set()
         self._readings = 0
+        self._keep_pictures = keep_pictures
 
     def reset(self) -> None:
         """The PLC numbers anew: no frame belongs to an old trigger."""
@@ -135,7 +139,8 @@ class Watch:
             return
         due = self._due.get(pair.number, 0.0)
         decoded = await self._decoder.decode(frame.image, due)
-        self.last = LastPicture(frame, pair.number, decoded, int(time.time() * 1000))
+        if self._keep_pictures:
+            self.last = LastPicture(frame, pair.number, decoded, int(time.time() * 1000))
         self.health.alive(decoded.seconds)
         self._done(pair, decoded)
 
