@@ -43,7 +43,7 @@ from agent.vision.workers import StationDecoder, VisionWorkers
 from agent.web.api import NewOrder
 from agent.web.app import PanelServer, create_app
 from agent.web.auth import local_token
-from agent.web.local import PoolBody, local_router
+from agent.web.local import PartialBody, PoolBody, local_router
 from drivers import registry
 from drivers.context import DeviceContext, no_mask
 
@@ -390,6 +390,9 @@ class _Services:
         )
         fact = await self._writer.run(lambda conn: pool_files.keep(conn, read, clock()), 600.0)
         return {"name": fact.name, "count": fact.count, "roles": fact.roles}
+
+    async def close_partial(self, line: str, body: PartialBody) -> None:
+        await self._agent.command(line, i.ClosePartial(body.station, body.reason, body.by))
 
     async def account(self, line: str) -> dict[str, Any]:
         if line not in self._agent.lines():

@@ -9,7 +9,8 @@ from agent.core import coding
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import SetSlot
-from agent.core.evolve import has_gate
+from agent.core.errors import DomainError
+from agent.core.evolve import can_close, has_gate
 from agent.core.known import KnownCode, Questions
 from agent.core.life import UnitState
 from agent.core.outcome import Outcome
@@ -86,6 +87,24 @@ def _pack_by_order(
     if what.last or count >= spec.children:
         # A faulty container gets its label too: the applicator would give it the next one.
         _request_label(out, station, order, unit, what.number, count)
+
+
+def close_partial(out: Outcome, what: i.ClosePartial) -> None:
+    """A person closes the containers that are open at a pack station, or allows the next short
+    one. Raises DomainError for a station that makes no containers, or without a reason."""
+    station = out.plan.by_id.get(what.station)
+    if station is None or station.kind != "pack":
+        raise DomainError(
+            "not_a_packer", f"Station {what.station} makes no containers: name a pack station."
+        )
+    if not what.reason:
+        raise DomainError("reason_missing", "A partial container needs a reason: choose one.")
+    out.facts.append(f.PartialAllowed(station.id, what.reason, what.by))
+    order = out.state.order
+    for container in out.state.containers.get(out.plan.zone[station.id], {}).values():
+        if can_close(container) and container.unit is not None and order is not None:
+            unit, count = container.unit, container.count
+            _request_label(out, station, order, unit, container.number, count)
 
 
 def _still_free(out: Outcome, unit: int | None, order: WorkOrder) -> int | None:

@@ -33,6 +33,8 @@ def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
     if isinstance(what, i.StartOrder):
         order = state.orders.get(what.number)
         return Questions(pools=tuple(order.pools.values()) if order else ())
+    if isinstance(what, i.ClosePartial):
+        return Questions(pools=tuple(state.order.pools.values()) if state.order else ())
     if isinstance(what, i.CreateOrder):
         return Questions(pools=tuple(what.order.pools.values()))
     return Questions()

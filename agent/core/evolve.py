@@ -320,10 +320,21 @@ def _container_rejected(plan: LinePlan, state: LineState, fact: f.ContainerRejec
 
 
 def _partial_allowed(plan: LinePlan, state: LineState, fact: f.PartialAllowed) -> None:
-    state.partial[fact.station] = (fact.reason, fact.by)
-    for container in state.containers.get(plan.zone[fact.station], {}).values():
-        if not container.full:
-            container.partial, container.partial_by = fact.reason, fact.by
+    open_now = [
+        container
+        for container in state.containers.get(plan.zone[fact.station], {}).values()
+        if can_close(container)
+    ]
+    for container in open_now:
+        container.partial, container.partial_by = fact.reason, fact.by
+        container.full = True
+    if not open_now:
+        state.partial[fact.station] = (fact.reason, fact.by)
+
+
+def can_close(container: Container) -> bool:
+    """Whether a person may close the container as it is: it holds something and is not full."""
+    return container.unit is not None and container.count > 0 and not container.full
 
 
 # -------------------------------------------------------------------------------------- printing

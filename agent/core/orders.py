@@ -1,6 +1,7 @@
 """Decisions that people ask for: work orders, partial containers, alarms. A refusal is a
 DomainError with a reason a person can act on."""
 
+from agent.core import containers
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.errors import DomainError
@@ -26,16 +27,7 @@ def order_input(
                 raise DomainError("no_order", f"Line {out.state.line} has no work order to finish.")
             out.facts.append(f.OrderFinished(active.number, what.by))
         case i.ClosePartial():
-            if out.plan.by_id[what.station].kind != "pack":
-                raise DomainError(
-                    "not_a_packer",
-                    f"Station {what.station} makes no containers: name a pack station.",
-                )
-            if not what.reason:
-                raise DomainError(
-                    "reason_missing", "A partial container needs a reason: choose one."
-                )
-            out.facts.append(f.PartialAllowed(what.station, what.reason, what.by))
+            containers.close_partial(out, what)
 
 
 def _running(out: Outcome, verb: str) -> WorkOrder:

@@ -1,7 +1,7 @@
 """Keeps codes that are worth money out of wire logs and pictures.
 
-A printer's values are known before they are sent, so just they are hidden; what a reader of a secret
-role says is not known beforehand, so all of it is.
+A printer's values are known before they are sent, so just they are hidden; what a reader of a
+secret role says is not known beforehand, so all of it is.
 """
 
 from collections import OrderedDict

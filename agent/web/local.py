@@ -32,9 +32,22 @@ class PoolBody(BaseModel):
     sha256: Annotated[str, Field(max_length=64)] = ""
 
 
+class PartialBody(BaseModel):
+    """Close the open container of a pack station, or allow the next short one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    station: _Name
+    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    by: _Name
+
+
 class LocalServices(Protocol):
     async def import_pool(self, body: PoolBody) -> dict[str, Any]:
         """Import it; DomainError when it is refused."""
+
+    async def close_partial(self, line: str, body: PartialBody) -> None:
+        """Close or allow a partial container; DomainError when it is refused."""
 
     async def account(self, line: str) -> dict[str, Any]:
         """The line's counts, what does not balance, and how long verdicts took."""
@@ -52,6 +65,11 @@ def local_router(services: LocalServices) -> APIRouter:
             )
         async with asyncio.timeout(600):
             return await services.import_pool(body)
+
+    @router.post("/lines/{line}/partial")
+    async def close_partial(line: _Name, body: PartialBody) -> dict[str, bool]:
+        await services.close_partial(line, body)
+        return {"done": True}
 
     @router.get("/lines/{line}/account")
     async def account(line: _Name) -> dict[str, Any]:
