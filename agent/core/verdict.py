@@ -44,10 +44,11 @@ _WORST_FIRST = (
     Verdict.WRONG_LOT,
     Verdict.WRONG_CAMPAIGN,
     Verdict.MISMATCH,
-    Verdict.NO_READ,
-    Verdict.BAD_GRADE,
+    # A wrong child leaves its place unread: the child is what a person must hear of.
     Verdict.CHILD,
     Verdict.COUNT,
+    Verdict.NO_READ,
+    Verdict.BAD_GRADE,
 )
 
 
