@@ -37,7 +37,8 @@ SNAPSHOT_EVERY = 1000
 
 @dataclass(slots=True)
 class _Line:
-    """`stale`: the state must be read again before the next input. `began`: it was read once, so
+    """`stale`: the state must be read again before the next input, as it has seen what the tables
+    may not keep; it is so from a job's first fact to the job's end. `began`: it was read once, so
     that reading it again means that something was lost."""
 
     plan: LinePlan
@@ -49,8 +50,11 @@ class _Line:
 class Gate:
     """ports.CommitGate over a Writer."""
 
-    def __init__(self, writer: Writer, plans: Iterable[LinePlan]) -> None:
+    def __init__(
+        self, writer: Writer, plans: Iterable[LinePlan], snapshot_every: int = SNAPSHOT_EVERY
+    ) -> None:
         self._writer = writer
+        self._snapshot_every = snapshot_every
         self._lines = {plan.id: _Line(plan, LineState(plan.id)) for plan in plans}
         self._saved_at = 0
         writer.on_rollback(self._lost)
@@ -63,9 +67,16 @@ class Gate:
 
     async def view(self, line: str, read: Callable[[LineState], T]) -> T:
         """ports.CommitGate.view."""
-        return await self._writer.run(lambda conn: read(self._ready(conn, line).state), PATIENCE)
+        return await self._writer.run(lambda conn: self.look(conn, line, read), PATIENCE)
 
     # ------------------------------------------------------------------ in the writer's thread
+
+    def look(self, conn: Connection, line: str, read: Callable[[LineState], T]) -> T:
+        """`view`, as a job of the writer."""
+        mine = self._ready(conn, line)
+        seen = read(mine.state)
+        mine.stale = False
+        return seen
 
     def decide(self, conn: Connection, line: str, inputs: Sequence[Stamped]) -> Committed:
         """One group of inputs, as a job of the writer."""
@@ -80,20 +91,19 @@ class Gate:
             if not new:
                 effects += todo
                 continue
-            # From here on an exception leaves a state that has seen what the tables will not keep.
-            mine.stale = True
             self._keep(conn, mine, new, clock)
-            mine.stale = False
             durable = durable or any(fact.durable for fact in new)
             facts += new
             effects += todo
         if durable:
-            self._snapshot(conn)
+            self._snapshot(conn, mine)
         texts = _texts(conn, effects, facts)
+        mine.stale = False
         return Committed(tuple(facts), tuple(effects), texts, decide=time.perf_counter() - began)
 
     @staticmethod
     def _keep(conn: Connection, mine: _Line, facts: Sequence[Fact], clock: Clock) -> None:
+        mine.stale = True
         record(conn, mine.plan.id, facts, clock)
         for fact in facts:
             mine.state = evolve(mine.plan, mine.state, fact)
@@ -115,7 +125,6 @@ class Gate:
             known = answer(conn, Questions(), clock)
             facts, _ = decide(mine.plan, state, RunChanged(state.run, "state_lost"), known)
             self._keep(conn, mine, facts, clock)
-        mine.stale = False
         mine.began = True
         return mine
 
@@ -124,12 +133,12 @@ class Gate:
         for line in self._lines.values():
             line.stale = True
 
-    def _snapshot(self, conn: Connection) -> None:
+    def _snapshot(self, conn: Connection, mine: _Line) -> None:
         seq, _, _ = journal.tail(conn)
-        if seq - self._saved_at < SNAPSHOT_EVERY:
+        if seq - self._saved_at < self._snapshot_every:
             return
         for name, line in self._lines.items():
-            if not line.stale:
+            if line is mine or not line.stale:
                 snapshots.save(conn, name, msgspec.msgpack.encode(line.state))
         self._saved_at = seq
 
