@@ -182,6 +182,11 @@ class LinePlan:
             found.append(f"station {station.id}: a print station needs a printer")
         if station.kind in ("verify", "label") and not station.readers:
             found.append(f"station {station.id}: a {station.kind} station needs a reader")
+        if station.kind in ("pack", "label") and len(station.readers) > 1:
+            found.append(
+                f"station {station.id}: a container is judged by one reader; let one read all its "
+                "roles, or give the other a station of its own"
+            )
         return found
 
     def _pairing_problems(self, level: str) -> list[str]:
