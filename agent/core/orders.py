@@ -5,7 +5,9 @@ from agent.core import containers
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.errors import DomainError
+from agent.core.evolve import has_gate
 from agent.core.outcome import EVENT_ALARMS, Outcome
+from agent.core.plan import LinePlan, Station
 from agent.core.scheme import WorkOrder
 
 
@@ -60,6 +62,7 @@ def _check(out: Outcome, order: WorkOrder) -> None:
                 f"Station {station.id} handles level {station.level}, which packing scheme "
                 f"{order.scheme.name} does not have: choose another scheme or line.",
             )
+        _check_primary(out.plan, station, order)
         if not station.device:
             continue
         number = order.pool(station.level, station.role)
@@ -84,6 +87,23 @@ def _check(out: Outcome, order: WorkOrder) -> None:
                 f"Pool {pool.name} is for product {pool.product}, the work order makes "
                 f"{order.product}: choose another pool.",
             )
+
+
+def _check_primary(plan: LinePlan, station: Station, order: WorkOrder) -> None:
+    """A verdict that lets something pass needs its primary code: on a bottle from here or from
+    earlier in its zone, on a container from here."""
+    if station.kind != "label" and not (station.kind == "verify" and has_gate(station)):
+        return
+    zone = plan.zone_stations(plan.zone[station.id])
+    upto = (station,) if station.kind == "label" else zone[: zone.index(station) + 1]
+    primary = order.scheme.level(station.level).primary
+    if all(primary not in reader.roles for each in upto for reader in each.readers):
+        raise DomainError(
+            "scheme_mismatch",
+            f"No reader at station {station.id} reads {primary}, the primary code of a "
+            f"{station.level} in packing scheme {order.scheme.name}: choose another scheme, or add "
+            "the role to a reader in the site file.",
+        )
 
 
 def _start(out: Outcome, what: i.StartOrder) -> None:
