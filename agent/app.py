@@ -37,7 +37,7 @@ from agent.store.gate import Gate
 from agent.store.readers import Readers
 from agent.store.record import record
 from agent.store.writer import Writer
-from agent.supervisor import Session
+from agent.supervisor import Changed, Session
 from agent.vision.settings import DecodeSettings
 from agent.vision.workers import StationDecoder, VisionWorkers
 from agent.web.api import NewOrder
@@ -186,6 +186,10 @@ class Agent:
             args = (("device", health.id), ("error", health.error or ""))
             lost = health.state == "lost"
             runner.tell(i.ConditionChanged(name, lost, 1, key, health.id, args))
+            if health.kind == "printer":
+                name = f"{section.id}/{health.id}/printer_fault"
+                fault = health.state == "fault"
+                runner.tell(i.ConditionChanged(name, fault, 1, "printer_fault", health.id, args))
 
         line.sessions.append(Session(plc, health, runner.run_plc, changed))
         for station, described in zip(plan.stations, section.stations, strict=True):
@@ -199,7 +203,9 @@ class Agent:
                 line.sessions.append(Session(watch.source, watch.health, watch.run, changed))
             if station.device:
                 hidden = station.role in secret
-                desk, printer, state = self._desk(station, described, runner, hidden=hidden)
+                desk, printer, state = self._desk(
+                    station, described, runner, changed, hidden=hidden
+                )
                 runner.desks.append(desk)
                 runner.healths.append(state)
                 line.sessions.append(Session(printer, state, desk.run, changed))
@@ -242,9 +248,11 @@ class Agent:
         station: Station,
         described: StationSection,
         runner: LineRunner,
+        changed: Changed,
         *,
         hidden: bool,
     ) -> tuple[PrintDesk, Printer, Health]:
+        health = Health(station.device, "printer")
         secrets = SecretValues()
         context = DeviceContext(self.files.wire, secrets)
         printer = registry.build(station.device, self.site.devices[station.device], context)
@@ -260,8 +268,10 @@ class Agent:
             fields,
             described.template,
             hide=secrets.hide if hidden else None,
+            health=health,
+            changed=changed,
         )
-        return desk, printer, Health(station.device, "printer")
+        return desk, printer, health
 
     # ----------------------------------------------------------------------------------- running
 

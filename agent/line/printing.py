@@ -7,6 +7,7 @@ after an error is told as doubtful, never sent again.
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from agent.core.effects import PrintLabel, SendCodes
 from agent.core.errors import DomainError, TransientError
 from agent.core.facts import CodeKey
 from agent.core.plan import Station
+from agent.health import Health
 from agent.ports import Printer, PrintEventKind, PrintJob
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,8 @@ EVENT_WAIT = 1.0
 """Seconds between looks at the clock while nothing comes from the device."""
 FULL_WAIT = 0.5
 """Seconds after which a full device is asked again although no print was reported."""
+LOOK = 2.0
+"""Seconds between questions how the device is."""
 QUEUED = 1000
 """Records that may wait for a device; more are refused loudly."""
 
@@ -44,7 +48,8 @@ class PrintDesk:
     """Print accounting of one station's printer. `run` is one session; the supervisor repeats it.
 
     `fields` turns a label effect and its code text into the variable texts of the template; `hide`
-    is told every text before it is sent, where the role is secret.
+    is told every text before it is sent, where the role is secret. `health` is kept by asking the
+    device, and `changed` is told when it changes.
     """
 
     def __init__(
@@ -55,6 +60,8 @@ class PrintDesk:
         fields: Callable[[PrintLabel, str], dict[str, str]],
         template: str = "",
         hide: Callable[[str], None] | None = None,
+        health: Health | None = None,
+        changed: Callable[[Health], Awaitable[None]] | None = None,
     ) -> None:
         self.station = station
         self.printer = printer
@@ -62,6 +69,8 @@ class PrintDesk:
         self._fields = fields
         self._template = template
         self._hide = hide
+        self._health = health
+        self._changed_health = changed
         self._waiting: deque[Record] = deque()
         self._in_hand: deque[int] = deque()
         self._changed = asyncio.Event()
@@ -105,6 +114,7 @@ class PrintDesk:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send())
                 group.create_task(self._listen())
+                group.create_task(self._look())
         except* TransientError as lost:
             await self._report([i.PrintDoubtful(self.station.id, "printer_lost")], False)
             raise lost.exceptions[0] from None
@@ -154,6 +164,19 @@ class PrintDesk:
                 if position is not None:
                     await self._report([i.PrintReported(self.station.id, position, evidence)], True)
             self._changed.set()
+
+    async def _look(self) -> None:
+        """Ask the device how it is, every few seconds."""
+        while self._health is not None:
+            began = time.monotonic()
+            status = await self.printer.status()
+            health, state = self._health, self._health.state
+            health.alive(time.monotonic() - began)
+            health.state = "ok" if status.ready else "fault"
+            health.error = ", ".join(status.faults) or (None if status.ready else "not ready")
+            if health.state != state and self._changed_health is not None:
+                await self._changed_health(health)
+            await asyncio.sleep(LOOK)
 
     def _printed(self, ref: int | None) -> int | None:
         """The position that a print event is about: named by the device, or first in, first out."""
