@@ -198,14 +198,20 @@ def _reject_confirmed(plan: LinePlan, state: LineState, fact: f.RejectConfirmed)
 
 def _foreign_rejected(plan: LinePlan, state: LineState, fact: f.ForeignRejected) -> None:
     state.count(fact.station).foreign += 1
-    state.on_path.get(fact.station, {}).pop(fact.item, None)
-    state.items.get(plan.zone[fact.station], {}).pop(fact.item, None)
+    _off_the_belt(plan, state, fact.station, fact.item)
+
+
+def _off_the_belt(plan: LinePlan, state: LineState, station: str, number: int) -> None:
+    """The number left the path behind `station` and will be seen nowhere in its zone."""
+    state.on_path.get(station, {}).pop(number, None)
+    state.items.get(plan.zone[station], {}).pop(number, None)
+    state.containers.get(plan.zone[station], {}).pop(number, None)
 
 
 def _items_missed(plan: LinePlan, state: LineState, fact: f.ItemsMissed) -> None:
     state.count(fact.station).foreign += len(fact.items)
     for number in fact.items:
-        state.on_path.get(fact.station, {}).pop(number, None)
+        _off_the_belt(plan, state, fact.station, number)
 
 
 def _path_entered(plan: LinePlan, state: LineState, fact: f.PathEntered) -> None:

@@ -1,0 +1,188 @@
+"""Counts that must balance (rule 4), and who is on the way.
+
+Per station: triggers = passed + rejected + failed + in flight. Between stations: out(k) = in(k+1) +
+on the path + foreign rejects. Each difference names the first item that it can concern.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.evolve import evolve
+from agent.core.plan import LinePlan, ReaderPlan, Station
+from agent.core.state import LineState
+from agent.core.tracking import Difference, differences, in_flight, overtaken
+from tests.core.lines import LINE, VERIFY, Line, chain
+
+SECOND = Station("second", 5, "verify", "bottle", readers=(ReaderPlan("cam2", ("body",)),))
+EYE = Station("eye", 6, "verify", "bottle", readers=(ReaderPlan("cam3", ("body",)),), gate=False)
+
+
+class Belt:
+    """The counts of a plan, moved by facts alone."""
+
+    def __init__(self, *stations: Station, paths: tuple[str, ...] = ()) -> None:
+        self.plan = chain(*stations, paths=paths)
+        self.state = LineState(LINE)
+
+    def hear(self, *facts: f.Fact) -> "Belt":
+        for fact in facts:
+            self.state = evolve(self.plan, self.state, fact)
+        return self
+
+    def trigger(self, station: str, *items: int) -> "Belt":
+        return self.hear(*(f.ItemSeen(station, item, 0, 0, "WO-1", 0) for item in items))
+
+    def passed(self, station: str, *items: int) -> "Belt":
+        return self.hear(*(f.GatePassed(station, item) for item in items))
+
+    @property
+    def differences(self) -> list[Difference]:
+        return differences(self.plan, self.state)
+
+
+def test_items_in_flight_balance() -> None:
+    belt = Belt(VERIFY, SECOND).trigger("verify", 1, 2, 3).passed("verify", 1)
+    belt.hear(f.RejectConfirmed("verify", 2))
+    assert in_flight(belt.plan, belt.state, VERIFY) == [3]
+    assert list(belt.state.on_path["verify"]) == [1]
+    assert belt.differences == []
+
+
+def test_a_gate_that_reports_more_than_it_saw_is_a_difference_of_its_station() -> None:
+    belt = Belt(VERIFY).trigger("verify", 7, 8).hear(f.RejectConfirmed("verify", 6))
+    assert belt.differences == [Difference("verify", "station", -1, 7)]
+
+
+def test_an_item_that_vanished_from_a_station_is_a_difference_of_it() -> None:
+    """The PLC used a number twice: the first item of that number is accounted for nowhere."""
+    belt = Belt(VERIFY).trigger("verify", 7, 8, 7)
+    assert belt.differences == [Difference("verify", "station", 1, 7)]
+
+
+def test_an_arrival_that_nobody_sent_is_a_difference_of_the_path() -> None:
+    """A bottle put in by hand."""
+    belt = Belt(VERIFY, SECOND).trigger("verify", 1, 2).passed("verify", 1, 2)
+    belt.trigger("second", 99)
+    assert belt.differences == [Difference("verify", "path", -1, 1)]
+
+
+def test_foreign_and_missed_items_are_accounted_for() -> None:
+    belt = Belt(VERIFY, SECOND).trigger("verify", 1, 2, 3, 4).passed("verify", 1, 2, 3, 4)
+    belt.hear(f.ForeignRejected("verify", 1), f.ItemsMissed("verify", (2,), ()))
+    belt.trigger("second", 3)
+    assert list(belt.state.on_path["verify"]) == [4]
+    assert belt.differences == []
+
+
+def test_an_item_that_a_gate_let_pass_wrongly_is_on_the_path_all_the_same() -> None:
+    belt = Belt(VERIFY, SECOND).trigger("verify", 1).hear(f.RejectFailed("verify", 1))
+    assert list(belt.state.on_path["verify"]) == [1]
+    assert belt.trigger("second", 1).differences == []
+
+
+def test_a_station_without_a_gate_hands_on_what_triggers_it() -> None:
+    belt = Belt(EYE, VERIFY).trigger("eye", 1, 2)
+    assert list(belt.state.on_path["eye"]) == [1, 2]
+    assert belt.trigger("verify", 1).differences == []
+    assert list(belt.state.on_path["eye"]) == [2]
+
+
+def test_over_a_mixed_path_nothing_is_counted() -> None:
+    belt = Belt(VERIFY, SECOND, paths=("mixed",)).trigger("verify", 1).passed("verify", 1)
+    belt.trigger("second", 55, 56)
+    assert belt.differences == []
+
+
+# ------------------------------------------------------------------------------------- overtaking
+
+
+@pytest.mark.parametrize(
+    ("arrives", "gone"),
+    [(1, []), (2, [1]), (3, [1, 2]), (99, [])],  # 99 was never on the path
+)
+def test_who_is_overtaken_on_a_path_where_nothing_overtakes_is_gone(
+    arrives: int, gone: list[int]
+) -> None:
+    belt = Belt(VERIFY, SECOND).trigger("verify", 1, 2, 3).passed("verify", 1, 2, 3)
+    assert overtaken(belt.plan, belt.state, "second", arrives) == gone
+
+
+def test_on_a_mixed_path_everyone_may_overtake() -> None:
+    belt = Belt(VERIFY, SECOND, paths=("mixed",)).trigger("verify", 1, 2).passed("verify", 1, 2)
+    assert overtaken(belt.plan, belt.state, "second", 2) == []
+
+
+def test_a_bottle_taken_off_the_belt_is_told_with_its_number(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        for item in (0, 1, 2):
+            line.code_bottle(item, item)
+            line.see_bottle(item, f"B-{item:04d}")
+        line.tell(i.ItemEntered("packer", 0, 0), i.ItemEntered("packer", 0, 2))
+        assert line.facts(f.ItemsMissed) == [f.ItemsMissed("verify", (1,), (2,))]
+        assert line.alarms == {"count_difference": 1}
+        assert line.unit(2).doubtful, "nobody knows where it is"
+        assert line.state.lanes["packer"][0] == [1, 3]
+        assert differences(line.plan, line.state) == []
+
+
+def test_a_bottle_put_in_by_hand_is_unknown_in_its_lane(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        line.good_bottle(0)
+        line.tell(i.ItemEntered("packer", 0, 77))
+        assert line.state.lanes["packer"][0] == [1, None]
+        assert differences(line.plan, line.state) == [Difference("verify", "path", -1, None)]
+
+
+# --------------------------------------------------------------------------------------- any day
+
+Event = tuple[str, Any]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["good", "reject", "foreign", "stay", "arrive"]), max_size=40))
+def test_a_belt_on_which_nothing_is_lost_always_balances(day: list[str]) -> None:
+    """Whatever becomes of each item, both formulas hold after every single fact."""
+    belt = Belt(VERIFY, SECOND)
+    for item, fate in enumerate(day):
+        facts: list[f.Fact] = [f.ItemSeen("verify", item, 0, 0, "WO-1", 0)]
+        if fate == "reject":
+            facts.append(f.RejectConfirmed("verify", item))
+        elif fate != "stay":
+            facts.append(f.GatePassed("verify", item))
+        if fate == "foreign":
+            facts.append(f.ForeignRejected("verify", item))
+        if fate == "arrive":
+            facts.append(f.ItemSeen("second", item, 0, 0, "WO-1", 0))
+        for fact in facts:
+            belt.hear(fact)
+            assert belt.differences == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 20), st.data())
+def test_one_event_too_few_or_too_many_never_stays_hidden(items: int, data: st.DataObject) -> None:
+    belt = Belt(VERIFY, SECOND).trigger("verify", *range(items)).passed("verify", *range(items))
+    belt.trigger("second", *range(items))
+    assert belt.differences == []
+    station = data.draw(st.sampled_from(["verify", "second"]))
+    wrong = data.draw(
+        st.sampled_from(
+            [
+                f.RejectConfirmed(station, 999),
+                f.GatePassed(station, 999),
+                f.RejectFailed(station, 999),
+            ]
+        )
+    )
+    assert belt.hear(wrong).differences, wrong
+
+
+def test_the_plan_of_these_tests_is_good() -> None:
+    plan: LinePlan = Belt(EYE, VERIFY, SECOND).plan
+    assert plan.problems() == []
