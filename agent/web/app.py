@@ -1,7 +1,6 @@
 """The web room: the panel's files, its API and its live feed in one FastAPI application."""
 
 import asyncio
-import hashlib
 import logging
 import socket
 from collections.abc import Iterator, Sequence
@@ -12,11 +11,11 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
-from fastapi.staticfiles import StaticFiles
 
 from agent.core.errors import ConfigError, DomainError, TransientError
 from agent.web.api import WebServices, api_router
 from agent.web.auth import COOKIE, Sessions
+from agent.web.files import build_of, files_router, read_files
 from agent.web.guard import Guard
 from agent.web.live import Hub, live_router
 
@@ -61,7 +60,8 @@ def create_app(
     app.include_router(live_router(hub, services))
     for router in routers:
         app.include_router(router)
-    build = _build_of(PANEL)
+    panel = read_files(PANEL)
+    build = build_of(panel)
 
     @app.get("/api/session")
     async def session(request: Request, response: Response) -> dict[str, str]:
@@ -78,22 +78,13 @@ def create_app(
     async def root() -> RedirectResponse:
         return RedirectResponse("/panel/")
 
-    app.mount("/panel", StaticFiles(directory=PANEL, html=True))
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.include_router(files_router("/panel", panel))
+    app.include_router(files_router("/static", read_files(STATIC)))
     return app
 
 
 def _is_tls(request: Request) -> bool:
     return request.url.scheme == "https"
-
-
-def _build_of(folder: Path) -> str:
-    """A short hash over the panel's files: an open page reloads itself when it changes."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def _answer_errors(app: FastAPI) -> None:
@@ -128,11 +119,10 @@ def _refusal(status: int, reason: str, message: str) -> JSONResponse:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn as a guest in our own loop: signals are ours, and the hub ends before it waits."""
+    """uvicorn as a guest in our own loop: the signals are ours, and `up` says when it listens."""
 
-    def __init__(self, config: uvicorn.Config, hub: Hub, up: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, up: asyncio.Event) -> None:
         super().__init__(config)
-        self._hub = hub
         self._up = up
 
     @contextmanager
@@ -142,10 +132,6 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self._up.set()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._hub.close()
-        await super().shutdown(sockets=sockets)
 
 
 class PanelServer:
@@ -177,7 +163,7 @@ class PanelServer:
             timeout_keep_alive=5,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
-        self._server = _Uvicorn(config, self.hub, self._up)
+        self._server = _Uvicorn(config, self._up)
 
     @property
     def port(self) -> int:

@@ -89,7 +89,7 @@ class Guard:
             body = None
             if scope["method"] not in _SAFE:
                 self._check_right(headers)
-                body = await _read_body(headers, receive)
+                body = await _read_body(receive)
         except _Refusal as refusal:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": refusal.reason})
@@ -152,12 +152,8 @@ def _same_origin(origin: str, host: str) -> bool:
     return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()
 
 
-async def _read_body(headers: Headers, receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     """The whole body, below BODY_LIMIT and within BODY_SECONDS."""
-    length = headers.get("content-length", "0")
-    too_large = _Refusal(413, "too_large", f"The request is longer than {BODY_LIMIT} bytes.")
-    if not length.isdigit() or int(length) > BODY_LIMIT:
-        raise too_large
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -167,7 +163,9 @@ async def _read_body(headers: Headers, receive: Receive) -> bytes:
                     raise _Refusal(400, "cut_off", "The request ended before its body was whole.")
                 body += message.get("body", b"")
                 if len(body) > BODY_LIMIT:
-                    raise too_large
+                    raise _Refusal(
+                        413, "too_large", f"The request is longer than {BODY_LIMIT} bytes."
+                    )
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:

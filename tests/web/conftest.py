@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.web.site import CHROMIUM, CHROMIUM_ARGS, ScriptedLine, Site, snapshot
+from tests.web.site import CHROMIUM, CHROMIUM_ARGS, ScriptedLine, Site
 
 OpenPanel = Callable[..., Page]
 
@@ -31,8 +31,7 @@ def shared_site() -> Iterator[Site]:
 @pytest.fixture
 def site(shared_site: Site) -> Site:
     """The site with its line as it was in the beginning."""
-    line = shared_site.line
-    line.now, line.commands, line.refuse, line.mute = snapshot(), [], None, None
+    shared_site.line.reset()
     return shared_site
 
 

@@ -198,8 +198,13 @@ class ScriptedLine:
     """Implements agent.web.api.WebServices from plain data that a test may change at any time."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """As in the beginning."""
         self.now = snapshot()
         self.commands: list[tuple[Any, ...]] = []
+        self.picture_seconds = 0.0
         self.refuse: CaselinkError | None = None
         self.mute: CaselinkError | None = None
         self.line_ids = ["L1"]
@@ -253,6 +258,7 @@ class ScriptedLine:
 
     async def picture(self, camera: str) -> bytes | None:
         self.pictures += 1
+        await asyncio.sleep(self.picture_seconds)
         return self.jpeg
 
 

@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agent.core.errors import TransientError
-from agent.web.live import CLIENTS, Client, Hub
+from agent.web.live import CLIENTS, SEND_SECONDS, Client, Hub
 from tests.web.site import TOKEN, ScriptedLine, Site, wait_for
 
 
@@ -25,7 +25,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture
 def line(site: Site) -> ScriptedLine:
-    site.line.__init__()  # type: ignore[misc]
+    site.line.reset()
     return site.line
 
 
@@ -189,7 +189,9 @@ def test_a_stuck_panel_is_dropped_and_the_others_go_on() -> None:
                 f"ws://127.0.0.1:{site.port}/ws/live?line=L1",
                 origin=site.url,  # type: ignore[arg-type]
             ) as panel:
+                begun = monotonic()
                 for good in range(1, 60):
+                    assert monotonic() - begun < SEND_SECONDS + 4
                     line.set(good=good)
                     while (await message(panel, 2))["good"] != good:
                         pass

@@ -47,7 +47,7 @@ export class OrdersSheet {
     this.listTitle.dataset.t = "orders.startable";
     this.list = el("div", "choices");
     this.list.setAttribute("role", "radiogroup");
-    this.list.setAttribute("aria-label", t("orders.startable"));
+    this.list.dataset.tLabel = "orders.startable";
     this.none = el("p", "empty");
     this.first = el("p", "small");
     this.first.dataset.t = "orders.finish_first";

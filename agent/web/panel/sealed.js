@@ -5,7 +5,6 @@ import { state } from "./state.js";
 import * as text from "./text.js";
 
 const { t } = text;
-const ROW = 44; // px, as in run.css, like the next two
 // px, as in run.css: what stands beside the code in a row, and one character of it.
 const BESIDE = 100;
 const CHARACTER = 9.1;
@@ -23,7 +22,8 @@ class Sealed extends View {
     put(this.part("title"), t("sealed.title", { level }));
     show(this.part("empty"), s.sealed.length === 0);
     put(this.part("empty"), s.sealed.length ? "" : t("sealed.none"));
-    const rows = s.sealed.slice(0, Math.max(1, Math.floor(list.clientHeight / ROW)));
+    const row = parseFloat(getComputedStyle(list).getPropertyValue("--row"));
+    const rows = s.sealed.slice(0, Math.max(1, Math.floor(list.clientHeight / row)));
     keep(list, rows.length, makeRow);
     // The last characters are those that people compare with the label.
     const room = Math.max(8, Math.floor((list.clientWidth - BESIDE) / CHARACTER));
