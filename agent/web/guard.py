@@ -23,6 +23,9 @@ BODY_SECONDS = 10.0
 
 _DRAIN_SECONDS = 1.0
 
+LOCAL = "/api/local/"
+"""Below it only the command line's bearer token may change anything, never a page."""
+
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -88,7 +91,7 @@ class Guard:
                 return
             body = None
             if scope["method"] not in _SAFE:
-                self._check_right(headers)
+                self._check_right(headers, scope["path"])
                 body = await _read_body(receive)
         except _Refusal as refusal:
             if scope["type"] == "websocket":
@@ -120,9 +123,13 @@ class Guard:
         if origin is not None and not _same_origin(origin, headers["host"]):
             raise _Refusal(403, "bad_origin", "Requests from other sites are refused.")
 
-    def _check_right(self, headers: Headers) -> None:
+    def _check_right(self, headers: Headers, path: str) -> None:
         if self._has_bearer(headers):
             return
+        if path.startswith(LOCAL):
+            raise _Refusal(
+                403, "local_only", "Only the command line of the agent's machine may do this."
+            )
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         if not self._sessions.valid(cookie, headers.get(CSRF_HEADER, "")):
             raise _Refusal(

@@ -161,6 +161,14 @@ def test_the_command_line_has_a_token_of_its_own(site: Site, line: ScriptedLine)
     assert len(line.commands) == 1
 
 
+def test_a_page_cannot_do_what_only_the_command_line_may(page: httpx.Client) -> None:
+    for headers in ({}, {"authorization": "Bearer guessed"}):
+        answer = page.post("/api/local/pools", json={}, headers=headers)
+        assert (answer.status_code, answer.json()["reason"]) == (403, "local_only")
+    right = {"authorization": f"Bearer {TOKEN}"}
+    assert page.post("/api/local/pools", json={}, headers=right).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
