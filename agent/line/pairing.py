@@ -7,9 +7,10 @@ trigger without a frame (late: a reject); a frame without a trigger is dropped. 
 pair are further apart than `window`, the counts have slipped: the anchor is lost and nothing is
 paired until the next certain pair. Pure: time comes in with the call.
 
-Certain are the first trigger and the first frame after a silence of both (the first item after a
-stop), provided that the camera's counter shows that no frame was lost before it, and a trigger and
-a frame that stand alone within the window.
+Certain are only the first trigger and the first frame after a silence of both (the first item after
+a stop), provided that the camera's counter shows that no frame was lost before it. What came before
+`reset` is not known, so the silence begins there: while items follow each other closely, a frame
+whose trigger came before the reset would otherwise be taken for the next item's.
 """
 
 import math
@@ -47,6 +48,7 @@ class Pairing(Generic[F]):
     slips: int = 0
     _index: int = 0
     _counter: int | None = None
+    _since: float = -math.inf
     _trigger_at: float = -math.inf
     _frame_at: float = -math.inf
     _lead_trigger: int | None = None
@@ -54,9 +56,10 @@ class Pairing(Generic[F]):
     _triggers: OrderedDict[int, tuple[int, float]] = field(default_factory=OrderedDict)
     _frames: OrderedDict[int, tuple[F, float]] = field(default_factory=OrderedDict)
 
-    def reset(self) -> None:
-        """Nothing is certain any longer: the PLC or the camera started anew."""
+    def reset(self, at: float) -> None:
+        """Nothing is certain any longer: the PLC or the camera started anew, or we did."""
         self.offset = None
+        self._since = at
         self._lead_trigger = self._lead_frame = None
         self._triggers.clear()
         self._frames.clear()
@@ -64,7 +67,7 @@ class Pairing(Generic[F]):
     def trigger(self, number: int, at: float) -> list[Paired[F]]:
         """A trigger of this station; returns the pairs that are now certain."""
         self._index += 1
-        if at - self._trigger_at >= QUIET:
+        if at - max(self._trigger_at, self._since) >= QUIET:
             self._lead_trigger = self._index
         self._trigger_at = at
         self._triggers[self._index] = (number, at)
@@ -78,8 +81,8 @@ class Pairing(Generic[F]):
         if counter == before and at - self._frame_at < REPEAT:
             return []  # the same picture sent twice
         if before is not None and counter <= before:
-            self._slip()  # the camera counts anew
-        if at - self._frame_at >= QUIET:
+            self._slip(at)  # the camera counts anew
+        if at - max(self._frame_at, self._since) >= QUIET:
             whole = before is None or counter in (1, before + 1)
             self._lead_frame = counter if whole else None
         self._counter, self._frame_at = counter, at
@@ -89,7 +92,7 @@ class Pairing(Generic[F]):
         return self._match(at)
 
     def _match(self, now: float) -> list[Paired[F]]:
-        if self.offset is None and not self._anchor(now):
+        if self.offset is None and not self._anchor():
             return []
         assert self.offset is not None
         pairs: list[Paired[F]] = []
@@ -102,29 +105,27 @@ class Pairing(Generic[F]):
             number, triggered = self._triggers.pop(index)
             frame, received = self._frames.pop(counter)
             if abs(received - triggered) > self.window:
-                self._slip()
+                self._slip(now)
                 return pairs
             pairs.append(Paired(number, frame, triggered, received))
         return pairs
 
-    def _anchor(self, now: float) -> bool:
+    def _anchor(self) -> bool:
         """Find a certain pair."""
-        lead_trigger = self._triggers.get(self._lead_trigger or 0)
-        lead_frame = self._frames.get(self._lead_frame or 0)
-        if lead_trigger is not None and lead_frame is not None:
-            assert self._lead_trigger is not None
-            assert self._lead_frame is not None
-            if abs(lead_frame[1] - lead_trigger[1]) <= self.window:
-                self.offset = self._lead_frame - self._lead_trigger
-                return True
-        for waiting in (self._triggers, self._frames):
-            while waiting and now - next(iter(waiting.values()))[1] > self.window:
-                waiting.popitem(last=False)
-        if len(self._triggers) != 1 or len(self._frames) != 1:
+        trigger = self._triggers.get(self._lead_trigger or 0)
+        frame = self._frames.get(self._lead_frame or 0)
+        if trigger is None or frame is None or abs(frame[1] - trigger[1]) > self.window:
             return False
-        self.offset = next(iter(self._frames)) - next(iter(self._triggers))
+        assert self._lead_trigger is not None
+        assert self._lead_frame is not None
+        self.offset = self._lead_frame - self._lead_trigger
+        # What came before the silence is not certain, and late by now.
+        while next(iter(self._triggers)) != self._lead_trigger:
+            self._triggers.popitem(last=False)
+        while next(iter(self._frames)) != self._lead_frame:
+            self._frames.popitem(last=False)
         return True
 
-    def _slip(self) -> None:
+    def _slip(self, at: float) -> None:
         self.slips += 1
-        self.reset()
+        self.reset(at)

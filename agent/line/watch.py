@@ -78,7 +78,7 @@ class Watch:
 
     def reset(self) -> None:
         """The PLC numbers anew: no frame belongs to an old trigger."""
-        self.pairing.reset()
+        self.pairing.reset(time.monotonic())
         self._due.clear()
 
     def trigger(self, number: int, at: float) -> None:
@@ -95,7 +95,7 @@ class Watch:
 
     async def run(self) -> None:
         """One session of the device: until it is lost (TransientError)."""
-        self.pairing.reset()
+        self.pairing.reset(time.monotonic())
         try:
             if isinstance(self.source, FrameSource):
                 await self._run_camera(self.source)
