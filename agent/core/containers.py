@@ -5,6 +5,8 @@ label is bound when it is read on the container, never when it is printed: whate
 bound, and a label that is not the one meant for this container is told.
 """
 
+from collections.abc import Collection
+
 from agent.core import coding
 from agent.core import facts as f
 from agent.core import inputs as i
@@ -162,8 +164,16 @@ def _content(
     below = order.scheme.below(station.level)
     if below is None:
         return
-    content = judge_content(spec, below, order, container, what, out.known)
+    roles = next(reader.roles for reader in station.readers if reader.id == what.reader)
+    content = judge_content(spec, below, order, container, what, out.known, roles)
+    _doubt(out, station, container, content.others)
+    own = content.own.get(spec.primary)
+    count = container.count + len(content.children)
+    full = count >= spec.children or (container.last and bool(container.partial))
+    read_here = out.plan.label_station(station.id) is None
     fault = Verdict(container.fault) if container.fault else content.verdict
+    if fault is Verdict.PASS and full and read_here and own is None and not container.own:
+        fault = Verdict.NO_READ  # nobody else reads the container's own code
     if fault is not Verdict.PASS:
         _refuse(out, station, container, fault, content.seen)
         return
@@ -176,13 +186,14 @@ def _content(
             )
         )
     out.facts.append(f.Packed(unit, content.children, (f.LinkEvidence.READ,), container.count))
-    own = content.own.get(spec.primary)
-    count = container.count + len(content.children)
-    full = count >= spec.children or (container.last and bool(container.partial))
     if own is not None and own.unit is None:
         attachment = f.Attachment(spec.primary, own.key, f.PairIntegrity.PROVEN)
         out.facts.append(f.LabelBound(unit, (attachment,), f.OwnCode.SAME_FRAME, station.id))
-    elif full:
+    if full and read_here:
+        evidence = {*map(f.LinkEvidence, container.evidence), f.LinkEvidence.READ}
+        unknown = container.unknown + sum(child is None for child in content.children)
+        _close(out, container, unit, count, unknown, evidence, f.OwnCode.SAME_FRAME)
+    elif full and own is None and not container.own:
         _request_label(out, station, order, unit, container.number, count)
     if has_gate(station):
         out.effects.append(SetSlot(station.id, container.number, passed=True))
@@ -198,8 +209,15 @@ def _label(
     spec = order.scheme.level(station.level)
     reader = next(reader for reader in station.readers if reader.id == what.reader)
     judgement = judge(
-        spec.name, reader.roles, order, what, out.known, earlier={}, own_unit=container.unit
+        spec.name,
+        reader.roles,
+        order,
+        what,
+        out.known,
+        earlier=container.codes,
+        own_unit=container.unit,
     )
+    _doubt(out, station, container, judgement.others)
     # The zone's earlier fault comes first: the container leaves the line for that reason.
     faults = [Verdict(container.fault)] if container.fault else []
     if not faults:
@@ -214,9 +232,8 @@ def _label(
     if verdict is not Verdict.PASS or container.unit is None:
         _refuse(out, station, container, verdict, seen)
         return
-    if judgement.others:
-        out.facts.append(f.UnitsDoubted(judgement.others, "duplicate"))
-    own = _own_code(out.plan, container, station)
+    # Where it was read first counts: a code in the picture of the content is with its children.
+    own = f.OwnCode(container.own) if container.own else _own_code(out.plan, container, station)
     codes = tuple(
         f.Attachment(role, code.key, f.PairIntegrity.PROVEN)
         for role, code in judgement.reads.items()
@@ -226,19 +243,34 @@ def _label(
     read = judgement.reads[spec.primary]
     if container.label is not None and read.key != container.label:
         out.alarm("label_mismatch", 2, station.id, container.number)
-    worth = integrity(container.evidence, container.unknown, own, doubtful=container.doubtful)
-    out.facts.append(
-        f.ContainerClosed(
-            container.unit,
-            container.count,
-            container.unknown,
-            worth,
-            container.partial if container.count < container.expected else "",
-            container.partial_by if container.count < container.expected else "",
-        )
-    )
+    evidence = {f.LinkEvidence(kind) for kind in container.evidence}
+    unit, count, unknown = container.unit, container.count, container.unknown
+    _close(out, container, unit, count, unknown, evidence, own)
     if has_gate(station):
         out.effects.append(SetSlot(station.id, container.number, passed=True))
+
+
+def _doubt(out: Outcome, station: Station, container: Container, others: tuple[int, ...]) -> None:
+    """Containers that have a code which was read on this one too."""
+    if others:
+        out.facts.append(f.UnitsDoubted(others, "duplicate"))
+        out.alarm("duplicate_code", 2, station.id, container.number)
+
+
+def _close(
+    out: Outcome,
+    container: Container,
+    unit: int,
+    count: int,
+    unknown: int,
+    evidence: Collection[f.LinkEvidence],
+    own: f.OwnCode,
+) -> None:
+    """Its own code was read on it and nothing more goes in."""
+    worth = integrity(evidence, unknown, own, doubtful=container.doubtful)
+    short = count < container.expected
+    reason, by = (container.partial, container.partial_by) if short else ("", "")
+    out.facts.append(f.ContainerClosed(unit, count, unknown, worth, reason, by))
 
 
 def _own_code(plan: LinePlan, container: Container, station: Station) -> f.OwnCode:

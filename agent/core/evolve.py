@@ -306,6 +306,7 @@ def _label_bound(plan: LinePlan, state: LineState, fact: f.LabelBound) -> None:
     container = state.container_of(fact.container)
     if container is not None:
         container.own = fact.own
+        container.codes |= {attachment.role: attachment.key for attachment in fact.codes}
     for attachment in fact.codes:
         _code_left_window(state, attachment.key)
 

@@ -8,7 +8,7 @@ from agent.core.inputs import ItemReadings
 from agent.core.known import Known, KnownCode
 from agent.core.scheme import LevelSpec, WorkOrder
 from agent.core.state import Container
-from agent.core.verdict import Verdict, may_be_packed, worst
+from agent.core.verdict import Verdict, judge_code, may_be_packed, worst
 
 _SEEN = frozenset({LinkEvidence.READ, LinkEvidence.SCANNED})
 _TOGETHER = frozenset({OwnCode.SAME_FRAME, OwnCode.CAPTIVE, OwnCode.SCANNED})
@@ -32,12 +32,14 @@ def integrity(evidence: Collection[str], unknown: int, own: str, *, doubtful: bo
 class Content:
     """What one picture (or scan) of a container shows. `children` are units in the order of their
     places, None for a child that is there and was not read; `own` are codes of the container
-    itself that stood in the same picture, by role."""
+    itself that stood in the same picture, by role; `others` are containers that have one of these
+    codes already and are in doubt with this one."""
 
     verdict: Verdict
     children: tuple[int | None, ...]
     seen: tuple[KnownCode, ...]
     own: dict[str, KnownCode]
+    others: tuple[int, ...] = ()
 
 
 def judge_content(
@@ -47,8 +49,10 @@ def judge_content(
     container: Container,
     reading: ItemReadings,
     known: Known,
+    roles: tuple[str, ...],
 ) -> Content:
-    """Judge a multi-read of the children that the last strokes moved into a container.
+    """Judge a multi-read of the children that the last strokes moved into a container, by a reader
+    that reads `roles` (of the children, and of the container if its code is in the picture).
 
     The strokes say how many children must show; without a stroke the scheme does. A child that
     does not show is unknown; too many unknown, too many children, a child twice or a child that
@@ -58,6 +62,7 @@ def judge_content(
     children: dict[int, int] = {}  # place -> unit
     seen: list[KnownCode] = []
     own: dict[str, KnownCode] = {}
+    others: list[int] = []
     mixed = order.scheme.mixed_lots == "allow"
     places = reading.places or tuple(range(len(reading.texts)))
     if reading.repeated:
@@ -69,10 +74,19 @@ def judge_content(
         if code is None:
             faults.append(Verdict.UNKNOWN)
             continue
-        if known.pools[code.key.pool].level == spec.name:
-            own[code.role] = code
+        level = known.pools[code.key.pool].level
+        if level in (spec.name, child_level.name) and code.role not in roles:
+            # A symbol of another role in view: it says nothing about these roles.
             continue
         seen.append(code)
+        if level == spec.name:
+            before = container.codes.get(code.role, own.setdefault(code.role, code).key)
+            if before != code.key:
+                faults.append(Verdict.MISMATCH)
+            faults.append(judge_code(code, order, known, container.unit))
+            if faults[-1] is Verdict.DUPLICATE and code.unit is not None:
+                others.append(code.unit.unit)
+            continue
         verdict = may_be_packed(code, child_level.name, order, mixed)
         if verdict is not Verdict.PASS:
             faults.append(verdict)
@@ -89,7 +103,8 @@ def judge_content(
         faults.append(Verdict.LATE if reading.late else Verdict.NO_READ)
     # Several wrong codes are told by the worst of them, but a code that is merely unread or
     # counted wrong because it is foreign is told as foreign.
-    return Content(worst(faults), _by_place(children, max(unread, 0)), tuple(seen), own)
+    placed = _by_place(children, max(unread, 0))
+    return Content(worst(faults), placed, tuple(seen), own, tuple(dict.fromkeys(others)))
 
 
 def _by_place(children: dict[int, int], unread: int) -> tuple[int | None, ...]:

@@ -39,7 +39,8 @@ class Container:
 
     `moved` counts children that strokes moved and no picture has shown yet; `ordered` are their
     units by order and count (None = not known); `evidence` the kinds of its links; `at` the station
-    that it triggered last, `judged` whether a verdict was given there.
+    that it triggered last, `judged` whether a verdict was given there. `label` is the code that was
+    printed for it, `codes` what was read on it, by role, and `own` where.
     """
 
     number: int
@@ -58,6 +59,7 @@ class Container:
     fault: str = ""
     label: CodeKey | None = None
     own: str = ""
+    codes: dict[str, CodeKey] = field(default_factory=dict)
     partial: str = ""
     partial_by: str = ""
     doubtful: bool = False

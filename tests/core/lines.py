@@ -152,7 +152,8 @@ class Line:
     """One line: the core, the real commit gate and the real store, without devices.
 
     It has two pools, `bottles` and `cases`, with codes B-0000... and C-0000..., as many as given.
-    `state` is what follows from the facts that it answered with, and from nothing else.
+    `preprinted` and `printed_cases` say that they come printed. `state` is what follows from the
+    facts that it answered with, and from nothing else.
     """
 
     def __init__(
@@ -163,6 +164,7 @@ class Line:
         bottles: int = 40,
         cases: int = 10,
         preprinted: bool = False,
+        printed_cases: bool = False,
         made: WorkOrder | None = None,
     ) -> None:
         self.plan = plan or chain(*WHOLE, paths=WHOLE_PATHS)
@@ -175,7 +177,9 @@ class Line:
         self.state = LineState(LINE)
         self.said: list[Committed] = []
         self.add_pool(Declared("bottles", "bottle", ("body",), preprinted=preprinted), "B", bottles)
-        self.add_pool(Declared("cases", "case", ("case-outer",)), "C", cases)
+        self.add_pool(
+            Declared("cases", "case", ("case-outer",), preprinted=printed_cases), "C", cases
+        )
 
     def __enter__(self) -> Self:
         return self

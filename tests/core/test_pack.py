@@ -48,8 +48,9 @@ def see(
 ) -> Content:
     """One picture of a case that one stroke filled with four bottles and that then moves on."""
     seen: ItemReadings = read(*texts, station="packer", reader="content", **more)
+    roles = ("body", "case-outer")
     made = scheme(case=spec, mixed_lots="allow" if mixed else "close_partial")
-    return judge_content(spec, BOTTLE, order(scheme=made), case or stroked(4), seen, store())
+    return judge_content(spec, BOTTLE, order(scheme=made), case or stroked(4), seen, store(), roles)
 
 
 def stroked(moved: int, **more: Any) -> Container:
