@@ -90,8 +90,9 @@ class Guard:
                 await self._app(scope, receive, send)
                 return
             body = None
-            if scope["method"] not in _SAFE:
+            if scope["method"] not in _SAFE or scope["path"].startswith(LOCAL):
                 self._check_right(headers, scope["path"])
+            if scope["method"] not in _SAFE:
                 body = await _read_body(receive)
         except _Refusal as refusal:
             if scope["type"] == "websocket":

@@ -1,12 +1,10 @@
-"""Routes for the command line on the same machine: they need its bearer token, not a browser."""
+"""Routes for the command line on the same machine: the gate asks for its bearer token."""
 
 import asyncio
 from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
-
-from agent.core.errors import DomainError
 
 _Name = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -58,11 +56,7 @@ def local_router(services: LocalServices) -> APIRouter:
     router = APIRouter(prefix="/api/local")
 
     @router.post("/pools", status_code=201)
-    async def import_pool(request: Request, body: PoolBody) -> dict[str, Any]:
-        if not request.headers.get("authorization"):
-            raise DomainError(
-                "local_only", "Pools are imported by the command line of the agent's machine."
-            )
+    async def import_pool(body: PoolBody) -> dict[str, Any]:
         async with asyncio.timeout(600):
             return await services.import_pool(body)
 

@@ -167,6 +167,8 @@ def test_a_page_cannot_do_what_only_the_command_line_may(page: httpx.Client) -> 
         assert (answer.status_code, answer.json()["reason"]) == (403, "local_only")
     right = {"authorization": f"Bearer {TOKEN}"}
     assert page.post("/api/local/pools", json={}, headers=right).status_code == 404
+    # Reading there is the command line's too.
+    assert page.get("/api/local/lines/L1/account").status_code == 403
 
 
 @pytest.mark.parametrize(
