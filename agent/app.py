@@ -23,7 +23,7 @@ from agent.core.plan import ReaderPlan, Station
 from agent.core.poolfile import Declared
 from agent.core.state import LineState
 from agent.health import Health
-from agent.line.panel import LinePanel, PanelSettings
+from agent.line.panel import LinePanel, PanelSettings, excerpt
 from agent.line.printing import PrintDesk
 from agent.line.runner import LineRunner, clock
 from agent.line.secrecy import SecretValues, hide_all
@@ -315,7 +315,7 @@ class Agent:
     async def _look(self, line: _Line, gate: Gate) -> None:
         while True:
             with suppress(CaselinkError):
-                line.snapshot = await gate.view(line.section.id, line.panel.snapshot)
+                line.snapshot = line.panel.snapshot(await gate.view(line.section.id, excerpt))
             await asyncio.sleep(SNAPSHOT_EVERY)
 
     # ------------------------------------------------------------------------------- LineControl

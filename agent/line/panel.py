@@ -1,10 +1,15 @@
 """The line as the panel shows it: a snapshot built from the line's state and from what was observed
-of its facts. The contract is docs/live-feed.md; a value that is not known is None, never 0."""
+of its facts. The contract is docs/live-feed.md; a value that is not known is None, never 0.
+
+The state lives in the store's thread and what was observed on the event loop: `excerpt` copies what
+is needed of the one there, and the snapshot is built here.
+"""
 
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 from agent.core import facts as f
@@ -104,7 +109,7 @@ class LinePanel:
                     )
 
     def snapshot(self, state: LineState) -> dict[str, Any]:
-        """The snapshot of this moment; `state` is only read."""
+        """The snapshot of this moment; `state` is an `excerpt`, and only read."""
         now = time.time()
         packml, since = self._packml(state, now)
         return {
@@ -189,7 +194,7 @@ class LinePanel:
         tally, settings, seen = state.tally, self._settings, self._seen
         low, high = settings.speed or (None, None)
         minutes = 0.0 if seen.started is None else (now * 1000 - seen.started) / 60_000
-        recent = sum(1 for at in reversed(seen.good) if at > now - SPEED_SECONDS)
+        recent = sum(1 for _ in takewhile(lambda at: at > now - SPEED_SECONDS, reversed(seen.good)))
         span = min(SPEED_SECONDS, max(minutes * 60, 1.0))
         active = state.order is not None
         plan = value = None
@@ -268,6 +273,25 @@ class LinePanel:
             "target": order.target,
             "points": [[seen.started, 0], *map(list, seen.points)],
         }
+
+
+def excerpt(state: LineState) -> LineState:
+    """A copy of what a snapshot needs of a line's state."""
+    return LineState(
+        line=state.line,
+        status=state.status,
+        order=state.order,
+        orders=dict(state.orders),
+        finished=list(state.finished),
+        lanes={
+            station: {lane: list(units) for lane, units in lanes.items()}
+            for station, lanes in state.lanes.items()
+        },
+        alarms={name: replace(alarm) for name, alarm in state.alarms.items()},
+        tally=replace(
+            state.tally, reasons=dict(state.tally.reasons), closed=dict(state.tally.closed)
+        ),
+    )
 
 
 def _masked(codes: tuple[f.Attachment, ...]) -> str | None:
