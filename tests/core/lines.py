@@ -29,7 +29,8 @@ from agent.core.state import LineState
 from agent.ports import Committed
 from agent.services import pool_files
 from agent.store import pools as stored_pools
-from agent.store.database import Database
+from agent.store import snapshots
+from agent.store.database import Connection, Database
 from agent.store.gate import Gate
 from agent.store.lookup import find_code, find_unit
 from agent.store.writer import Writer
@@ -152,8 +153,8 @@ class Line:
     """One line: the core, the real commit gate and the real store, without devices.
 
     It has two pools, `bottles` and `cases`, with codes B-0000... and C-0000..., as many as given.
-    `preprinted` and `printed_cases` say that they come printed. `state` is what follows from the
-    facts that it answered with, and from nothing else.
+    `preprinted` and `printed_cases` say that they come printed; `fresh=False` opens the
+    store of an earlier one again. `state` is what follows from the facts, and from nothing else.
     """
 
     def __init__(
@@ -166,6 +167,7 @@ class Line:
         preprinted: bool = False,
         printed_cases: bool = False,
         made: WorkOrder | None = None,
+        fresh: bool = True,
     ) -> None:
         self.plan = plan or chain(*WHOLE, paths=WHOLE_PATHS)
         self.database = Database.open(folder / "caselink.db", folder / "caselink.key")
@@ -176,16 +178,26 @@ class Line:
         self.ticks = 0
         self.state = LineState(LINE)
         self.said: list[Committed] = []
-        self.add_pool(Declared("bottles", "bottle", ("body",), preprinted=preprinted), "B", bottles)
-        self.add_pool(
-            Declared("cases", "case", ("case-outer",), preprinted=printed_cases), "C", cases
-        )
+        if fresh:
+            bottle = Declared("bottles", "bottle", ("body",), preprinted=preprinted)
+            case = Declared("cases", "case", ("case-outer",), preprinted=printed_cases)
+            self.add_pool(bottle, "B", bottles)
+            self.add_pool(case, "C", cases)
+        else:
+            self.state = self.writer.run_inline(self._stored)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.database.close()
+
+    def _stored(self, conn: Connection) -> LineState:
+        """The state that the journal tells: what a restart knows."""
+        state = LineState(LINE)
+        for entry in snapshots.tail(conn, LINE, 0):
+            state = evolve(self.plan, state, entry.fact)
+        return state
 
     def add_pool(self, declared: Declared, prefix: str, count: int) -> int:
         """Import a pool of texts PREFIX-0000, PREFIX-0001 ...; with several roles each text ends
