@@ -11,7 +11,7 @@ from tests.web.site import CHROMIUM, CHROMIUM_ARGS, ScriptedLine, Site
 OpenPanel = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"{CHROMIUM} is not installed (apt-get install chromium): no panel tests")
