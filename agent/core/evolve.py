@@ -1,7 +1,7 @@
 """`evolve(plan, state, fact) -> state`: how each fact changes what we know of a line.
 
 One small function per kind of fact, in a table. Nothing is decided or refused here: a fact has
-happened. Facts of an unknown kind for a line (pools, alarms of other lines) change nothing.
+happened. Facts that are not about a line (pools, the agent) change nothing.
 """
 
 from collections.abc import Callable
@@ -431,6 +431,16 @@ _TABLE: dict[type[f.Fact], Callable[..., None]] = {
     f.AlarmCleared: _alarm_cleared,
     f.AlarmAcknowledged: _alarm_acknowledged,
 }
+
+
+HANDLED: frozenset[type[f.Fact]] = frozenset(_TABLE) | {
+    f.AgentStarted,
+    f.PoolImported,
+    f.CodeRegistered,
+    f.UnitsDoubted,
+}
+"""Every kind of fact, those that change nothing of a line too; a test compares it with the
+vocabulary."""
 
 
 def evolve(plan: LinePlan, state: LineState, fact: f.Fact) -> LineState:
