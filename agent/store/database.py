@@ -4,12 +4,15 @@ import fcntl
 import os
 import re
 import stat
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from sqlcipher3 import dbapi2
 
 from agent.core.errors import ConfigError, TransientError
+from agent.core.facts import Fact
+from agent.core.known import KnownPool
 from agent.core.scheme import WorkOrder
 from agent.store.migrations import migrate
 
@@ -22,18 +25,38 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 class Connection(dbapi2.Connection):  # type: ignore[misc]  # sqlcipher3 has no types
-    """A connection with what it remembers of rows that never change once committed."""
+    """A connection with what it remembers of rows that never change once committed, and, where it
+    is the one that writes (`writes`), of rows that only it changes."""
+
+    writes = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._cursor = self.cursor()
         self.forget()
+
+    # A cursor of its own for each statement costs as much as a short statement.
+
+    def one(self, query: str, given: Sequence[Any] = ()) -> Any:
+        """The row of a query that finds at most one; None if it finds none."""
+        return self._cursor.execute(query, given).fetchone()
+
+    def change(self, statement: str, given: Sequence[Any] = ()) -> int:
+        """Carry out a statement; how many rows it changed."""
+        return int(self._cursor.execute(statement, given).rowcount)
+
+    def change_many(self, statement: str, given: Iterable[Sequence[Any]]) -> int:
+        """Carry out a statement for each row of values; how many rows were changed in all."""
+        return int(self._cursor.executemany(statement, given).rowcount)
 
     def forget(self) -> None:
         """Drop what is remembered: a roll-back may have undone it."""
         self.number_of: dict[str, int] = {}
         self.text_of: dict[int, str] = {}
+        self.kinds: dict[type[Fact], tuple[int, bytes, Callable[[Fact], Any]]] = {}
         self.orders: dict[str, WorkOrder] = {}
         self.pools: dict[int, Any] = {}
+        self.known_pools: dict[int, KnownPool] = {}
         self.tail: tuple[int, bytes, str] | None = None
         self.last_unit: tuple[int, int] | None = None
 
@@ -97,6 +120,7 @@ def connect(path: Path, key: str, *, read_only: bool) -> Connection:
     conn.execute(f"PRAGMA cipher_page_size = {PAGE_SIZE}")
     if read_only:
         conn.execute("PRAGMA query_only = ON")
+    conn.writes = not read_only
     return conn
 
 

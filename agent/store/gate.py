@@ -5,7 +5,7 @@ of inputs that was refused or could not be kept leaves no trace, in the tables o
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -84,6 +84,7 @@ class Gate:
         mine = self._ready(conn, line)
         facts: list[Fact] = []
         effects: list[Effect] = []
+        read: dict[CodeKey, str] = {}
         durable = False
         for what, clock in inputs:
             known = answer(conn, questions(mine.plan, mine.state, what), clock)
@@ -93,11 +94,13 @@ class Gate:
                 continue
             self._keep(conn, mine, new, clock)
             durable = durable or any(fact.durable for fact in new)
+            for code in known.codes.values():
+                read[code.key] = code.text
             facts += new
             effects += todo
         if durable:
             self._snapshot(conn, mine)
-        texts = _texts(conn, effects, facts)
+        texts = _texts(conn, effects, facts, read)
         mine.stale = False
         return Committed(tuple(facts), tuple(effects), texts, decide=time.perf_counter() - began)
 
@@ -114,12 +117,8 @@ class Gate:
         mine = self._lines[line]
         if not mine.stale:
             return mine
-        saved = snapshots.load(conn, line)
-        body = saved.body
-        state = msgspec.msgpack.decode(body, type=LineState) if body else LineState(line)
-        for entry in snapshots.tail(conn, line, saved.seq):
-            state = evolve(mine.plan, state, entry.fact)
-        mine.state = state
+        state = mine.state = _stored(conn, mine.plan)
+        mine.stale = False
         if mine.began:
             clock = Clock(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
             known = answer(conn, Questions(), clock)
@@ -138,15 +137,31 @@ class Gate:
         if seq - self._saved_at < self._snapshot_every:
             return
         for name, line in self._lines.items():
-            if line is mine or not line.stale:
-                snapshots.save(conn, name, msgspec.msgpack.encode(line.state))
+            # A line that nobody asked for yet, or that was lost, is saved as it is stored: else its
+            # next start reads every row that the other lines write meanwhile.
+            true = line is mine or not line.stale
+            state = line.state if true else _stored(conn, line.plan)
+            snapshots.save(conn, name, msgspec.msgpack.encode(state))
         self._saved_at = seq
 
 
+def _stored(conn: Connection, plan: LinePlan) -> LineState:
+    """A line's state as of the newest journal row: its snapshot and what was written since."""
+    seq, body = snapshots.load(conn, plan.id)
+    state = msgspec.msgpack.decode(body, type=LineState) if body else LineState(plan.id)
+    for entry in snapshots.tail(conn, plan.id, seq):
+        state = evolve(plan, state, entry.fact)
+    return state
+
+
 def _texts(
-    conn: Connection, effects: Sequence[Effect], facts: Sequence[Fact]
+    conn: Connection,
+    effects: Sequence[Effect],
+    facts: Sequence[Fact],
+    read: Mapping[CodeKey, str],
 ) -> dict[CodeKey, str]:
-    """The texts that printing needs, and of codes just attached that a screen may show."""
+    """The texts that printing needs, as the pool spells them, and the canonical ones of codes just
+    attached that a screen may show; `read` are those that were just looked up."""
     found: dict[CodeKey, str] = {}
     for effect in effects:
         match effect:
@@ -159,7 +174,10 @@ def _texts(
         if isinstance(fact, f.ItemPassed | f.LabelBound):
             for attachment in fact.codes[:1]:
                 key = attachment.key
-                owner = pools.known(conn, key.pool)
-                if owner is not None and attachment.role not in owner.secret:
-                    (found[key],) = pools.texts(conn, key.pool, key.column, key.position, 1)
+                owner = pools.describe(conn, key.pool)
+                if key in found or owner is None or attachment.role in owner.secret:
+                    continue
+                known = read.get(key) or pools.text_of(conn, key)
+                if known is not None:
+                    found[key] = known
     return found

@@ -5,7 +5,10 @@ from agent.core.known import Clock, Known, KnownCode, KnownPool, KnownUnit, Ques
 from agent.core.life import CodeState
 from agent.store import names, orders, pools, units
 from agent.store.database import Connection
-from agent.store.words import CODE_STATES, DOUBTFUL, HELD, UNIT_STATES, code_id
+from agent.store.words import CODE_STATES, DOUBTFUL, HELD, UNIT_STATES, code_key
+
+_CODE = """SELECT c.id, c.state, c.unit, c.unit_state, c.level, c.ord, c.flags, c.parent, c.seq
+    FROM code_index i JOIN code c ON c.id = i.id WHERE i.text = ?"""
 
 
 def answer(conn: Connection, questions: Questions, clock: Clock) -> Known:
@@ -42,18 +45,21 @@ def answer(conn: Connection, questions: Questions, clock: Clock) -> Known:
 
 def find_code(conn: Connection, text: str) -> KnownCode | None:
     """The code with this canonical text; None if no pool lists it."""
-    key = pools.place_of(conn, text)
-    if key is None:
+    row = conn.one(_CODE, (text,))
+    if row is None:
         return None
+    at, state, *of_unit = row
+    key = code_key(at)
     fact = pools.describe(conn, key.pool)
     if fact is None:
         return None
-    state, unit = CodeState.ISSUED, None
-    row = conn.execute("SELECT state, unit FROM code WHERE id = ?", (code_id(key),)).fetchone()
-    if row is not None:
-        state = CODE_STATES[row[0]]
-        unit = None if row[1] is None else find_unit(conn, row[1])
-    return KnownCode(text, key, fact.roles[key.column], state, unit)
+    number = of_unit[0]
+    unit = None
+    if number is not None:
+        # The row of a unit's first code is the unit's own; any other names the unit only.
+        own = of_unit[1] is not None
+        unit = _known(conn, units.UnitRow(at, *of_unit)) if own else find_unit(conn, number)
+    return KnownCode(text, key, fact.roles[key.column], CODE_STATES[state], unit)
 
 
 def _admitted(conn: Connection, text: str, new: dict[int, int]) -> KnownCode | None:
@@ -70,12 +76,14 @@ def _admitted(conn: Connection, text: str, new: dict[int, int]) -> KnownCode | N
 def find_unit(conn: Connection, unit: int) -> KnownUnit | None:
     """The unit as its row says; None if it does not exist."""
     row = units.find(conn, unit)
-    if row is None:
-        return None
+    return None if row is None else _known(conn, row)
+
+
+def _known(conn: Connection, row: units.UnitRow) -> KnownUnit:
     number = names.text(conn, row.order)
     order = orders.get(conn, number)
     return KnownUnit(
-        unit=unit,
+        unit=row.unit,
         level=names.text(conn, row.level),
         state=UNIT_STATES[row.state],
         order=number,

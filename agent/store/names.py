@@ -9,7 +9,7 @@ def number(conn: Connection, text: str) -> int:
     """The number of a text, given now if it is new (write connection only)."""
     found = conn.number_of.get(text)
     if found is None:
-        row = conn.execute("SELECT id FROM name WHERE text = ?", (text,)).fetchone()
+        row = conn.one("SELECT id FROM name WHERE text = ?", (text,))
         if row is None:
             row = conn.execute(
                 "INSERT INTO name (text) VALUES (?) RETURNING id", (text,)

@@ -80,11 +80,14 @@ def describe(conn: Connection, pool: int) -> PoolImported | None:
 
 def known(conn: Connection, pool: int) -> KnownPool | None:
     """The pool as `decide` sees it."""
+    remembered = conn.known_pools.get(pool)
+    if remembered is not None:
+        return remembered
     found = _pool(conn, pool)
     if found is None:
         return None
     fact = found.fact
-    return KnownPool(
+    answer = KnownPool(
         pool=pool,
         name=fact.name,
         level=fact.level,
@@ -98,6 +101,9 @@ def known(conn: Connection, pool: int) -> KnownPool | None:
         count=fact.count,
         next_position=_next_position(conn, fact),
     )
+    if conn.writes:  # no other connection moves `next_position`
+        conn.known_pools[pool] = answer
+    return answer
 
 
 def list_pools(conn: Connection) -> list[KnownPool]:
@@ -182,6 +188,7 @@ def register(conn: Connection, key: CodeKey, text: str) -> None:
         raise IllegalTransition(f"place {key.pool}/{key.position} has been given already")
     if place_of(conn, text) is not None:
         raise IllegalTransition(f"the code for {key.pool}/{key.position} has a place already")
+    conn.known_pools.pop(key.pool, None)
     conn.execute(_NEW, (code_id(key),))
     conn.execute("INSERT INTO pool_code VALUES (?, ?)", (code_id(key), text))
     conn.execute("INSERT INTO code_index VALUES (?, ?)", (text, code_id(key)))
@@ -189,6 +196,7 @@ def register(conn: Connection, key: CodeKey, text: str) -> None:
 
 def advance(conn: Connection, pool: int, first: int, count: int, to: CodeState) -> None:
     """Codes left ISSUED: the first position that was never allocated may have moved on."""
+    conn.known_pools.pop(pool, None)
     if to is CodeState.ALLOCATED:
         conn.execute(
             "UPDATE pool SET next_position = ? WHERE id = ? AND next_position < ?",
@@ -207,13 +215,13 @@ def advance(conn: Connection, pool: int, first: int, count: int, to: CodeState) 
 
 def place_of(conn: Connection, text: str) -> CodeKey | None:
     """Where a canonical text stands; None if no pool lists it."""
-    row = conn.execute("SELECT id FROM code_index WHERE text = ?", (text,)).fetchone()
+    row = conn.one("SELECT id FROM code_index WHERE text = ?", (text,))
     return None if row is None else code_key(row[0])
 
 
 def text_of(conn: Connection, key: CodeKey) -> str | None:
     """The canonical text at a place."""
-    row = conn.execute("SELECT text FROM pool_code WHERE id = ?", (code_id(key),)).fetchone()
+    row = conn.one("SELECT text FROM pool_code WHERE id = ?", (code_id(key),))
     return None if row is None else str(row[0])
 
 

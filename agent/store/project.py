@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from agent.core import facts
-from agent.core.facts import Attachment, CodeKey, Fact
+from agent.core.facts import Attachment, CodeKey, Fact, PairIntegrity
 from agent.core.life import CodeState, IllegalTransition, UnitState
 from agent.core.scheme import WorkOrder
 from agent.store import names, orders, pools, units
@@ -20,12 +20,9 @@ from agent.store.words import (
     DOUBTFUL,
     INTEGRITY_NUMBER,
     OWN_NUMBER,
-    UNIT_NUMBER,
+    STEP,
     code_id,
 )
-
-_REJECTED = UNIT_NUMBER[UnitState.REJECTED]
-_VERIFIED = UNIT_NUMBER[UnitState.VERIFIED]
 
 
 def apply(conn: Connection, line: str, rows: Iterable[tuple[int, Fact]]) -> None:
@@ -58,13 +55,12 @@ def primary_role(conn: Connection, order: str, level: str) -> str | None:
         return None
 
 
-def _primary(
-    conn: Connection, order: str, level: str, codes: tuple[Attachment, ...]
-) -> Attachment | None:
-    if len(codes) == 1:
-        return codes[0]
+def _primary(conn: Connection, order: str, level: str, codes: tuple[Attachment, ...]) -> Attachment:
     role = primary_role(conn, order, level)
-    return next((code for code in codes if code.role == role), codes[0] if codes else None)
+    primary = next((code for code in codes if code.role == role), codes[0] if codes else None)
+    if primary is None:
+        raise IllegalTransition(f"a {level} of work order {order} passed without a code")
+    return primary
 
 
 # -------------------------------------------------------------------------------------- pools
@@ -128,24 +124,42 @@ def _items_missed(conn: Connection, seq: int, line: str, fact: facts.ItemsMissed
 
 def _item_passed(conn: Connection, seq: int, line: str, fact: facts.ItemPassed) -> None:
     """An item that is a unit already; one that becomes a unit: `_items_begin`."""
-    if units.get(conn, fact.unit).state != _VERIFIED:
-        units.move(conn, fact.unit, UnitState.VERIFIED)
+    units.move(conn, units.get(conn, fact.unit), UnitState.VERIFIED)
     units.note(conn, fact.unit, seq)
     units.attach(conn, seq, fact.unit, fact.codes)
 
 
 def _items_begin(conn: Connection, passed: list[tuple[int, facts.ItemPassed]]) -> None:
-    items = []
-    for seq, fact in passed:
-        primary = _primary(conn, fact.order, fact.level, fact.codes)
-        if primary is None:
-            raise IllegalTransition(f"unit {fact.unit} passed without a code")
-        items.append(units.Beginning(seq, fact.unit, fact.level, fact.order, primary))
-    units.commission(conn, items)
-    for (seq, fact), item in zip(passed, items, strict=True):
-        if len(fact.codes) > 1:
-            rest = [code for code in fact.codes if code is not item.primary]
-            units.attach(conn, seq, fact.unit, rest)
+    more: list[tuple[int, facts.ItemPassed, Attachment]] = []
+    seq = unit = at = count = 0
+    level = order = ""
+    worth = PairIntegrity.UNKNOWN
+    for row, fact in passed:
+        codes = fact.codes
+        if len(codes) == 1:
+            primary = codes[0]
+        else:
+            primary = _primary(conn, fact.order, fact.level, codes)
+            more.append((row, fact, primary))
+        home = code_id(primary.key)
+        if (
+            count
+            and home == at + count * STEP
+            and fact.unit == unit + count
+            and row == seq + count
+            and primary.integrity is worth
+            and fact.level == level
+            and fact.order == order
+        ):
+            count += 1
+            continue
+        if count:
+            units.commission(conn, units.Beginning(seq, unit, at, level, order, worth, count))
+        seq, unit, at, level, order, count = row, fact.unit, home, fact.level, fact.order, 1
+        worth = primary.integrity
+    units.commission(conn, units.Beginning(seq, unit, at, level, order, worth, count))
+    for row, fact, primary in more:
+        units.attach(conn, row, fact.unit, [code for code in fact.codes if code is not primary])
 
 
 def _item_rejected(conn: Connection, seq: int, line: str, fact: facts.ItemRejected) -> None:
@@ -160,8 +174,7 @@ def _reject(conn: Connection, seq: int, unit: int | None) -> None:
     contradiction (its container's verdict came before the chute sensor)."""
     if unit is None:
         return
-    if units.get(conn, unit).state != _REJECTED:
-        units.move(conn, unit, UnitState.REJECTED)
+    units.move(conn, units.get(conn, unit), UnitState.REJECTED)
     units.note(conn, unit, seq)
 
 
@@ -176,14 +189,20 @@ def _foreign_rejected(conn: Connection, seq: int, line: str, fact: facts.Foreign
 # -------------------------------------------------------------------------------- containers
 
 
-def _container(conn: Connection, unit: int) -> None:
-    if conn.execute("SELECT 1 FROM container WHERE unit = ?", (unit,)).fetchone() is None:
+def _keep_event(conn: Connection, unit: int, column: str, also: str = "NULL") -> Any:
+    """Before a seq in `column` of a container is overwritten, move it to the unit's events; what
+    stands in the column `also`. IllegalTransition: the unit is not a container."""
+    row = conn.one(f"SELECT {column}, {also} FROM container WHERE unit = ?", (unit,))
+    if row is None:
         raise IllegalTransition(f"unit {unit} is not a container")
+    if row[0] is not None:
+        units.note(conn, unit, row[0])
+    return row[1]
 
 
 def _container_formed(conn: Connection, seq: int, line: str, fact: facts.ContainerFormed) -> None:
     units.form(conn, seq, fact.unit, fact.level, fact.order)
-    conn.execute(
+    conn.change(
         "INSERT INTO container (unit, expected, station, number, count, unknown, reason, "
         "closed_by, verdict) VALUES (?, ?, ?, ?, 0, 0, '', '', '')",
         (fact.unit, fact.expected, names.number(conn, fact.station), fact.number),
@@ -191,15 +210,14 @@ def _container_formed(conn: Connection, seq: int, line: str, fact: facts.Contain
 
 
 def _packed(conn: Connection, seq: int, line: str, fact: facts.Packed) -> None:
-    _container(conn, fact.container)
+    _keep_event(conn, fact.container, "packed")
     if len(fact.evidence) not in (1, len(fact.children)):
         raise IllegalTransition(
             f"container {fact.container}: {len(fact.children)} children with "
             f"{len(fact.evidence)} evidences"
         )
     unknown = units.pack(conn, fact.container, fact.children)
-    _keep_event(conn, fact.container, "packed")
-    conn.execute(
+    conn.change(
         "UPDATE container SET count = count + ?, unknown = unknown + ?, packed = ? WHERE unit = ?",
         (len(fact.children), unknown, seq, fact.container),
     )
@@ -214,36 +232,31 @@ def _container_refused(conn: Connection, seq: int, line: str, fact: facts.Contai
 
 
 def _label_assigned(conn: Connection, seq: int, line: str, fact: facts.LabelAssigned) -> None:
-    _container(conn, fact.container)
     _keep_event(conn, fact.container, "assigned")
-    conn.execute(
+    conn.change(
         "UPDATE container SET label = ?, assigned = ? WHERE unit = ?",
         (code_id(fact.key), seq, fact.container),
     )
 
 
 def _label_bound(conn: Connection, seq: int, line: str, fact: facts.LabelBound) -> None:
-    _container(conn, fact.container)
-    row = units.get(conn, fact.container)
-    if row.state != _VERIFIED:
-        units.move(conn, fact.container, UnitState.VERIFIED)
+    at = _keep_event(conn, fact.container, "bound", "code")
+    row = units.get_container(conn, fact.container)
+    units.move(conn, row, UnitState.VERIFIED)
     level, order = names.text(conn, row.level), names.text(conn, row.order)
-    (at,) = conn.execute("SELECT code FROM container WHERE unit = ?", (fact.container,)).fetchone()
     role = primary_role(conn, order, level)
     own = (code.key for code in fact.codes if role is None or code.role == role)
     named = next(own, None) if at is None else None
     units.attach(conn, seq, fact.container, fact.codes, named)
-    _keep_event(conn, fact.container, "bound")
-    conn.execute(
+    conn.change(
         "UPDATE container SET code = ?, own = ?, bound = ? WHERE unit = ?",
         (at if named is None else code_id(named), OWN_NUMBER[fact.own], seq, fact.container),
     )
 
 
 def _container_closed(conn: Connection, seq: int, line: str, fact: facts.ContainerClosed) -> None:
-    _container(conn, fact.container)
     _keep_event(conn, fact.container, "closed")
-    changed = conn.execute(
+    changed = conn.change(
         "UPDATE container SET integrity = ?, closed = ?, reason = ?, closed_by = ? "
         "WHERE unit = ? AND count = ? AND unknown = ?",
         (
@@ -256,7 +269,7 @@ def _container_closed(conn: Connection, seq: int, line: str, fact: facts.Contain
             fact.unknown,
         ),
     )
-    if changed.rowcount != 1:
+    if changed != 1:
         raise IllegalTransition(
             f"container {fact.container} is closed with {fact.count} children, {fact.unknown} of "
             "them unknown; its links say otherwise"
@@ -266,16 +279,10 @@ def _container_closed(conn: Connection, seq: int, line: str, fact: facts.Contain
 def _container_rejected(
     conn: Connection, seq: int, line: str, fact: facts.ContainerRejected
 ) -> None:
-    _container(conn, fact.container)
+    given = fact.verdict, fact.container
+    if conn.change("UPDATE container SET verdict = ? WHERE unit = ?", given) != 1:
+        raise IllegalTransition(f"unit {fact.container} is not a container")
     _reject(conn, seq, fact.container)
-    conn.execute("UPDATE container SET verdict = ? WHERE unit = ?", (fact.verdict, fact.container))
-
-
-def _keep_event(conn: Connection, unit: int, column: str) -> None:
-    """Before a seq in `column` is overwritten, move it to the unit's events."""
-    (old,) = conn.execute(f"SELECT {column} FROM container WHERE unit = ?", (unit,)).fetchone()
-    if old is not None:
-        units.note(conn, unit, old)
 
 
 # ------------------------------------------------------------------------------------ alarms

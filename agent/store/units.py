@@ -9,10 +9,10 @@ Every function here raises IllegalTransition when what is asked contradicts the 
 written a part by then: the caller's transaction or savepoint is rolled back.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from agent.core.facts import Attachment, CodeKey
+from agent.core.facts import Attachment, CodeKey, PairIntegrity
 from agent.core.life import (
     CODE_LIFE,
     UNIT_LIFE,
@@ -32,6 +32,7 @@ from agent.store.words import (
     UNIT_NUMBER,
     UNIT_STATES,
     code_id,
+    code_key,
 )
 
 _MAY_PACK = ",".join(
@@ -45,16 +46,21 @@ _MAY_ATTACH = ",".join(
 _ATTACHED = CODE_NUMBER[CodeState.ATTACHED]
 
 # A code whose carrier was rejected keeps unit_state REJECTED without a unit: attaching overwrites.
-_COMMISSION = f"""UPDATE code SET state = {_ATTACHED}, integrity = ?2, seq = ?3, unit = ?4,
-    unit_state = {UNIT_NUMBER[UnitState.VERIFIED]}, level = ?5, ord = ?6, flags = 0, parent = ?4,
-    room = NULL WHERE id = ?1 AND unit IS NULL AND state IN ({_MAY_ATTACH})"""
+# Neighbours in one statement: each costs a fifth of a statement of its own.
+_COMMISSION = f"""UPDATE code SET state = {_ATTACHED}, integrity = ?3,
+    seq = ?4 + (id - ?1) / {STEP}, unit = ?5 + (id - ?1) / {STEP},
+    unit_state = {UNIT_NUMBER[UnitState.VERIFIED]}, level = ?6, ord = ?7, flags = 0,
+    parent = ?5 + (id - ?1) / {STEP}, room = NULL
+    WHERE id BETWEEN ?1 AND ?2 AND (id - ?1) % {STEP} = 0 AND unit IS NULL
+    AND state IN ({_MAY_ATTACH})"""
 _FORM = f"""INSERT INTO code (id, state, seq, unit, unit_state, level, ord, flags, parent)
     VALUES (?1, {_ATTACHED}, ?2, ?3, {UNIT_NUMBER[UnitState.COMMISSIONED]}, ?4, ?5, 0, ?3)"""
 _ATTACH = f"""UPDATE code SET state = {_ATTACHED}, integrity = ?2, seq = ?3, unit = ?4,
     unit_state = NULL, room = NULL WHERE id = ?1"""
 _MOVE = "UPDATE code SET state = ?2, moved = ?3, room = NULL WHERE id = ?1"
-_PACK = f"""UPDATE code SET unit_state = {UNIT_NUMBER[UnitState.PACKED]}, parent = ?
-    WHERE id = ? AND unit = ? AND parent = unit AND unit_state IN ({_MAY_PACK})"""
+_PACK = f"""UPDATE code SET unit_state = {UNIT_NUMBER[UnitState.PACKED]}, parent = ?4
+    WHERE id BETWEEN ?1 AND ?2 AND (id - ?1) % {STEP} = 0 AND unit = ?3 + (id - ?1) / {STEP}
+    AND parent = unit AND unit_state IN ({_MAY_PACK})"""
 _RUN = "SELECT first, id FROM unit_at WHERE first <= ? ORDER BY first DESC LIMIT 1"
 _UNIT = "SELECT id, unit, unit_state, level, ord, flags, parent, seq FROM code WHERE id = ?"
 
@@ -80,20 +86,27 @@ class UnitRow(NamedTuple):
 
 def home(conn: Connection, unit: int) -> int | None:
     """Id of the row where the unit should stand; None before the first unit."""
-    row = conn.execute(_RUN, (unit,)).fetchone()
+    row = conn.one(_RUN, (unit,))
     return None if row is None else int(row[1]) + (unit - int(row[0])) * STEP
 
 
-def homes(conn: Connection, units: Iterable[int]) -> dict[int, int | None]:
-    """`home` of several units; neighbours cost one look-up."""
-    found: dict[int, int | None] = {}
-    first = at = None
+def _runs(conn: Connection, units: Iterable[int]) -> Iterator[tuple[int, int, int]]:
+    """The homes of units as (first unit, id of its row, how many): the rows of a run stand side by
+    side. A unit named twice is in two runs; one before the first unit of all is in none."""
+    first = at = last = many = 0
     for unit in sorted(units, reverse=True):
-        if first is None or at is None or unit < first:
-            row = conn.execute(_RUN, (unit,)).fetchone()
-            first, at = (None, None) if row is None else row
-        found[unit] = None if first is None or at is None else at + (unit - first) * STEP
-    return found
+        if many and first < last == unit + 1:
+            last, many = unit, many + 1
+            continue
+        if many:
+            yield last, at + (last - first) * STEP, many
+        row = conn.one(_RUN, (unit,))
+        if row is None:
+            return
+        first, at = row
+        last, many = unit, 1
+    if many:
+        yield last, at + (last - first) * STEP, many
 
 
 def find(conn: Connection, unit: int) -> UnitRow | None:
@@ -101,7 +114,11 @@ def find(conn: Connection, unit: int) -> UnitRow | None:
     at = home(conn, unit)
     if at is None:
         return None
-    row = conn.execute(_UNIT, (at,)).fetchone()
+    return _at(conn, unit, at)
+
+
+def _at(conn: Connection, unit: int, at: int) -> UnitRow | None:
+    row = conn.one(_UNIT, (at,))
     return UnitRow._make(row) if row is not None and row[1] == unit else None
 
 
@@ -110,6 +127,14 @@ def get(conn: Connection, unit: int) -> UnitRow:
     row = find(conn, unit)
     if row is None:
         raise IllegalTransition(f"there is no unit {unit}")
+    return row
+
+
+def get_container(conn: Connection, unit: int) -> UnitRow:
+    """The row of a unit that is a container; IllegalTransition if there is none."""
+    row = _at(conn, unit, unit * STEP)
+    if row is None:
+        raise IllegalTransition(f"unit {unit} is not a container")
     return row
 
 
@@ -147,13 +172,13 @@ def _give(conn: Connection, unit: int, at: int) -> None:
     if unit <= last:
         raise IllegalTransition(f"unit {unit} begins, but unit {last} has been given already")
     if unit != last + 1 or at != last_at + STEP or last == 0:
-        conn.execute("INSERT INTO unit_at VALUES (?, ?)", (unit, at))
+        conn.change("INSERT INTO unit_at VALUES (?, ?)", (unit, at))
     conn.last_unit = (unit, at)
 
 
 def code_state(conn: Connection, key: CodeKey) -> tuple[CodeState, int | None]:
     """State of a code and the unit it is on; IllegalTransition if no pool holds it."""
-    row = conn.execute("SELECT state, unit FROM code WHERE id = ?", (code_id(key),)).fetchone()
+    row = conn.one("SELECT state, unit FROM code WHERE id = ?", (code_id(key),))
     if row is None:
         raise IllegalTransition(f"no pool holds code {key.pool}/{key.position} {key.column}")
     return CODE_STATES[row[0]], row[1]
@@ -173,33 +198,35 @@ def _may_attach(conn: Connection, unit: int, key: CodeKey) -> bool:
 
 
 class Beginning(NamedTuple):
-    """A unit that begins with its primary code, read by journal row `seq`."""
+    """`many` neighbours, each read by the journal row after that of the one before it, begin with
+    their primary codes: units from `unit` on, journal rows from `seq`, code ids from `at`."""
 
     seq: int
     unit: int
+    at: int
     level: str
     order: str
-    primary: Attachment
+    integrity: PairIntegrity
+    many: int
 
 
-def commission(conn: Connection, items: Sequence[Beginning]) -> None:
-    """Units begin, VERIFIED, in the order of their ids."""
-    rows = []
-    for seq, unit, level, order, (_, key, integrity) in items:
-        at = code_id(key)
-        _give(conn, unit, at)
-        pair = PAIR_NUMBER[integrity]
-        rows.append((at, pair, seq, unit, names.number(conn, level), names.number(conn, order)))
-    if conn.executemany(_COMMISSION, rows).rowcount != len(rows):
-        for item in items:  # one of them raises
-            _may_attach(conn, item.unit, item.primary.key)
+def commission(conn: Connection, new: Beginning) -> None:
+    """Units begin, VERIFIED."""
+    seq, unit, at, level, order, integrity, many = new
+    _give(conn, unit, at)
+    end = at + (many - 1) * STEP
+    conn.last_unit = (unit + many - 1, end)
+    numbers = PAIR_NUMBER[integrity], seq, unit, names.number(conn, level)
+    if conn.change(_COMMISSION, (at, end, *numbers, names.number(conn, order))) != many:
+        for n in range(many):  # one of them raises
+            _may_attach(conn, unit + n, code_key(at + n * STEP))
 
 
 def form(conn: Connection, seq: int, unit: int, level: str, order: str) -> None:
     """A container begins, COMMISSIONED, without a code."""
     at = unit * STEP
     _give(conn, unit, at)
-    conn.execute(_FORM, (at, seq, unit, names.number(conn, level), names.number(conn, order)))
+    conn.change(_FORM, (at, seq, unit, names.number(conn, level), names.number(conn, order)))
 
 
 def attach(
@@ -211,27 +238,28 @@ def attach(
         if not _may_attach(conn, unit, code.key):
             continue
         at = code_id(code.key)
-        conn.execute(_ATTACH, (at, PAIR_NUMBER[code.integrity], seq, unit))
+        conn.change(_ATTACH, (at, PAIR_NUMBER[code.integrity], seq, unit))
         if code.key != named:
-            conn.execute("INSERT INTO unit_code VALUES (?, ?)", (unit, at))
+            conn.change("INSERT INTO unit_code VALUES (?, ?)", (unit, at))
 
 
 def note(conn: Connection, unit: int, seq: int) -> None:
     """Keep that journal row `seq` is part of the unit's history."""
-    conn.execute("INSERT OR IGNORE INTO unit_event VALUES (?, ?)", (unit, seq))
+    conn.change("INSERT OR IGNORE INTO unit_event VALUES (?, ?)", (unit, seq))
 
 
-def move(conn: Connection, unit: int, to: UnitState) -> None:
-    """The unit goes into state `to`."""
-    row = get(conn, unit)
+def move(conn: Connection, row: UnitRow, to: UnitState) -> None:
+    """The unit goes into state `to`, unless it is in it."""
+    if row.state == UNIT_NUMBER[to]:
+        return
     move_unit(UNIT_STATES[row.state], to)
-    conn.execute("UPDATE code SET unit_state = ? WHERE id = ?", (UNIT_NUMBER[to], row.home))
+    conn.change("UPDATE code SET unit_state = ? WHERE id = ?", (UNIT_NUMBER[to], row.home))
 
 
 def flag(conn: Connection, seq: int, unit: int, flags: int) -> None:
     """Set flags of a unit and note it."""
     row = get(conn, unit)
-    conn.execute("UPDATE code SET flags = ? WHERE id = ?", (row.flags | flags, row.home))
+    conn.change("UPDATE code SET flags = ? WHERE id = ?", (row.flags | flags, row.home))
     note(conn, unit, seq)
 
 
@@ -241,9 +269,11 @@ def pack(conn: Connection, container: int, children: Sequence[int | None]) -> in
     known = [child for child in children if child is not None]
     if container in known:
         raise IllegalTransition(f"container {container} cannot be in itself")
-    at = homes(conn, known)
-    rows = [(container, at[child], child) for child in known]
-    if rows and conn.executemany(_PACK, rows).rowcount != len(rows):
+    packed = sum(
+        conn.change(_PACK, (at, at + (many - 1) * STEP, first, container))
+        for first, at, many in list(_runs(conn, known))
+    )
+    if packed != len(known):
         raise IllegalTransition(_why_not_packed(conn, container, known))
     return len(children) - len(known)
 

@@ -133,10 +133,10 @@ class Writer:
         if not group:
             return
         try:
-            self._conn.execute("BEGIN IMMEDIATE")
+            self._conn.change("BEGIN IMMEDIATE")
             outcomes = [self._outcome(job, alone=len(group) == 1) for job, _ in group]
             if self._conn.in_transaction:
-                self._conn.execute("COMMIT")
+                self._conn.change("COMMIT")
         except dbapi2.Error as error:
             self._lost(group, error)
             return
@@ -150,7 +150,7 @@ class Writer:
         """A job's result or what it raised; its own writes are undone then. A failure of the file
         goes through, to end the transaction."""
         if not alone:
-            self._conn.execute("SAVEPOINT job")
+            self._conn.change("SAVEPOINT job")
         try:
             result = job(self._conn)
         except BaseException as failure:  # whatever it is, it belongs to whoever gave us the job
@@ -164,7 +164,7 @@ class Writer:
             self._conn.forget()
             return None, failure
         if not alone:
-            self._conn.execute("RELEASE job")
+            self._conn.change("RELEASE job")
         return result, None
 
     def _lost(self, group: list[tuple[Job, Future[Any]]], error: dbapi2.Error) -> None:
