@@ -1,5 +1,6 @@
 """Packing schemes are data: any number of levels with any names, and what cannot be one."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def test_any_hierarchy_can_be_described(counts: list[int]) -> None:
     levels = [LevelSpec("l0", "r", ("r",))]
     levels += [LevelSpec(f"l{n}", "r", ("r",), children=c) for n, c in enumerate(counts, start=1)]
     scheme = PackingScheme("any", tuple(levels))
-    for below, level in zip(levels, levels[1:], strict=False):
+    for below, level in pairwise(levels):
         assert scheme.below(level.name) is below
 
 
