@@ -291,6 +291,7 @@ class Agent:
             await server.started()
         for line in self._lines.values():
             tasks.append(asyncio.create_task(line.runner.run_writer(), name="writer"))
+            tasks.append(asyncio.create_task(line.runner.run_wishes(), name="wishes"))
             tasks += [
                 asyncio.create_task(session.run(), name=session.health.id)
                 for session in line.sessions

@@ -24,6 +24,8 @@ QUIET = 0.3
 """Seconds without an item that make the next one the first after a silence."""
 REPEAT = 1.0
 """Seconds within which the same counter is the same picture; no camera restarts so quickly."""
+ADRIFT = 16
+"""Triggers without a certain pair after which only a stop of the belt helps."""
 KEPT = 64
 """Triggers or frames that may wait for each other; the oldest are given up."""
 
@@ -63,6 +65,11 @@ class Pairing(Generic[F]):
         self._lead_trigger = self._lead_frame = None
         self._triggers.clear()
         self._frames.clear()
+
+    def adrift(self, now: float) -> bool:
+        """Items follow each other closely and none of them can be paired."""
+        close = now - self._trigger_at < 2 * QUIET
+        return self.offset is None and len(self._triggers) >= ADRIFT and close
 
     def trigger(self, number: int, at: float) -> list[Paired[F]]:
         """A trigger of this station; returns the pairs that are now certain."""

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SendCodes, SetSlot
-from agent.core.errors import ConfigError, TransientError
+from agent.core.errors import CaselinkError, ConfigError, TransientError
 from agent.core.known import Clock
-from agent.core.plan import LinePlan
+from agent.core.plan import LinePlan, Station
 from agent.core.state import LineState
 from agent.health import Health
 from agent.line.latency import Latency, VerdictTime
@@ -45,7 +45,10 @@ STILL = 3.0
 LAZY = 0.05
 """Seconds that inputs of prints may wait for an urgent input."""
 QUEUED = 4096
-"""Inputs that may wait for the store. More means that it stands still: they are refused."""
+"""Inputs that may wait for the store. More means that it stands still: they are lost."""
+LOST = "inputs_lost"
+STALE = 1.0
+"""Seconds after which what the store said of the line counts as unknown: it may not run."""
 
 _SAW = {
     PlcEventKind.PASSED: i.GateSaw.PASSED,
@@ -88,24 +91,29 @@ class LineRunner:
         self._lazy: list[Stamped] = []
         self._traces: dict[tuple[str, int], Trace] = {}
         self._beat = 0
-        self._started = False
+        self._run: int | None = None
         self._store_failed = False
+        self._inputs_lost = False
+        self._lamps: frozenset[str] = frozenset()
+        self._wishes_at = -STALE
+        self._odd_events: set[tuple[int, PlcEventKind]] = set()
 
     # ------------------------------------------------------------------------------------ inputs
 
     def tell(self, what: i.Input, *, lazy: bool = False) -> None:
-        """Something happened. Never waits; what the store cannot take any more is dropped loudly
-        (no verdict is a reject)."""
+        """Something happened. Never waits; when the store cannot take any more, all that waits is
+        lost (no verdict is a reject), and the line's state is doubtful from there on."""
         stamped = (what, clock())
+        if self._urgent.full() or len(self._lazy) >= QUEUED:
+            log.error("Line %s: the store is too slow, %d inputs are lost.", self.plan.id, QUEUED)
+            self._lazy.clear()
+            while not self._urgent.empty():
+                self._urgent.get_nowait()
+            self._inputs_lost = True
         if lazy:
             self._lazy.append(stamped)
-            if len(self._lazy) > QUEUED:
-                del self._lazy[0]
-            return
-        try:
+        else:
             self._urgent.put_nowait(stamped)
-        except asyncio.QueueFull:
-            log.error("Line %s: the store is too slow, an input is lost: %s", self.plan.id, what)
 
     async def report(self, inputs: Sequence[i.Input], lazy: bool) -> None:
         """What a print desk has to say."""
@@ -133,7 +141,7 @@ class LineRunner:
             began = time.monotonic()
             try:
                 committed = await self._gate.submit(self.plan.id, group)
-            except TransientError as error:
+            except CaselinkError as error:
                 self._failed(error)
                 continue
             self._store_failed = False
@@ -150,13 +158,25 @@ class LineRunner:
             group.append(self._urgent.get_nowait())
         lazy, self._lazy = self._lazy, []
         # In the order in which they happened: a print may be reported just before its item is read.
-        return sorted(lazy + group, key=_when) if lazy else group
+        group = sorted(lazy + group, key=_when) if lazy else group
+        if not self._inputs_lost:
+            return group
+        self._inputs_lost = False
+        return self._after_loss() + group
 
-    def _failed(self, error: TransientError) -> None:
-        """The store could not keep a group: its items get no verdict and are rejected."""
+    def _after_loss(self) -> list[Stamped]:
+        """What is told when inputs were lost: a stroke or a gate report among them would shift
+        everything after it, so what is on the belt is not known; nor what was handed to a coder."""
+        doubts: list[i.Input] = [] if self._run is None else [i.RunChanged(self._run, LOST)]
+        doubts += [i.PrintDoubtful(desk.station.id, LOST) for desk in self.desks]
+        return [(doubt, clock()) for doubt in doubts]
+
+    def _failed(self, error: CaselinkError) -> None:
+        """A group was not kept: its items get no verdict and are rejected."""
         if not self._store_failed:
             log.error("Line %s: %s Items are rejected until it can.", self.plan.id, error)
         self._store_failed = True
+        self._inputs_lost = True
 
     # ----------------------------------------------------------------------------------- effects
 
@@ -174,11 +194,19 @@ class LineRunner:
                 case SendCodes() | PrintLabel():
                     for desk in self.desks:
                         if desk.station.id == effect.station:
-                            desk.give(effect, dict(committed.texts))
+                            self._give(desk, effect, committed)
         if slots:
             await self._write(slots, committed, began, durable)
-        for desk in self.desks:
-            desk.wake()
+        if committed.facts:  # otherwise nothing changed, and a desk would ask again at once
+            for desk in self.desks:
+                desk.wake()
+
+    def _give(self, desk: PrintDesk, effect: SendCodes | PrintLabel, committed: Committed) -> None:
+        try:
+            desk.give(effect, dict(committed.texts))
+        except TransientError as full:
+            # The codes stay in SENDING; the printer's next session makes them suspect.
+            log.error("Line %s: not printed: %s", self.plan.id, full)
 
     async def _write(
         self,
@@ -218,8 +246,7 @@ class LineRunner:
     async def run_plc(self) -> None:
         """One session with the PLC: until it is lost (TransientError)."""
         report = await self._plc.poll()
-        await self._new_run(report, "agent_restart" if not self._started else "plc_link")
-        self._started = True
+        self._new_run(report, "agent_restart" if self._run is None else "plc_link")
         self._take(report)
         run, next_beat = report.run, 0.0
         heartbeat, beaten = report.heartbeat, time.monotonic()
@@ -238,31 +265,45 @@ class LineRunner:
                     "program in RUN?"
                 )
             if report.run != run:
-                await self._new_run(report, "plc_restart")
+                self._new_run(report, "plc_restart")
                 run = report.run
             elif report.lost:
-                await self._new_run(report, "ring_overrun")
+                self._new_run(report, "ring_overrun")
             self._take(report)
             now = time.monotonic()
             for watch in self.watches:
                 watch.expire(now)
             await asyncio.sleep(max(0.0, POLL - (now - began)))
 
-    async def _new_run(self, report: PlcReport, why: str) -> None:
-        if why == "plc_link":
-            state_run = await self._gate.view(self.plan.id, lambda state: state.run)
-            if state_run == report.run and not report.lost:
-                return  # a short break: the ring still holds everything
+    def _new_run(self, report: PlcReport, why: str) -> None:
+        # Nothing is awaited between a poll and its events: an error there would lose them unseen.
+        if why == "plc_link" and self._run == report.run and not report.lost:
+            return  # a short break: the ring still holds everything
+        self._run = report.run
         for watch in self.watches:
             watch.reset()
         self.tell(i.RunChanged(report.run, why))
 
+    async def run_wishes(self) -> None:
+        """Ask the store, for ever, whether the line may run. By itself, because the PLC's ring
+        holds half a second of events: a slow disk must not keep us from reading it."""
+        while True:
+            try:
+                self.wants_running, self._lamps = await self._gate.view(self.plan.id, _wishes)
+                self._wishes_at = time.monotonic()
+            except TransientError as error:
+                log.debug("not known whether line %s may run: %s", self.plan.id, error)
+            await asyncio.sleep(BEAT)
+
     async def _send_outputs(self) -> None:
         self._beat = (self._beat + 1) % 65536
-        self.wants_running, lamps = await self._gate.view(self.plan.id, _wishes)
-        allowed = self.wants_running and self.ready and not self._store_failed
+        now = time.monotonic()
+        known = now - self._wishes_at < STALE and not self._store_failed
+        # Pictures find their items again only after a silence: the belt must stop for it.
+        paired = not any(watch.pairing.adrift(now) for watch in self.watches)
+        allowed = known and paired and self.wants_running and self.ready
         await self._plc.write_outputs(
-            PlcOutputs(self._beat, run_permission=allowed, stop_request=False, lamps=lamps)
+            PlcOutputs(self._beat, run_permission=allowed, stop_request=False, lamps=self._lamps)
         )
 
     @property
@@ -276,14 +317,23 @@ class LineRunner:
         for event in report.events:
             self._event(event, report.received)
 
+    def _may_tell(self, station: Station, kind: PlcEventKind) -> bool:
+        if kind is PlcEventKind.ENTERED:
+            return station.kind == "pack" and station.id in self.plan.into
+        return kind is not PlcEventKind.STROKE or station.kind == "pack"
+
     def _event(self, event: PlcEvent, at: float) -> None:
         station = self.plan.by_index.get(event.station)
-        if station is None:
-            log.warning(
-                "Line %s: the PLC names station %d, which the site file does not have.",
-                self.plan.id,
-                event.station,
-            )
+        if station is None or not self._may_tell(station, event.kind):
+            if (event.station, event.kind) not in self._odd_events:
+                self._odd_events.add((event.station, event.kind))
+                log.warning(
+                    "Line %s: the PLC tells %s of station %d, which the site file does not have or "
+                    "which is no packer: compare the station's index with the PLC program.",
+                    self.plan.id,
+                    event.kind.name,
+                    event.station,
+                )
             return
         match event.kind:
             case PlcEventKind.TRIGGER:

@@ -45,6 +45,8 @@ def test_a_camera_that_counts_anew_while_the_belt_runs_is_not_paired_with_the_ne
 def test_a_reset_between_trigger_and_frame_pairs_nothing_until_a_silence() -> None:
     pairing: Pairing[int] = Pairing(1.0)
     assert play(pairing, range(1, 101), reset_before_frame_of=50) == [(n, n) for n in range(1, 50)]
+    assert pairing.adrift(13.1)
+    assert not pairing.adrift(13.7)
     assert play(pairing, range(101, 111), start=20.0) == [(n, n) for n in range(101, 111)]
 
 
