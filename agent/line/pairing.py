@@ -55,6 +55,8 @@ class Pairing(Generic[F]):
     _frame_at: float = -math.inf
     _lead_trigger: int | None = None
     _lead_frame: int | None = None
+    _quiet_trigger: float = -math.inf
+    _quiet_frame: float = -math.inf
     _triggers: OrderedDict[int, tuple[int, float]] = field(default_factory=OrderedDict)
     _frames: OrderedDict[int, tuple[F, float]] = field(default_factory=OrderedDict)
 
@@ -74,8 +76,9 @@ class Pairing(Generic[F]):
     def trigger(self, number: int, at: float) -> list[Paired[F]]:
         """A trigger of this station; returns the pairs that are now certain."""
         self._index += 1
-        if at - max(self._trigger_at, self._since) >= QUIET:
-            self._lead_trigger = self._index
+        since = max(self._trigger_at, self._since)
+        if at - since >= QUIET:
+            self._lead_trigger, self._quiet_trigger = self._index, since
         self._trigger_at = at
         self._triggers[self._index] = (number, at)
         while len(self._triggers) > KEPT:
@@ -89,9 +92,10 @@ class Pairing(Generic[F]):
             return []  # the same picture sent twice
         if before is not None and counter <= before:
             self._slip(at)  # the camera counts anew
-        if at - max(self._frame_at, self._since) >= QUIET:
+        since = max(self._frame_at, self._since)
+        if at - since >= QUIET:
             whole = before is None or counter in (1, before + 1)
-            self._lead_frame = counter if whole else None
+            self._lead_frame, self._quiet_frame = counter if whole else None, since
         self._counter, self._frame_at = counter, at
         self._frames[counter] = (frame, at)
         while len(self._frames) > KEPT:
@@ -122,6 +126,10 @@ class Pairing(Generic[F]):
         trigger = self._triggers.get(self._lead_trigger or 0)
         frame = self._frames.get(self._lead_frame or 0)
         if trigger is None or frame is None or abs(frame[1] - trigger[1]) > self.window:
+            return False
+        # It must be one silence of both: a late poll may show the frame after the next one.
+        began = max(self._quiet_trigger, self._quiet_frame)
+        if min(frame[1], trigger[1]) - began < QUIET / 2:
             return False
         assert self._lead_trigger is not None
         assert self._lead_frame is not None

@@ -1,0 +1,194 @@
+"""Frames and triggers find each other by counting, whatever comes first, late or never.
+
+The model of these tests is the belt: every item fires trigger and camera at the same moment; the
+PLC is polled, the picture travels, pictures are lost on the way, the camera restarts. A pair must
+be the item that the picture really shows, or no pair at all. The model keeps what pairing builds
+on: each trigger exposes one picture while the camera is up, and the first picture after the agent
+or the camera has started arrives (nothing could tell that it was lost).
+"""
+
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.line.pairing import KEPT, QUIET, REPEAT, Paired, Pairing
+
+WINDOW = 1.0
+
+
+class Watching:
+    """A pairing that begins at time 0, and the pairs it found: (item, what its frame shows)."""
+
+    def __init__(self) -> None:
+        self.pairing: Pairing[int] = Pairing(window=WINDOW)
+        self.pairing.reset(0.0)
+        self.pairs: list[tuple[int, int]] = []
+
+    def trigger(self, item: int, at: float) -> "Watching":
+        return self._note(self.pairing.trigger(item, at))
+
+    def frame(self, counter: int, shows: int, at: float) -> "Watching":
+        return self._note(self.pairing.frame(counter, shows, at))
+
+    def _note(self, found: list[Paired[int]]) -> "Watching":
+        self.pairs += [(pair.number, pair.frame) for pair in found]
+        return self
+
+
+# ------------------------------------------------------------------------------------- examples
+
+
+def test_after_a_silence_trigger_and_frame_belong_together_whichever_comes_first() -> None:
+    assert Watching().trigger(501, 1.0).frame(9, 501, 1.02).pairs == [(501, 501)]
+    assert Watching().frame(9, 501, 1.0).trigger(501, 1.02).pairs == [(501, 501)]
+
+
+def test_once_anchored_counting_goes_on_at_any_pace() -> None:
+    watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0)
+    for item in (2, 3, 4):
+        watching.frame(item, item, 1.0 + item / 100)  # three pictures before one poll
+    for item in (2, 3, 4):
+        watching.trigger(item, 1.05)
+    assert watching.pairs == [(1, 1), (2, 2), (3, 3), (4, 4)]
+
+
+def test_a_lost_frame_leaves_its_item_without_a_picture_and_nobody_else() -> None:
+    watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0)
+    watching.trigger(2, 1.03).trigger(3, 1.06).frame(3, 3, 1.07)
+    assert watching.pairs == [(1, 1), (3, 3)]
+
+
+def test_the_silence_of_one_item_is_not_the_silence_of_another() -> None:
+    """After a camera's restart: its second picture is lost, and the poll is late for item 5."""
+    watching = Watching().trigger(1, 1.0).frame(7, 1, 1.0)
+    watching.trigger(2, 3.0).frame(1, 2, 3.0)  # counts anew
+    watching.trigger(3, 3.1)  # lost on the way
+    watching.trigger(4, 4.0).frame(3, 4, 4.0)
+    watching.frame(4, 5, 4.5).trigger(5, 4.51)
+    assert watching.pairs == [(1, 1), (5, 5)]
+
+
+def test_a_picture_that_is_sent_twice_is_one_picture() -> None:
+    watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0).frame(1, 1, 1.01)
+    assert watching.trigger(2, 1.03).frame(2, 2, 1.04).pairs == [(1, 1), (2, 2)]
+    assert watching.pairing.slips == 0
+
+
+def test_in_the_middle_of_running_items_nothing_is_certain() -> None:
+    """The agent came up while the belt runs: the first picture may be of the item before."""
+    watching = Watching()
+    for item in range(1, 20):
+        watching.trigger(item, item * 0.05).frame(item, item - 1, item * 0.05)
+    assert watching.pairs == []
+
+
+def test_after_a_stop_the_anchor_is_found_again() -> None:
+    watching = Watching()
+    for item in range(1, 5):
+        watching.trigger(item, item * 0.05).frame(item, item, item * 0.05)
+    assert watching.pairs == []
+    again = 0.2 + QUIET
+    assert watching.trigger(5, again).frame(5, 5, again).pairs == [(5, 5)]
+
+
+def test_a_lost_picture_at_the_first_item_after_a_stop_is_noticed_by_the_cameras_own_counter() -> (
+    None
+):
+    watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0)
+    watching.pairing.reset(1.1)  # the PLC restarted
+    watching.trigger(1, 2.0).trigger(2, 2.03).frame(3, 2, 2.04)
+    assert watching.pairs == [(1, 1)]
+
+
+def test_a_camera_that_restarts_loses_the_anchor_until_the_next_stop() -> None:
+    watching = Watching().trigger(1, 1.0).frame(7, 1, 1.0)
+    watching.trigger(2, 3.0).trigger(3, 3.05).frame(1, 3, 3.06)
+    assert watching.pairs == [(1, 1)]
+    assert watching.pairing.slips == 1
+    assert watching.trigger(4, 4.0).frame(2, 4, 4.02).pairs == [(1, 1), (4, 4)]
+
+
+def test_times_that_cannot_be_of_one_moment_lose_the_anchor() -> None:
+    """One exposure too few: from here on every picture would be given to the item before."""
+    watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0).trigger(2, 2.0)
+    watching.trigger(3, 2.0 + 2 * WINDOW).frame(2, 3, 2.0 + 2 * WINDOW)
+    assert watching.pairs == [(1, 1)]
+    assert watching.pairing.slips == 1
+
+
+def test_what_waits_is_bounded() -> None:
+    watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0)
+    for n in range(3 * KEPT):
+        watching.trigger(2 + n, 1.5)
+    assert len(watching.pairing._triggers) == KEPT
+    watching.pairing.reset(2.0)
+    for n in range(3 * KEPT):
+        watching.frame(2 + n, 0, 2.01)
+    assert len(watching.pairing._frames) == KEPT
+
+
+# ---------------------------------------------------------------------------------------- any day
+
+
+@dataclass
+class Day:
+    """What arrives at the agent, in order of arrival: ("t", item) or ("f", counter, item)."""
+
+    arrivals: list[tuple[float, int, tuple[int, ...]]] = field(default_factory=list)
+    delivered: set[int] = field(default_factory=set)
+
+
+@st.composite
+def days(draw: st.DrawFn, *, losses: bool = True, restarts: bool = True) -> Day:
+    """Items at any pace; polls and pictures take their time and stay in order."""
+    day, now, counter = Day(), 1.0, draw(st.integers(0, 70_000))
+    polled = arrived = 0.0
+    first_of_session = True
+    for item in range(draw(st.integers(1, 15))):
+        now += draw(st.sampled_from([0.03, 0.03, 0.1, QUIET + 0.2, 2.0]))
+        polled = max(polled, now + draw(st.floats(0, 0.02)))
+        day.arrivals.append((polled, len(day.arrivals), (item,)))
+        if restarts and draw(st.integers(0, 11)) == 0:
+            counter, first_of_session = 0, True
+            now += REPEAT + 0.3
+            continue  # the camera was dark for this item
+        counter += 1
+        if losses and not first_of_session and draw(st.integers(0, 5)) == 0:
+            continue
+        first_of_session = False
+        arrived = max(arrived, now + draw(st.floats(0, 0.1)))
+        day.arrivals.append((arrived, len(day.arrivals), (counter, item)))
+        day.delivered.add(item)
+    day.arrivals.sort()
+    return day
+
+
+def lived(day: Day) -> Watching:
+    watching = Watching()
+    for at, _, what in day.arrivals:
+        if len(what) == 1:
+            watching.trigger(what[0], at)
+        else:
+            watching.frame(what[0], what[1], at)
+    return watching
+
+
+@settings(max_examples=120, deadline=None)
+@given(days())
+def test_a_pair_is_never_of_two_different_items(day: Day) -> None:
+    assert all(item == shown for item, shown in lived(day).pairs)
+
+
+@settings(max_examples=50, deadline=None)
+@given(days(losses=False, restarts=False))
+def test_while_nothing_is_lost_every_item_gets_its_picture(day: Day) -> None:
+    assert sorted(lived(day).pairs) == [(item, item) for item in sorted(day.delivered)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(days(restarts=False))
+def test_lost_pictures_cost_their_own_items_once_the_anchor_is_there(day: Day) -> None:
+    found = {item for item, _ in lived(day).pairs}
+    anchored_from = min(found, default=len(day.delivered) + 99)
+    assert {item for item in day.delivered if item >= anchored_from} == found
