@@ -145,6 +145,7 @@ class Agent:
         readers: Readers | None = None
         vision = VisionWorkers(VISION_THREADS)
         writer.start()
+        cleaning = asyncio.create_task(asyncio.to_thread(pool_files.clean, writer.wait))
         try:
             readers = Readers(self.files.database, self.files.key)
             await writer.run(
@@ -156,6 +157,7 @@ class Agent:
         finally:
             await vision.close()
             writer.close()
+            await cleaning
             if readers is not None:
                 readers.close()
             database.close()
@@ -399,7 +401,7 @@ class _Services:
                 else pool_files.read_file(Path(body.path), declared)
             )
         )
-        fact = await self._writer.run(lambda conn: pool_files.keep(conn, read, clock()), 600.0)
+        fact = await asyncio.to_thread(pool_files.keep_in_steps, self._writer.wait, read, clock())
         return {"name": fact.name, "count": fact.count, "roles": fact.roles}
 
     async def close_partial(self, line: str, body: PartialBody) -> None:

@@ -1,16 +1,17 @@
 """Import of code pool files, whole or not at all."""
 
+from contextlib import suppress
 from pathlib import Path
 
-from agent.core.errors import DomainError
+from agent.core.errors import DomainError, TransientError
 from agent.core.facts import PoolImported
 from agent.core.known import Clock
 from agent.core.poolfile import Declared, PoolFile, rule_pool
 from agent.core.poolread import MAX_BYTES, read_pool
 from agent.core.poolrule import Rule
-from agent.store import pools
+from agent.store import pool_import
 from agent.store.database import Connection
-from agent.store.pool_import import import_pool
+from agent.store.pool_import import Jobs, import_in_steps, import_pool
 
 
 def read_file(path: Path, declared: Declared) -> PoolFile:
@@ -35,9 +36,17 @@ def of_rule(declared: Declared, rule: str) -> PoolFile:
 
 def keep(conn: Connection, file: PoolFile, clock: Clock) -> PoolImported:
     """Write the pool, in the caller's transaction. DomainError when its name is taken."""
-    name = file.declared.name
-    if any(pool.name == name for pool in pools.list_pools(conn)):
-        raise DomainError(
-            "pool_exists", f"There is a pool {name} already: give this one another name."
-        )
     return import_pool(conn, file, "", clock)
+
+
+def keep_in_steps(run: Jobs, file: PoolFile, clock: Clock) -> PoolImported:
+    """Write the pool in many short jobs of the writer, waiting for each: the lines go on meanwhile.
+    DomainError when it is refused; nothing of it is kept then."""
+    return import_in_steps(run, file, "", clock)
+
+
+def clean(run: Jobs) -> None:
+    """Take out what a power cut left of an import, in short jobs of the writer; if the agent ends
+    first, its next start goes on with it."""
+    with suppress(TransientError):
+        pool_import.clean(run)

@@ -29,6 +29,8 @@ class Connection(dbapi2.Connection):  # type: ignore[misc]  # sqlcipher3 has no 
     is the one that writes (`writes`), of rows that only it changes."""
 
     writes = False
+    importing: int | None = None
+    """The pool that is being imported by this connection's process."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -25,7 +25,7 @@ from agent.store.words import (
     pool_range,
 )
 
-_NEW = "INSERT INTO code (id, state, room) VALUES (?, 0, zeroblob(20))"
+NEW = "INSERT INTO code (id, state, room) VALUES (?, 0, zeroblob(20))"
 """A code that is issued; 20 bytes are what its row may grow by (see the migration)."""
 
 
@@ -166,11 +166,12 @@ def add(conn: Connection, seq: int, fact: PoolImported) -> None:
             seq,
         ),
     )
-
-    if fact.membership == "list":
+    # An import has written the codes already; a replay has not.
+    staged = conn.change("DELETE FROM staging WHERE pool = ?", (fact.pool,))
+    if fact.membership == "list" and not staged:
         columns = range(len(fact.roles))
         conn.executemany(
-            _NEW,
+            NEW,
             (
                 (code_id(CodeKey(fact.pool, position, column)),)
                 for position in range(fact.count)
@@ -186,10 +187,14 @@ def register(conn: Connection, key: CodeKey, text: str) -> None:
         raise IllegalTransition(f"pool {key.pool} is not a pool by rule")
     if key.column != 0 or key.position < _next_position(conn, found.fact):
         raise IllegalTransition(f"place {key.pool}/{key.position} has been given already")
-    if place_of(conn, text) is not None:
-        raise IllegalTransition(f"the code for {key.pool}/{key.position} has a place already")
+    place = place_of(conn, text)
+    if place is not None:
+        # A pool that is being imported has no codes yet: it will be refused for this one.
+        if not conn.change("UPDATE staging SET spoiled = 1 WHERE pool = ?", (place.pool,)):
+            raise IllegalTransition(f"the code for {key.pool}/{key.position} has a place already")
+        conn.change("DELETE FROM code_index WHERE text = ?", (text,))
     conn.known_pools.pop(key.pool, None)
-    conn.execute(_NEW, (code_id(key),))
+    conn.execute(NEW, (code_id(key),))
     conn.execute("INSERT INTO pool_code VALUES (?, ?)", (code_id(key), text))
     conn.execute("INSERT INTO code_index VALUES (?, ?)", (text, code_id(key)))
 
@@ -214,7 +219,8 @@ def advance(conn: Connection, pool: int, first: int, count: int, to: CodeState) 
 
 
 def place_of(conn: Connection, text: str) -> CodeKey | None:
-    """Where a canonical text stands; None if no pool lists it."""
+    """Where a canonical text stands, be it in a pool that is still being imported; None if no pool
+    lists it."""
     row = conn.one("SELECT id FROM code_index WHERE text = ?", (text,))
     return None if row is None else code_key(row[0])
 

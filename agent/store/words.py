@@ -65,6 +65,10 @@ STEP = MAX_COLUMNS
 """Distance of two neighbouring positions of one column, as ids."""
 
 
+POOL_SHIFT = 41
+"""A code's id, shifted so far, is its pool."""
+
+
 def code_id(key: CodeKey) -> int:
     """A code key as one integer that sorts by pool, position, column."""
     return key.pool << 41 | key.position << 5 | key.column

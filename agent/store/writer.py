@@ -100,6 +100,15 @@ class Writer:
                 f"nothing was written within {timeout:g} s: the disk does not answer"
             ) from None
 
+    def wait(self, job: Callable[[Connection], T], timeout: float = 60.0) -> T:
+        """Submit and wait in a thread of the caller's; TransientError as `run`."""
+        try:
+            return self.submit(job).result(timeout)
+        except TimeoutError:
+            raise TransientError(
+                f"nothing was written within {timeout:g} s: the disk does not answer"
+            ) from None
+
     def run_inline(self, job: Callable[[Connection], T]) -> T:
         """Run one job here and now in a transaction of its own, without a thread."""
         if self._thread is not None:

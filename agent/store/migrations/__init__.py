@@ -3,9 +3,9 @@
 from typing import Any
 
 from agent.core.errors import ConfigError
-from agent.store.migrations import m0001_initial
+from agent.store.migrations import m0001_initial, m0002_staging
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (m0001_initial.STATEMENTS,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (m0001_initial.STATEMENTS, m0002_staging.STATEMENTS)
 """The statements that lead from version n to n + 1. A released migration never changes."""
 
 VERSION = len(MIGRATIONS)
