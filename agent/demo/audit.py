@@ -35,6 +35,7 @@ class Result:
     child_in_two: int = 0
     unexplained: int = 0
     good_rejected: int = 0
+    good_containers_rejected: int = 0
     finished: bool = True
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -51,8 +52,9 @@ class Result:
             self.child_in_two,
             self.unexplained,
         )
-        without_troubles = (self.wrong_inferred, self.good_rejected) if self.strict else ()
-        return self.finished and not any((*always, *without_troubles))
+        wasted = (self.wrong_inferred, self.good_rejected, self.good_containers_rejected)
+        without_troubles = wasted if self.strict else ()
+        return self.finished and self.bottles > 0 and not any((*always, *without_troubles))
 
     def data(self) -> dict[str, Any]:
         """For --json."""
@@ -80,6 +82,7 @@ class Result:
             "child_in_two",
             "unexplained",
             "good_rejected",
+            "good_containers_rejected",
         ):
             table.add_row(name, f"{getattr(self, name):,}")
         total = self.latency_ms.get("total")
@@ -103,17 +106,19 @@ def audit(
     verified: int,
     *,
     strict: bool,
+    stations: Mapping[str, int] | None = None,
 ) -> Result:
     """Hold the plant's account against the record.
 
     `verified` is how many units the record has that passed and were not rejected, `balances` what
-    each pool's balance misses.
+    each pool's balance misses, `stations` the PLC's index of each station of the site file.
     """
     result = Result(strict=strict)
     physical = list(truth)
     fates = plant["containers"]
     recorded = list(record)
     _counts(result, plant, account, balances, verified)
+    _gates(result, plant, account, stations or {})
     _contents(result, physical, fates, recorded)
     return result
 
@@ -152,64 +157,132 @@ def _counts(
         )
 
 
+def _gates(
+    result: Result,
+    plant: Mapping[str, Any],
+    account: Mapping[str, Any],
+    stations: Mapping[str, int],
+) -> None:
+    """Every gate's counts against what went through it; nothing else takes items off this line."""
+
+    def differ(what: str, said: int, was: int) -> None:
+        if said != was:
+            result.unexplained += abs(said - was)
+            result.notes.append(f"{what}: {said} recorded, {was} in the plant")
+
+    for fate in plant["bad_kept"]:
+        result.unexplained += 1
+        result.notes.append(f"bad bottle {fate['serial']} ({fate['bad']}) is on the line")
+    physical = {gate["station"]: gate for gate in plant["gates"].values()}
+    for name, counts in account["counts"].items():
+        differ(f"station {name}, gates that failed", counts["failed"], 0)
+        differ(f"station {name}, taken by others", counts["foreign"], 0)
+        gate = physical.get(stations.get(name, -1))
+        if gate is None:
+            continue
+        passed = gate["passed_good"] + gate["passed_bad"]
+        rejected = gate["rejected_good"] + gate["rejected_bad"]
+        differ(f"station {name}, passed", counts["passed"], passed)
+        differ(f"station {name}, rejected", counts["rejected"], rejected)
+        differ(f"station {name}, triggers", counts["triggers"], passed + rejected)
+
+
 def _contents(
     result: Result,
     physical: list[Mapping[str, Any]],
     fates: list[Mapping[str, Any]],
     recorded: list[Mapping[str, Any]],
 ) -> None:
-    by_code = {each["code"]: each for each in recorded if each["code"] is not None}
-    parents: Counter[str] = Counter()
-    for each in recorded:
-        parents.update({child for child in each["children"] if child is not None})
+    codes = Counter(each["code"] for each in recorded if each["code"] is not None)
+    for code, count in codes.items():
+        if count > 1:
+            result.unexplained += count - 1
+            result.notes.append(f"{count} containers are recorded with the code {code}")
+    parents = Counter(child for each in recorded for child in each["children"] if child is not None)
     result.child_in_two = sum(count > 1 for count in parents.values())
-    seen: set[str] = set()
+    left = list(recorded)
     for container, fate in zip(physical, fates, strict=True):
-        rejected = bool(fate["rejected"])
-        code = container["code"]
-        if container["level"] == "case":
-            result.cases += not rejected
-        elif container["level"] == "pallet":
-            result.pallets += not rejected
-        said = by_code.get(code) if code is not None else None
-        if said is not None:
-            seen.add(code)
-            _compare(result, container, said)
-        elif code is not None and not rejected and not container["open"]:
-            result.missing += 1
-            result.notes.append(f"{container['level']} {code} has no record")
-        elif container["open"]:
-            _compare_open(result, container, recorded)
+        _one(result, container, fate, left)
+    for each in left:
+        if each["code"] is not None or any(child is not None for child in each["children"]):
+            _wrong(result, each, "no such container exists")
+            result.unexplained += each["code"] is not None
     for each in recorded:
         if each["integrity"]:
             worth = each["integrity"]
             result.containers[worth] = result.containers.get(worth, 0) + 1
-        if each["code"] is not None and each["code"] not in seen:
-            _wrong(result, each, "no such container exists")
+
+
+def _one(
+    result: Result,
+    container: Mapping[str, Any],
+    fate: Mapping[str, Any],
+    left: list[Mapping[str, Any]],
+) -> None:
+    """One physical container; its record is taken out of `left`."""
+    rejected = bool(fate["rejected"])
+    name = f"{container['level']} {container['code']}"
+    if container["level"] == "case":
+        result.cases += not rejected
+    elif container["level"] == "pallet":
+        result.pallets += not rejected
+    if rejected and not fate["bad"]:
+        result.good_containers_rejected += 1
+        result.notes.append(f"good {name} rejected: {fate['why']}")
+    said = _record_of(container, left)
+    if said is not None:
+        left.remove(said)
+    if container["open"]:
+        if said is not None and (said["integrity"] or not _part_of(said, container)):
+            _wrong(result, said, "differs from a container that is still being filled")
+        return
+    if rejected:
+        if said is not None and said["state"] != "rejected":
+            _wrong(result, said, f"was rejected, the record says {said['state']}")
+        elif said is not None:
+            _compare(result, container, said)
+        return
+    named = said is not None and said["code"] is not None and said["code"] == container["code"]
+    if said is None or not named or not said["integrity"] or said["state"] == "rejected":
+        result.missing += 1
+        result.notes.append(f"{name} has no closed record that names it")
+    if said is not None:
+        _compare(result, container, said)
+
+
+def _record_of(
+    container: Mapping[str, Any], left: list[Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """The record with the container's code; else the one without a code of most of its children."""
+    for each in left:
+        if each["code"] is not None and each["code"] == container["code"]:
+            return each
+    inside = {child for child in container["children"] if child is not None}
+    best, most = None, 0
+    for each in left:
+        common = len(inside & set(each["children"]))
+        if each["code"] is None and each["level"] == container["level"] and common > most:
+            best, most = each, common
+    return best
+
+
+def _part_of(said: Mapping[str, Any], container: Mapping[str, Any]) -> bool:
+    """Whether all known children of the record are inside."""
+    claimed = Counter(child for child in said["children"] if child is not None)
+    return claimed <= Counter(container["children"])
 
 
 def _compare(result: Result, container: Mapping[str, Any], said: Mapping[str, Any]) -> None:
     inside = Counter(container["children"])
     claimed = Counter(said["children"])
-    unknown = claimed.pop(None, 0)
-    if unknown or said["integrity"] == "incomplete":
+    if said["integrity"] in (None, "incomplete"):
         # Known children must be inside; the unknown ones must make up the rest.
-        right = claimed <= inside and claimed.total() + unknown == inside.total()
+        right = _part_of(said, container) and claimed.total() == inside.total()
     else:
-        right = claimed == inside
+        # Whatever claims to be whole knows every child.
+        right = claimed == inside and None not in claimed
     if not right:
         _wrong(result, said, "content differs")
-
-
-def _compare_open(
-    result: Result, container: Mapping[str, Any], recorded: list[Mapping[str, Any]]
-) -> None:
-    """A container that is still being filled has no code: it is found by its children."""
-    inside = {child for child in container["children"] if child is not None}
-    for said in recorded:
-        claimed = {child for child in said["children"] if child is not None}
-        if said["level"] == container["level"] and claimed & inside and claimed - inside:
-            _wrong(result, said, "an open container claims children of another")
 
 
 def _wrong(result: Result, said: Mapping[str, Any], why: str) -> None:

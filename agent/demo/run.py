@@ -295,7 +295,8 @@ class Demo:
     # ------------------------------------------------------------------------------------- audit
 
     def _audit(self, config: Path, panel: str, folder: Path) -> Result:
-        files = Files(site_config.load(config), config)
+        site = site_config.load(config)
+        files = Files(site, config)
         plant = json.loads((folder / "plant.json").read_text("utf-8"))
         with (folder / "truth.jsonl").open(encoding="utf-8") as lines:
             truth = [json.loads(line) for line in lines]
@@ -309,6 +310,7 @@ class Demo:
                 _balances(conn),
                 balance.living_units(conn, truth_level(plant)),
                 strict=self._options.troubles == "none",
+                stations={each.id: each.index for line in site.lines for each in line.stations},
             )
         finally:
             conn.close()

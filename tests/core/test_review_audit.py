@@ -1,0 +1,169 @@
+"""The demonstration's audit is the harshest reader of the record: each way in which a record can be
+wrong makes it say so."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent.demo.audit import Result, audit
+
+Data = dict[str, Any]
+
+
+class Shift:
+    """A full case, one that was rejected for its label, one being filled: as they were, and as they
+    are recorded."""
+
+    def __init__(self) -> None:
+        self.truth: list[Data] = [
+            {"level": "case", "code": "C1", "children": ["A", "B"], "open": False},
+            {"level": "case", "code": None, "children": ["C", "D"], "open": False},
+            {"level": "case", "code": None, "children": ["E"], "open": True},
+        ]
+        self.fates: list[Data] = [
+            {"rejected": None, "bad": None, "why": None},
+            {"rejected": "label", "bad": "label_unreadable", "why": "verdict"},
+            {"rejected": None, "bad": None, "why": None},
+        ]
+        self.plant: Data = {
+            "fed": 5,
+            "finished": True,
+            "places": {"packed": 5},
+            "good_rejected": [],
+            "bad_kept": [],
+            "containers": self.fates,
+            "gates": {
+                "label": {
+                    "station": 3,
+                    "passed_good": 1,
+                    "passed_bad": 0,
+                    "rejected_good": 0,
+                    "rejected_bad": 1,
+                }
+            },
+        }
+        self.record: list[Data] = [
+            _record("C1", ["A", "B"], "proven", "verified"),
+            _record(None, ["C", "D"], None, "rejected"),
+            _record(None, ["E"], None, "commissioned"),
+        ]
+        self.counts: Data = {"triggers": 2, "passed": 1, "rejected": 1, "failed": 0, "foreign": 0}
+        self.strict = False
+
+    def audit(self) -> Result:
+        account = {
+            "tally": {"reasons": {}},
+            "latency_ms": {},
+            "differences": [],
+            "counts": {"label": self.counts},
+        }
+        return audit(
+            self.truth,
+            self.plant,
+            self.record,
+            account,
+            {},
+            5,
+            strict=self.strict,
+            stations={"label": 3},
+        )
+
+
+def _record(
+    code: str | None, children: list[str | None], integrity: str | None, state: str
+) -> Data:
+    return {
+        "level": "case",
+        "code": code,
+        "children": children,
+        "integrity": integrity,
+        "state": state,
+    }
+
+
+def test_a_true_record_is_good() -> None:
+    result = Shift().audit()
+    assert result.good, result.notes
+    assert (result.cases, result.containers) == (2, {"proven": 1})
+
+
+WRONG: dict[str, tuple[str, Callable[[Shift], object]]] = {
+    "another child": ("wrong_proven", lambda s: s.record[0].update(children=["A", "X"])),
+    "a child too few": ("wrong_proven", lambda s: s.record[0].update(children=["A"])),
+    "unknown, yet proven": ("wrong_proven", lambda s: s.record[0].update(children=["A", None])),
+    "unread, yet proven": (
+        "wrong_proven",
+        lambda s: (
+            s.truth[0].update(children=["A", None]),
+            s.record[0].update(children=["A", None]),
+        ),
+    ),
+    "a child twice": ("child_in_two", lambda s: s.record[0].update(children=["A", "A"])),
+    "a child of two": ("child_in_two", lambda s: s.record[1].update(children=["C", "A"])),
+    "never closed": ("missing", lambda s: s.record[0].update(integrity=None)),
+    "not recorded": ("missing", lambda s: s.record.pop(0)),
+    "recorded as rejected": ("missing", lambda s: s.record[0].update(state="rejected")),
+    "recorded without its code": ("missing", lambda s: s.record[0].update(code=None)),
+    "unlabelled on the line": ("missing", lambda s: s.fates[1].update(rejected=None)),
+    "rejected, yet live": (
+        "wrong_proven",
+        lambda s: s.record[1].update(state="verified", integrity="proven"),
+    ),
+    "rejected with other content": (
+        "wrong_incomplete",
+        lambda s: s.record[1].update(children=["C", "X"]),
+    ),
+    "open with another's child": (
+        "wrong_incomplete",
+        lambda s: s.record[2].update(children=["E", "X"]),
+    ),
+    "open, yet closed": ("wrong_proven", lambda s: s.record[2].update(integrity="proven")),
+    "a container that is not there": (
+        "unexplained",
+        lambda s: s.record.append(_record("C9", ["Y"], "inferred", "verified")),
+    ),
+    "a nameless one that is not there": (
+        "wrong_incomplete",
+        lambda s: s.record.append(_record(None, ["Y", "Z"], None, "commissioned")),
+    ),
+    "one code on two": (
+        "unexplained",
+        lambda s: s.record.append(_record("C1", [], "proven", "verified")),
+    ),
+    "a bad bottle on the line": (
+        "unexplained",
+        lambda s: s.plant["bad_kept"].append({"serial": 1, "bad": "duplicate"}),
+    ),
+    "a gate that counts otherwise": ("unexplained", lambda s: s.counts.update(passed=2)),
+    "a trigger too few": ("unexplained", lambda s: s.counts.update(triggers=1)),
+    "items explained away": ("unexplained", lambda s: s.counts.update(foreign=1)),
+    "a gate said to have failed": ("unexplained", lambda s: s.counts.update(failed=1)),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_record_is_not_good(what: str) -> None:
+    name, change = WRONG[what]
+    shift = Shift()
+    change(shift)
+    result = shift.audit()
+    assert getattr(result, name) > 0, result.notes
+    assert not result.good
+
+
+def test_without_troubles_no_good_container_may_be_rejected() -> None:
+    shift = Shift()
+    shift.fates[1]["bad"] = None
+    assert shift.audit().good
+    shift.strict = True
+    result = shift.audit()
+    assert result.good_containers_rejected == 1
+    assert not result.good
+
+
+def test_a_plant_that_fed_nothing_proves_nothing() -> None:
+    shift = Shift()
+    shift.plant["fed"] = 0
+    shift.plant["places"] = {"packed": 0}
+    assert not shift.audit().good
