@@ -6,6 +6,7 @@ of it until it is told to stop.
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from agent.config import LineSection, ReaderSection, Site, StationSection
+from agent.config import LineSection, ReaderSection, Site, StationSection, Where, located
 from agent.core import inputs as i
 from agent.core import tracking
 from agent.core.effects import PrintLabel
@@ -67,23 +68,30 @@ class Files:
         self.wire = self.data / "wire"
 
 
-def check_devices(site: Site) -> list[str]:
-    """Problems of the device sections, each with its remedy."""
-    problems = []
+def check_devices(site: Site, config: Path) -> list[str]:
+    """Problems of the devices and readers of a site file, each with its line and remedy."""
+    problems: list[tuple[Where, str]] = []
     for name, section in site.devices.items():
         try:
             registry.check(name, section)
         except ConfigError as error:
-            problems += str(error).splitlines()
-    for line in site.lines:
-        for station in line.stations:
+            for told in str(error).splitlines():
+                key = _KEY.search(told)
+                inside = key[1].split(".") if key else []
+                problems.append((("devices", name, *inside), told))
+    for n, line in enumerate(site.lines):
+        for m, station in enumerate(line.stations):
             for reader in station.readers:
                 if reader.symbology:
                     try:
                         _settings(reader)
                     except ConfigError as error:
-                        problems.append(f"line {line.id}, station {station.id}: {error}")
-    return problems
+                        at: Where = ("lines", n, "stations", m, "readers")
+                        problems.append((at, f"station {station.id}: {error}."))
+    return located(config, problems)
+
+
+_KEY = re.compile(r"key '([^']+)'")
 
 
 def _settings(reader: ReaderSection) -> DecodeSettings:
@@ -122,6 +130,7 @@ class Agent:
 
     def __init__(self, site: Site, config: Path, *, web: bool = True) -> None:
         self.site = site
+        self._config = config
         self.files = Files(site, config)
         self.ready = asyncio.Event()
         self.port = 0
@@ -135,7 +144,7 @@ class Agent:
 
     async def run(self) -> None:
         """Open, run, close. ConfigError or TransientError when it cannot start."""
-        problems = check_devices(self.site)
+        problems = check_devices(self.site, self._config)
         if problems:
             raise ConfigError("\n".join(problems))
         self.files.data.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,8 @@ the line and what to write instead.
 
 import re
 import tomllib
+from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
@@ -184,9 +186,7 @@ def load(path: FilePath) -> Site:
         raise ConfigError("\n".join(_explain(path, text, error))) from None
     problems = _problems(site)
     if problems:
-        raise ConfigError(
-            "\n".join(f"{path}:{line_of(text, where)}: {what}" for where, what in problems)
-        )
+        raise ConfigError("\n".join(located(path, problems)))
     return site
 
 
@@ -216,31 +216,51 @@ def _problems(site: Site) -> list[tuple[Where, str]]:
             site.scheme(name)
         except ValueError as error:
             found.append((("schemes", name), f"{error}."))
+    used: list[tuple[Where, str]] = []
     ids = [line.id for line in site.lines]
     for n, line in enumerate(site.lines):
         here: Where = ("lines", n)
         if ids.count(line.id) > 1:
             found.append((here, f"line id {line.id} is used twice: give each line its own."))
         found += [(here, f"line {line.id}: {problem}.") for problem in line.plan().problems()]
-        used: list[tuple[Where, str]] = [(here, line.plc)]
+        used.append((here, line.plc))
         for m, station in enumerate(line.stations):
             at: Where = ("lines", n, "stations", m)
             used += [(at, reader.device) for reader in station.readers]
             used += [(at, station.printer)] if station.printer else []
-            levels = [lv for sc in site.schemes.values() for lv in sc.levels]
-            if not any(level.name == station.level for level in levels):
-                found.append(
-                    (at, f"station {station.id}: no packing scheme has a level {station.level}.")
-                )
-        found += [
-            (where, f"device {device} is not described: add [devices.{device}].")
-            for where, device in used
-            if device not in site.devices
-        ]
+            found += [(at, f"station {station.id}: {what}.") for what in _misfits(site, station)]
+    taken: set[str] = set()
+    for where, device in used:
+        if device not in site.devices:
+            found.append((where, f"device {device} is not described: add [devices.{device}]."))
+        elif device in taken:
+            found.append((where, f"device {device} is used twice: give each place its own."))
+        taken.add(device)
     for name, section in site.devices.items():
         if not isinstance(section.get("type"), str):
             found.append((("devices", name), f'device {name}: add type = "...".'))
     return found
+
+
+def _misfits(site: Site, station: StationSection) -> list[str]:
+    """What a station wants of units that no packing scheme has."""
+    levels = [level for scheme in site.schemes.values() for level in scheme.levels]
+    if not any(level.name == station.level for level in levels):
+        return [f"no packing scheme has a level {station.level}"]
+    roles = {role for level in levels if level.name == station.level for role in level.roles}
+    if station.kind == "pack":  # its readers see the children too
+        for scheme in site.schemes.values():
+            pairs = pairwise(scheme.levels)
+            roles |= {
+                r for below, level in pairs if level.name == station.level for r in below.roles
+            }
+    wanted = [role for reader in station.readers for role in reader.roles]
+    wanted += [station.role] if station.role else []
+    return [
+        f"no packing scheme has a role {role} here (there are {', '.join(sorted(roles))})"
+        for role in dict.fromkeys(wanted)
+        if role not in roles
+    ]
 
 
 def _explain(path: FilePath, text: str, error: ValidationError) -> list[str]:
@@ -258,11 +278,13 @@ def _explain(path: FilePath, text: str, error: ValidationError) -> list[str]:
     return lines
 
 
-_TABLE = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
+_NAME = r"(?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+)"
+_DOTTED = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
+_TABLE = re.compile(rf"^\s*(\[\[?)\s*({_DOTTED})\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(rf"^\s*({_DOTTED})\s*=")
 
 
-def line_of(text: str, where: tuple[str | int, ...]) -> int:
+def line_of(text: str, where: Where) -> int:
     """The line (from 1) of the place that `where` names, or of the nearest table around it.
 
     tomllib keeps no positions, so headers and keys are looked for in the text.
@@ -275,7 +297,7 @@ def line_of(text: str, where: tuple[str | int, ...]) -> int:
         key = _KEY.match(line)
         if header:
             parts: list[str | int] = []
-            names = [part.strip().strip("\"'") for part in header[2].split(".")]
+            names = _names(header[2])
             for n, name in enumerate(names):
                 parts.append(name)
                 last = n == len(names) - 1
@@ -287,9 +309,19 @@ def line_of(text: str, where: tuple[str | int, ...]) -> int:
             table = tuple(parts)
             here: Where = table
         elif key:
-            here = (*table, *(part.strip("\"'") for part in key[1].split(".")))
+            here = (*table, *_names(key[1]))
         else:
             continue
         if here == where[: len(here)] and len(here) > best_depth:
             best, best_depth = number, len(here)
     return best
+
+
+def _names(dotted: str) -> list[str]:
+    return [name.strip("\"'") for name in re.findall(_NAME, dotted)]
+
+
+def located(path: FilePath, problems: Iterable[tuple[Where, str]]) -> list[str]:
+    """Problems of a site file as a person reads them: file, line, what is wrong, what to do."""
+    text = _read(path)
+    return [f"{path}:{line_of(text, where)}: {what}" for where, what in problems]

@@ -18,9 +18,9 @@ app = typer.Typer(no_args_is_help=True, help="Check and describe the site file."
 def check(file: Annotated[Path, typer.Argument(help="The site file.")]) -> None:
     """Say everything that is wrong with a site file, or that nothing is."""
     site = site_file.load(file)
-    problems = check_devices(site)
+    problems = check_devices(site, file)
     if problems:
-        raise ConfigError("\n".join(f"{file}: {problem}" for problem in problems))
+        raise ConfigError("\n".join(problems))
     stations = sum(len(line.stations) for line in site.lines)
     out.print(
         f"{file}: {len(site.lines)} lines, {stations} stations, {len(site.devices)} devices: good."
