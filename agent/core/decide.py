@@ -132,8 +132,10 @@ def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
         expected=item.expected,
     )
     fault = judgement.verdict
-    if fault is Verdict.PASS and _read_on_another(out, station, item, judgement):
-        fault = Verdict.DUPLICATE
+    for other in _others_with(out, station, item, judgement):
+        # Which of the two has the code, nobody can say: the next gate takes the other one too.
+        out.facts.append(f.ItemRead(other.at, "", other.number, (), Verdict.DUPLICATE))
+        fault = worst([fault, Verdict.DUPLICATE])
     if what.late and fault is Verdict.PASS and not judgement.reads:
         fault = missing(spec, reader.roles, item.reads, late=True)
     for code in judgement.reads.values():
@@ -167,14 +169,16 @@ def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
         _reject(out, station, item, verdict, judgement)
 
 
-def _read_on_another(out: Outcome, station: Station, item: Item, judgement: Judgement) -> bool:
-    """Whether another item of the zone, not yet a unit, showed one of these codes."""
+def _others_with(
+    out: Outcome, station: Station, item: Item, judgement: Judgement
+) -> tuple[Item, ...]:
+    """Other items of the zone, not yet units, that showed one of these codes."""
     keys = {code.key for code in judgement.reads.values()}
-    return any(
-        key in keys
+    return tuple(
+        other
         for other in out.state.items.get(out.plan.zone[station.id], {}).values()
         if other is not item and other.unit is None
-        for key, _, _ in other.reads.values()
+        if any(key in keys for key, _, _ in other.reads.values())
     )
 
 
@@ -228,7 +232,13 @@ def _pair_integrity(
     key, at, reader = reads[role]
     main_key, main_at, main_reader = reads[primary]
     supplied = key.pool == main_key.pool and key.position == main_key.position
-    loose = any(r.loose for r in plan.by_id[at].readers if r.id == reader)
+    # Neither code may have been read before it was on its unit.
+    loose = any(
+        r.loose
+        for station, name in ((at, reader), (main_at, main_reader))
+        for r in plan.by_id[station].readers
+        if r.id == name
+    )
     if (at, reader) == (main_at, main_reader) and not loose:
         return f.PairIntegrity.PROVEN
     way = plan.between(at, main_at) or plan.between(main_at, at)

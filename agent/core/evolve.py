@@ -12,16 +12,14 @@ from agent.core.plan import LinePlan, Station
 from agent.core.state import Container, Item, LineState, OpenAlarm, Tally
 
 ORDERS_KEPT = 16
-"""Work orders a line remembers for items that are still on the belt."""
+"""Finished work orders a line remembers for items that are still on the belt."""
+
+LANE_KEPT = 1024
+"""Units that a lane may hold; a packer that never strokes must not fill the memory."""
 
 
 def _order_created(plan: LinePlan, state: LineState, fact: f.OrderCreated) -> None:
     state.orders[fact.order.number] = fact.order
-    while len(state.orders) > ORDERS_KEPT:
-        oldest = next(iter(state.orders))
-        if state.order is not None and oldest == state.order.number:
-            break
-        del state.orders[oldest]
 
 
 def _order_started(plan: LinePlan, state: LineState, fact: f.OrderStarted) -> None:
@@ -38,7 +36,9 @@ def _order_paused(plan: LinePlan, state: LineState, fact: f.OrderPaused) -> None
 def _order_finished(plan: LinePlan, state: LineState, fact: f.OrderFinished) -> None:
     state.status = "idle"
     state.order = None
-    state.finished = [*state.finished[1 - ORDERS_KEPT :], fact.number]
+    state.finished.append(fact.number)
+    while len(state.finished) > ORDERS_KEPT:
+        state.orders.pop(state.finished.pop(0), None)
 
 
 def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
@@ -142,6 +142,7 @@ def _item_rejected(plan: LinePlan, state: LineState, fact: f.ItemRejected) -> No
     item = state.items.get(plan.zone[fact.station], {}).get(fact.item)
     if item is not None:
         item.verdict = fact.verdict
+        item.fault = item.fault or fact.verdict  # should the gate fail, the next one takes it
         item.waiting = []
     for key in (*fact.codes, *((fact.expected,) if fact.expected else ())):
         _code_left_window(state, key)
@@ -218,7 +219,9 @@ def _path_entered(plan: LinePlan, state: LineState, fact: f.PathEntered) -> None
     state.count(fact.station).entered += 1
     source = plan.into[fact.station].source
     unit = state.on_path.get(source, {}).pop(fact.item, None)
-    state.lanes.setdefault(fact.station, {}).setdefault(fact.lane, []).append(unit)
+    lane = state.lanes.setdefault(fact.station, {}).setdefault(fact.lane, [])
+    lane.append(unit)
+    del lane[:-LANE_KEPT]
 
 
 # ------------------------------------------------------------------------------------ containers
