@@ -169,6 +169,37 @@ def test_a_container_is_named_by_its_primary_code_alone(plant: Plant) -> None:
     assert [case["code"] for case in containers(plant.conn)] == [codes("CASE-", 60)[7]]
 
 
+def test_a_rejected_container_comes_back_by_its_label_and_a_packed_one_does_not(
+    plant: Plant,
+) -> None:
+    plant.put(*plant.case(1, 0, 0), f.ContainerRejected(5, "label", "no_read"))
+    again = f.LabelBound(5, (attachment(CASES, 0, 0),), f.OwnCode.CAPTIVE, "label")
+    plant.put(again)
+    assert known(plant, units=(5,)).units[5].state is UnitState.VERIFIED
+    plant.put(f.ContainerFormed(6, "pallet", "WO-1", "pack", 6, 2))
+    plant.put(f.Packed(6, (5,), (LinkEvidence.READ,)))
+    refused(plant, "packed cannot become verified", again)
+
+
+def test_neighbours_are_packed_and_begun_as_if_one_by_one(plant: Plant) -> None:
+    """Gaps between units, between codes, and the order of the children make no difference."""
+    plant.put(*(plant.bottle(unit, at) for unit, at in ((1, 0), (2, 1), (3, 3), (5, 4), (6, 5))))
+    assert {unit: units.get(plant.conn, unit).home >> 5 & 0xFF for unit in (1, 2, 3, 5, 6)} == {
+        1: 0,
+        2: 1,
+        3: 3,
+        5: 4,
+        6: 5,
+    }
+    rows = [plant.bottle(7, 6), plant.bottle(8, 7), plant.bottle(9, 1)]
+    refused(plant, "is on unit 2 and cannot go to unit 9", *rows)
+    refused(plant, "is on unit 1", plant.bottle(7, 0), plant.bottle(8, 1))
+    plant.put(f.ContainerFormed(7, "case", "WO-1", "pack", 7, 5))
+    plant.put(f.Packed(7, (6, 1, 5, 3), (LinkEvidence.READ,)))
+    parents = {unit: units.get(plant.conn, unit).parent for unit in (1, 2, 3, 5, 6)}
+    assert parents == {1: 7, 2: None, 3: 7, 5: 7, 6: 7}
+
+
 def test_a_child_that_left_is_no_child_any_more(plant: Plant) -> None:
     plant.put(*plant.case(1, 0, 0))
     move = "UPDATE code SET parent = ? WHERE unit = 2 AND unit_state IS NOT NULL"
