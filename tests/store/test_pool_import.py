@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from agent.core import facts as f
-from agent.core.errors import DomainError
+from agent.core.errors import DomainError, TransientError
 from agent.core.facts import CodeKey
 from agent.core.known import Questions
 from agent.core.life import CodeState
@@ -162,7 +162,7 @@ def test_a_rule_that_admits_a_code_meanwhile_wins(plant: Plant, when: str) -> No
         steps(plant, listed("late", "bottle", {"body": texts}), register)
     assert pools.place_of(plant.conn, "RULE-7") == CodeKey(RULE, 0, 0)
     assert pools.place_of(plant.conn, "Z-00000") is None
-    (rows,) = plant.conn.execute("SELECT count(*) FROM pool_code WHERE id > 5 << 41").fetchone()
+    (rows,) = plant.conn.execute("SELECT count(*) FROM pool_code WHERE id >= 5 << 41").fetchone()
     assert rows == 0
     assert dump(plant)["staging"] == []
 
@@ -214,7 +214,7 @@ def test_the_next_start_takes_out_what_kill_9_left(plant: Plant, state: str) -> 
     child.kill()
     child.communicate(timeout=10)
     plant.open()
-    (left,) = plant.conn.execute("SELECT count(*) FROM pool_code WHERE id > 5 << 41").fetchone()
+    (left,) = plant.conn.execute("SELECT count(*) FROM pool_code WHERE id >= 5 << 41").fetchone()
     assert left, "the test killed too early"
     assert verify(plant.conn).problems == []
     assert lookup.find_code(plant.conn, "BIG-00000") is None
@@ -222,6 +222,21 @@ def test_the_next_start_takes_out_what_kill_9_left(plant: Plant, state: str) -> 
     clean(plant.writer.run_inline)
     assert dump(plant) == before
     assert steps(plant, big(), lambda step: None).count == 2000
+
+
+def test_an_import_begins_by_taking_out_what_is_left_of_another(plant: Plant) -> None:
+    def stop(step: int) -> None:
+        if plant.conn.execute("SELECT 1 FROM code_index WHERE text LIKE 'BIG-%'").fetchone():
+            raise TransientError("the store is closed")
+
+    for _ in range(2):
+        with pytest.raises(TransientError):
+            steps(plant, big(), stop)
+        assert dump(plant)["staging"] == [(5, 0)]
+        plant.reopen()
+    assert steps(plant, big(100), lambda step: None).count == 100
+    (rows,) = plant.conn.execute("SELECT count(*) FROM code_index WHERE id >= 5 << 41").fetchone()
+    assert rows == 100
 
 
 def test_verdicts_hardly_wait_while_200_000_codes_come_in(tmp_path: Path) -> None:

@@ -195,9 +195,22 @@ def test_neighbours_are_packed_and_begun_as_if_one_by_one(plant: Plant) -> None:
     refused(plant, "is on unit 2 and cannot go to unit 9", *rows)
     refused(plant, "is on unit 1", plant.bottle(7, 0), plant.bottle(8, 1))
     plant.put(f.ContainerFormed(7, "case", "WO-1", "pack", 7, 5))
-    plant.put(f.Packed(7, (6, 1, 5, 3), (LinkEvidence.READ,)))
+    refused(plant, "unit 4 does not exist", f.Packed(7, (4,), (LinkEvidence.READ,)))
+    plant.put(f.Packed(7, (6, 2, 5, 3), (LinkEvidence.READ,)))
     parents = {unit: units.get(plant.conn, unit).parent for unit in (1, 2, 3, 5, 6)}
-    assert parents == {1: 7, 2: None, 3: 7, 5: 7, 6: 7}
+    assert parents == {1: None, 2: 7, 3: 7, 5: 7, 6: 7}
+
+
+def test_every_code_of_a_unit_leads_to_it(plant: Plant) -> None:
+    plant.put(*plant.case(1, 0, 0))
+    cap = Attachment("cap", CodeKey(BOTTLES, 7, CAP), PairIntegrity.INFERRED)
+    plant.put(plant.bottle(6, 7))
+    plant.put(f.ItemPassed("second", 8, 6, "bottle", ORDER.number, (cap,), False))
+    text = codes("CAP-", 200)[7], codes("https://q.example.cn/b/", 200)[7]
+    by_cap, by_body = (known(plant, one).codes[one].unit for one in text)
+    assert by_cap is not None
+    assert by_cap == by_body
+    assert (by_cap.unit, by_cap.level, by_cap.state) == (6, "bottle", UnitState.VERIFIED)
 
 
 def test_a_child_that_left_is_no_child_any_more(plant: Plant) -> None:
