@@ -149,7 +149,7 @@ def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
         faults.append(fault)
     if len(item.waiting) > 1 or not has_gate(station):
         if len(item.waiting) == 1:
-            faults.append(_missing_here(station, spec, item, judgement, late=what.late))
+            faults.append(_missing(out.plan, station, spec, item, judgement, late=what.late))
         carried = worst(faults)
         out.facts.append(
             f.ItemRead(
@@ -161,7 +161,7 @@ def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
             )
         )
         return
-    faults.append(_missing_here(station, spec, item, judgement, late=what.late))
+    faults.append(_missing(out.plan, station, spec, item, judgement, late=what.late))
     verdict = worst(faults)
     if verdict is Verdict.PASS:
         _pass(out, station, spec, item, order, judgement, reader.id)
@@ -182,11 +182,24 @@ def _others_with(
     )
 
 
-def _missing_here(
-    station: Station, spec: LevelSpec, item: Item, judgement: Judgement, *, late: bool
+def _missing(
+    plan: LinePlan,
+    station: Station,
+    spec: LevelSpec,
+    item: Item,
+    judgement: Judgement,
+    *,
+    late: bool,
 ) -> Verdict:
-    """A role that this station's readers read between them and none of them did."""
-    wanted = tuple(role for reader in station.readers for role in reader.roles)
+    """A role that the readers from the zone's first station to here read between them and none of
+    them did: an answer of an earlier station may have come too late, or been lost in a restart."""
+    zone = plan.zone_stations(plan.zone[station.id])
+    wanted = tuple(
+        role
+        for each in zone[: zone.index(station) + 1]
+        for reader in each.readers
+        for role in reader.roles
+    )
     return missing(spec, wanted, {*item.reads, *judgement.reads}, late)
 
 

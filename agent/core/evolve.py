@@ -131,6 +131,8 @@ def _item_passed(plan: LinePlan, state: LineState, fact: f.ItemPassed) -> None:
         item.verdict = "pass"
         item.waiting = []
         item.unit = fact.unit
+        for role, key, _ in fact.codes:
+            item.reads.setdefault(role, (key, fact.station, ""))
     for attachment in fact.codes:
         _code_left_window(state, attachment.key)
     if fact.commissioned:
