@@ -12,7 +12,7 @@ from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import SetSlot
 from agent.core.errors import DomainError
-from agent.core.evolve import can_close, has_gate
+from agent.core.evolve import can_close, has_gate, open_container
 from agent.core.known import KnownCode, Questions
 from agent.core.life import UnitState
 from agent.core.outcome import Outcome
@@ -66,8 +66,7 @@ def _pack_by_order(
         return
     spec = order.scheme.level(station.level)
     children = tuple(_still_free(out, unit, order) for unit in units)
-    zone = out.plan.zone[station.id]
-    container = out.state.container(zone, what.number)
+    container = open_container(out.plan, out.state, station, what.number)
     unit = container.unit if container else None
     if unit is None:
         unit = out.known.next_unit

@@ -42,6 +42,8 @@ def _order_finished(plan: LinePlan, state: LineState, fact: f.OrderFinished) -> 
 
 
 def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
+    if state.run != fact.run:
+        state.containers.clear()  # their numbers are given anew
     state.run = fact.run
     state.items.clear()
     state.on_path.clear()
@@ -54,6 +56,10 @@ def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
             container.doubtful = True
             container.moved = 0
             container.ordered = []
+            # That its last stroke was seen is forgotten by a restart; what came after it is not.
+            container.last = container.last or bool(
+                container.full or container.fault or container.label or container.own
+            )
 
 
 # ----------------------------------------------------------------------------- items on the belt
@@ -234,10 +240,22 @@ def _stroke_seen(plan: LinePlan, state: LineState, fact: f.StrokeSeen) -> None:
     lanes = state.lanes.setdefault(fact.station, {})
     for lane, count in enumerate(fact.counts):
         del lanes.get(lane, [])[:count]
+    if open_container(plan, state, station, fact.number) is None:
+        state.containers.get(plan.zone[station.id], {}).pop(fact.number, None)
     container = _container(plan, state, station, fact.number)
     container.moved += sum(fact.counts)
     container.ordered.extend(fact.units)
     container.last = container.last or fact.last
+
+
+def open_container(
+    plan: LinePlan, state: LineState, station: Station, number: int
+) -> Container | None:
+    """The container that a stroke goes into, None for a new one: after its last stroke a container
+    gets no other, so the number was given anew (numbers wrap, and a restart does not know which
+    containers left the line)."""
+    container = state.container(plan.zone[station.id], number)
+    return None if container is None or container.last else container
 
 
 def _container(plan: LinePlan, state: LineState, station: Station, number: int) -> Container:
@@ -273,7 +291,11 @@ def _container_judged(plan: LinePlan, state: LineState, fact: f.ContainerJudged)
 
 
 def _container_formed(plan: LinePlan, state: LineState, fact: f.ContainerFormed) -> None:
-    container = _container(plan, state, plan.by_id[fact.station], fact.number)
+    station = plan.by_id[fact.station]
+    old = state.container(plan.zone[station.id], fact.number)
+    if old is not None and old.unit is not None:  # in a replay, which sees no strokes
+        del state.containers[plan.zone[station.id]][fact.number]
+    container = _container(plan, state, station, fact.number)
     container.unit = fact.unit
     container.expected = fact.expected
 
