@@ -110,12 +110,16 @@ def _send(
     """Take the next codes of the pool and say, before the first byte leaves, that they leave."""
     taken = allocate(pool, count, column=column, device=station.device, session=window.session)
     out.facts += [taken, replace(taken, to=CodeState.SENDING)]
+    out.taken[pool.pool] = taken.first + taken.count
     return taken
 
 
 def _pool_for(out: Outcome, station: Station, order: WorkOrder) -> KnownPool | None:
     number = order.pool(station.level, station.role)
-    return None if number is None else out.known.pools.get(number)
+    pool = None if number is None else out.known.pools.get(number)
+    if pool is None or pool.pool not in out.taken:
+        return pool
+    return replace(pool, next_position=out.taken[pool.pool])
 
 
 def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:

@@ -31,6 +31,8 @@ class Outcome:
         self.known = known
         self.facts: list[f.Fact] = []
         self.effects: list[Effect] = []
+        # Pool -> its next position, where this decision took codes from it already.
+        self.taken: dict[int, int] = {}
 
     def alarm(
         self, key: str, priority: int, station: str, item: int | None = None, **args: str

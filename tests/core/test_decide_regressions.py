@@ -5,18 +5,30 @@ from collections.abc import Iterator
 import pytest
 
 from agent.core import inputs as i
+from agent.core.effects import PrintLabel
 from agent.core.errors import DomainError
+from agent.core.facts import ItemPassed, ItemRejected
 from tests.core.rig import Rig, durable
 from tests.core.sites import SITES
+
+
+def started(site: str) -> Iterator[Rig]:
+    rig = Rig(SITES[site])
+    rig.submit([i.RunChanged(1, "first_start")])
+    yield rig
+    rig.remove()
 
 
 @pytest.fixture
 def sequence() -> Iterator[Rig]:
     """Pre-coded bottles, packed by lane and count."""
-    rig = Rig(SITES["sequence"])
-    rig.submit([i.RunChanged(1, "first_start")])
-    yield rig
-    rig.remove()
+    yield from started("sequence")
+
+
+@pytest.fixture
+def roles() -> Iterator[Rig]:
+    """Bottles with a secret cap code, a body code and an optional neck code."""
+    yield from started("roles")
 
 
 def test_a_refused_group_leaves_no_trace_in_the_state(sequence: Rig) -> None:
@@ -36,3 +48,80 @@ def test_a_refused_group_leaves_no_trace_in_the_state(sequence: Rig) -> None:
     after = rig.state()
     assert after.items == {}, "what was in flight is not known any more"
     assert durable(after) == durable(rig.replayed()) == before
+
+
+def _bottles(rig: Rig, first: int, count: int) -> None:
+    """Bottles first, first + 1, ... with the codes of the same rows, passed and in lane 0."""
+    for number in range(first, first + count):
+        text = f"1-body-{number:04d}"
+        rig.submit([i.ItemTriggered("verify", number)])
+        rig.submit([i.ItemReadings("verify", number, "eye", (text,))])
+        rig.submit([i.GateReported("verify", number, i.GateSaw.PASSED)])
+        rig.submit([i.ItemEntered("packer", 0, number)])
+
+
+def _contents(rig: Rig) -> dict[int, int]:
+    """How many units each container holds."""
+    return dict(rig.ask("SELECT unit, count FROM container"))
+
+
+def test_a_plc_restart_gives_container_numbers_anew(sequence: Rig) -> None:
+    """Children went into the container that had the number before, closed or not."""
+    rig = sequence
+    _bottles(rig, 10, 6)
+    rig.submit([i.Stroked("packer", 0, (2, 0), last=False)])
+    rig.submit([i.RunChanged(2, "plc_restart")])
+    _bottles(rig, 20, 4)
+    rig.submit([i.Stroked("packer", 0, (4, 0))])
+    assert sorted(_contents(rig).values()) == [2, 4]
+
+
+def test_a_number_that_wrapped_names_a_new_container(sequence: Rig) -> None:
+    """After a restart the agent does not know that a container has left the line."""
+    rig = sequence
+    _bottles(rig, 10, 8)
+    rig.submit([i.Stroked("packer", 0, (4, 0))])
+    rig.restart()
+    rig.submit([i.RunChanged(1, "agent_restart")])
+    _bottles(rig, 20, 4)
+    rig.submit([i.Stroked("packer", 0, (4, 0))])
+    assert sorted(_contents(rig).values()) == [4, 4]
+    (one, two) = rig.state().containers["packer"].values(), rig.replayed().containers["packer"]
+    assert [c.unit for c in one] == [c.unit for c in two.values()]
+
+
+def test_labels_of_two_containers_closed_at_once_differ(sequence: Rig) -> None:
+    """Both got the next code of the pool, and the whole group was refused."""
+    rig = sequence
+    _bottles(rig, 10, 4)
+    rig.submit([i.Stroked("packer", 0, (2, 0), last=False)])
+    rig.submit([i.Stroked("packer", 1, (2, 0), last=False)])
+    done = rig.submit([i.ClosePartial("packer", "end of lot", "li")])
+    keys = [effect.key for effect in done.effects if isinstance(effect, PrintLabel)]
+    assert len(set(keys)) == 2
+
+
+def test_a_role_is_missed_though_its_reader_answered_too_late(roles: Rig) -> None:
+    """The cap's answer came when the bottle was at the next station: it passed without a cap."""
+    rig = roles
+    rig.submit([i.ItemTriggered("caps", 1), i.ItemTriggered("front", 1)])
+    rig.submit([i.ItemReadings("caps", 1, "cap", ("1-cap-0005",))])
+    rig.submit([i.ItemReadings("front", 1, "two", ())])
+    done = rig.submit([i.ItemReadings("front", 1, "one", ("1-body-0005",))])
+    assert [type(fact) for fact in done.facts] == [ItemRejected]
+
+
+def test_a_second_code_of_a_role_at_a_later_station_is_a_mismatch(roles: Rig) -> None:
+    """What the last reader of a station had read was not remembered at the next one."""
+    rig = roles
+    rig.submit([i.ItemTriggered("caps", 1)])
+    rig.submit([i.ItemReadings("caps", 1, "cap", ("1-cap-0005",))])
+    rig.submit([i.ItemTriggered("front", 1)])
+    rig.submit([i.ItemReadings("front", 1, "one", ("1-body-0005",))])
+    done = rig.submit([i.ItemReadings("front", 1, "two", ("NECK-1",))])
+    assert ItemPassed in [type(fact) for fact in done.facts]
+    rig.submit([i.GateReported("front", 1, i.GateSaw.PASSED), i.ItemTriggered("back", 1)])
+    done = rig.submit([i.ItemReadings("back", 1, "three", ("1-body-0005", "NECK-2"))])
+    kinds = [type(fact) for fact in done.facts]
+    assert ItemRejected in kinds
+    assert ItemPassed not in kinds
