@@ -301,3 +301,35 @@ class Line:
             self.tell(i.ItemEntered("packer", lane, item))
         (passed,) = [fact for fact in done.facts if type(fact).__name__ == "ItemPassed"]
         return int(passed.unit)  # type: ignore[attr-defined]
+
+
+def filled(line: Line, *bottles: int, number: int = 1, last: bool = True) -> Committed:
+    """Good bottles go into the lanes, and the packer moves them into a container."""
+    units = [line.good_bottle(n) for n in bottles]
+    assert all(units)
+    lanes = [sum(n % 2 == lane for n in bottles) for lane in (0, 1)]
+    return line.tell(i.Stroked("packer", number, tuple(lanes), last))
+
+
+def shown(
+    line: Line, *texts: str, number: int = 1, gate: i.GateSaw | None = i.GateSaw.PASSED, **more: Any
+) -> Committed:
+    """The camera over the packer sees the content."""
+    done = line.tell(
+        i.ItemTriggered("packer", number),
+        read(*texts, item=number, station="packer", reader="content", **more),
+    )
+    if gate is not None:
+        line.tell(i.GateReported("packer", number, gate))
+    return done
+
+
+def labelled(
+    line: Line, *texts: str, number: int = 1, gate: i.GateSaw = i.GateSaw.PASSED
+) -> Committed:
+    """The camera behind the labeller sees the label."""
+    done = line.tell(
+        i.ItemTriggered("label", number), read(*texts, item=number, station="label", reader="eye")
+    )
+    line.tell(i.GateReported("label", number, gate))
+    return done

@@ -16,42 +16,24 @@ from agent.core.life import CodeState, UnitState
 from agent.core.plan import ReaderPlan
 from agent.core.scheme import LevelSpec
 from agent.core.tracking import differences
-from agent.ports import Committed
 from agent.services import reports
-from tests.core.lines import CODER, LABEL, PACKER, VERIFY, WHOLE, Line, chain, order, read, scheme
+from tests.core.lines import (
+    CODER,
+    LABEL,
+    PACKER,
+    VERIFY,
+    WHOLE,
+    Line,
+    chain,
+    filled,
+    labelled,
+    order,
+    scheme,
+    shown,
+)
 
 SEQUENCE = replace(PACKER, mode="sequence", readers=(), gate=False)
 BY_ORDER = chain(CODER, VERIFY, SEQUENCE, LABEL, paths=("single_file", "single_file", "captive"))
-
-
-def filled(line: Line, *bottles: int, number: int = 1, last: bool = True) -> Committed:
-    """Good bottles go into the lanes, and the packer moves them into a container."""
-    units = [line.good_bottle(n) for n in bottles]
-    assert all(units)
-    lanes = [sum(n % 2 == lane for n in bottles) for lane in (0, 1)]
-    return line.tell(i.Stroked("packer", number, tuple(lanes), last))
-
-
-def shown(
-    line: Line, *texts: str, number: int = 1, gate: GateSaw | None = GateSaw.PASSED, **more: Any
-) -> Committed:
-    """The camera over the packer sees the content."""
-    done = line.tell(
-        i.ItemTriggered("packer", number),
-        read(*texts, item=number, station="packer", reader="content", **more),
-    )
-    if gate is not None:
-        line.tell(i.GateReported("packer", number, gate))
-    return done
-
-
-def labelled(line: Line, *texts: str, number: int = 1, gate: GateSaw = GateSaw.PASSED) -> Committed:
-    """The camera behind the labeller sees the label."""
-    done = line.tell(
-        i.ItemTriggered("label", number), read(*texts, item=number, station="label", reader="eye")
-    )
-    line.tell(i.GateReported("label", number, gate))
-    return done
 
 
 def record(line: Line) -> list[dict[str, Any]]:
@@ -347,11 +329,11 @@ def test_by_order_a_unit_that_may_not_be_packed_is_unknown(tmp_path: Path) -> No
         assert (case["children"], case["integrity"]) == (["B-0000", None], "incomplete")
 
 
-def test_after_a_restart_an_open_case_is_doubtful_and_not_proven(tmp_path: Path) -> None:
+def test_after_lost_events_an_open_case_is_doubtful_and_not_proven(tmp_path: Path) -> None:
     with Line(tmp_path).start() as line:
         filled(line, 0, 1)
         shown(line, "B-0000", "B-0001")
-        line.tell(i.RunChanged(2, "plc_restart"))
+        line.tell(i.RunChanged(1, "ring_overrun"))
         labelled(line, "C-0000")
         (closed,) = line.facts(f.ContainerClosed)
         assert closed.integrity is Integrity.INFERRED

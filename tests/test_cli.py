@@ -1,0 +1,353 @@
+"""The command line: what a person types, what is answered, and the exit status.
+
+Everything but the entry point itself runs in this process, through `main` as a shell would call it.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from agent.app import Files
+from agent.cli import app, main
+from agent.config import load
+from tests.core.lines import Line, filled, labelled, shown
+
+SITE = """
+[agent]
+id = "test"
+data = "."
+
+[products.cola]
+names = { zh = "可乐", en = "Cola" }
+
+[schemes.two-to-a-case]
+levels = [
+  { name = "bottle", primary = "body", roles = ["body"] },
+  { name = "case", primary = "case-outer", roles = ["case-outer"], children = 2 },
+]
+"""
+
+Said = tuple[int, str, str]
+
+
+class Shell:
+    """Types commands; answers with exit status, stdout, stderr."""
+
+    def __init__(self, folder: Path, captured: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self.site = folder / "site.toml"
+        self.site.write_text(SITE, "utf-8")
+        self.files = Files(load(self.site), self.site)
+        self._captured = captured
+
+    def __call__(self, *words: str | Path, config: bool = True) -> Said:
+        args = [str(word) for word in words] + (["--config", str(self.site)] if config else [])
+        with pytest.raises(SystemExit) as end:
+            main(args)
+        out, err = self._captured.readouterr()
+        return int(str(end.value.code or 0)), out, err
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Shell:
+    monkeypatch.setenv("COLUMNS", "200")
+    return Shell(tmp_path, capsys)
+
+
+@pytest.fixture
+def packed(shell: Shell) -> Shell:
+    """A store with two bottles in a closed case and one that is still free."""
+    with Line(shell.folder).start() as line:
+        filled(line, 0, 1)
+        shown(line, "B-0000", "B-0001")
+        labelled(line, "C-0000")
+        line.good_bottle(2)
+    return shell
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    """Every command there is, e.g. ("pool", "import")."""
+
+    def below(command: Any, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        for name, each in getattr(command, "commands", {}).items():
+            if hasattr(each, "commands"):
+                yield from below(each, (*above, name))
+            else:
+                yield (*above, name)
+
+    yield from below(typer.main.get_command(app), ())
+
+
+# ---------------------------------------------------------------------------------- what there is
+
+
+def test_there_are_these_commands() -> None:
+    assert sorted(" ".join(command) for command in commands()) == [
+        "config check",
+        "config schema",
+        "db rebuild",
+        "db verify",
+        "demo",
+        "export containers",
+        "order create",
+        "order finish",
+        "order list",
+        "order pause",
+        "order resume",
+        "order start",
+        "pool import",
+        "pool list",
+        "run",
+        "trace",
+    ]
+
+
+@pytest.mark.parametrize("command", list(commands()), ids=" ".join)
+def test_every_command_is_in_the_help_and_in_the_guide(
+    shell: Shell, command: tuple[str, ...]
+) -> None:
+    status, out, _ = shell(*command[:-1], "--help", config=False)
+    assert status == 0
+    assert re.search(rf"\b{command[-1]}\b", out)
+    status, out, _ = shell(*command, "--help", config=False)
+    assert status == 0
+    guide = Path("docs/integrator.md").read_text("utf-8")
+    assert f"`caselink {' '.join(command)}" in guide, "document it in docs/integrator.md"
+
+
+@pytest.mark.parametrize("command", list(commands()), ids=" ".join)
+def test_every_option_says_what_it_is_for(command: tuple[str, ...]) -> None:
+    found: Any = typer.main.get_command(app)
+    for name in command:
+        found = found.commands[name]
+    assert found.help
+    for option in found.params:
+        if option.param_type_name == "option":
+            assert option.help, f"{' '.join(command)} {option.opts[0]}"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["config", "check", "config/bottling.toml"]])
+def test_the_module_is_a_program(words: list[str]) -> None:
+    """`python -m agent.cli` is how the demonstration starts its agent."""
+    command = [sys.executable, "-m", "agent.cli", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage" in done.stdout or "good" in done.stdout
+
+
+# ------------------------------------------------------------------------------------ exit status
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["fly"],
+        ["trace"],
+        ["pool", "import"],
+        ["pool", "import", "x.csv", "--rule", "RULE-"],
+        ["order", "create", "WO-1"],
+        ["demo", "--for", "soon"],
+        ["demo", "--for", "2d"],
+        ["demo", "--speed", "1"],
+        ["demo", "--troubles", "some"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_understood_ends_with_2(shell: Shell, words: list[str]) -> None:
+    status, _, err = shell(*words, config="demo" not in words)
+    assert status == 2
+    assert "Usage" in err
+
+
+def test_a_file_that_is_not_there_ends_with_1_and_a_remedy(shell: Shell) -> None:
+    shell.site.unlink()
+    status, out, err = shell("pool", "list")
+    assert (status, out) == (1, "")
+    assert "cannot be read" in err
+    assert "--config" in err
+    assert "Traceback" not in err
+
+
+def test_a_command_for_a_running_agent_says_that_none_runs(shell: Shell) -> None:
+    shell.files.data.mkdir(exist_ok=True)
+    for words in (["order", "start", "WO-1", "--line", "L1"], ["order", "pause", "--line", "L1"]):
+        status, _, err = shell(*words)
+        assert status == 1
+        assert "No agent answers on port 8080" in err
+        assert "caselink run" in err
+
+
+# ----------------------------------------------------------------------------------------- config
+
+
+def test_config_check_names_every_mistake(shell: Shell) -> None:
+    shell.site.write_text(SITE.replace("children = 2", "childs = 2"))
+    status, out, err = shell("config", "check", shell.site, config=False)
+    assert (status, out) == (1, "")
+    line = SITE.splitlines().index("levels = [") + 1
+    assert err.startswith(f"{shell.site}:{line}: unknown key schemes.two-to-a-case.levels.1.childs")
+
+
+def test_config_check_says_that_nothing_is_wrong(shell: Shell) -> None:
+    status, out, _ = shell("config", "check", shell.site, config=False)
+    assert (status, out) == (0, f"{shell.site}: 0 lines, 0 stations, 0 devices: good.\n")
+
+
+def test_config_schema_is_json(shell: Shell) -> None:
+    status, out, _ = shell("config", "schema", config=False)
+    assert status == 0
+    assert json.loads(out)["required"] == ["agent"]
+
+
+# ------------------------------------------------------------------------------------------ pools
+
+
+def import_pool(shell: Shell, text: str | bytes, *more: str, name: str = "caps") -> Said:
+    file = shell.folder / f"{name}.csv"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    return shell("pool", "import", file, "--level", "bottle", "--role", "body", *more)
+
+
+def pools(shell: Shell) -> list[dict[str, Any]]:
+    status, out, err = shell("pool", "list", "--json")
+    assert status == 0, err
+    return list(json.loads(out))
+
+
+def test_a_pool_is_imported_and_listed(shell: Shell) -> None:
+    status, out, _ = import_pool(shell, "body\nB1\nB2\nB3\n", "--product", "cola")
+    assert (status, out) == (0, "Pool caps: 3 rows, roles body.\n")
+    (pool,) = pools(shell)
+    assert pool == {"pool": "caps", "level": "bottle", "roles": ["body"], "count": 3, "used": 0}
+    status, out, _ = shell("pool", "list")
+    assert "caps" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("body\nB1\nB2\nB1\n", ["line 4", "line 2"]),
+        ("body\n(01)06901234000016(21)A\n(01)06901234000017(21)B\n", ["line 3", "check digit"]),
+        ("body\nB1\n\n", ["line 3"]),
+        ("body\nB1\nB2", ["line 3", "newline"]),
+        ("boddy\nB1\n", ["line 1", "body"]),
+        ("# count=3\nbody\nB1\nB2\n", ["2 rows", "says 3"]),
+        ("body\nB1\n可乐\n".encode("gbk"), ["line 3", "UTF-8"]),
+    ],
+    ids=["duplicate", "check digit", "empty", "truncated", "column", "manifest", "encoding"],
+)
+def test_a_bad_pool_file_is_refused_whole_with_its_lines(
+    shell: Shell, text: str | bytes, words: list[str]
+) -> None:
+    import_pool(shell, "body\nGOOD-1\n", name="good")
+    status, out, err = import_pool(shell, text)
+    assert (status, out) == (1, "")
+    assert "refused whole, nothing of it was imported" in err
+    assert all(word in err for word in words), err
+    assert [pool["pool"] for pool in pools(shell)] == ["good"]
+    # Nothing is left that would be in the way of the mended file.
+    assert import_pool(shell, "body\nB1\nB2\n")[0] == 0
+
+
+def test_a_code_of_another_pool_and_a_name_that_is_taken_are_refused(shell: Shell) -> None:
+    import_pool(shell, "body\nB1\nB2\n", name="one")
+    status, _, err = import_pool(shell, "body\nB3\nB2\n", name="two")
+    assert status == 1
+    assert "row 2" in err
+    assert "one" in err
+    status, _, err = import_pool(shell, "body\nB4\n", "--name", "one")
+    assert status == 1
+    assert "another name" in err
+
+
+def test_a_pool_by_rule(shell: Shell) -> None:
+    common = ["--name", "urls", "--level", "bottle", "--role", "body"]
+    status, out, _ = shell("pool", "import", *common, "--rule", "https://q.example.cn/")
+    assert status == 0, out
+    assert pools(shell)[0]["count"] == 0
+    status, _, err = shell("pool", "import", *common, "--secret", "body", "--rule", "LONG-PREFIX")
+    assert status == 1
+    assert "secret" in err
+
+
+# ----------------------------------------------------------------------------- what the record says
+
+
+def test_trace_tells_where_a_bottle_is(packed: Shell) -> None:
+    status, out, _ = packed("trace", "B-0000", "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert (found["code"], found["level"], found["state"]) == ("B-0000", "bottle", "packed")
+    assert (found["product"], found["lot"], found["parent"]["code"]) == ("cola", "A", "C-0000")
+    status, out, _ = packed("trace", "B-0000")
+    assert status == 0
+    assert "C-0000" in out
+
+
+def test_trace_of_a_case_tells_its_children_and_its_worth(packed: Shell) -> None:
+    found = json.loads(packed("trace", "C-0000", "--json")[1])
+    assert found["integrity"] == "proven"
+    assert sorted(found["children"]) == ["B-0000", "B-0001"]
+
+
+def test_trace_of_nobodys_code(packed: Shell) -> None:
+    status, _, err = packed("trace", "X-1")
+    assert status == 1
+    assert "No pool lists or admits X-1" in err
+
+
+def test_export_gives_one_json_line_per_container(packed: Shell) -> None:
+    status, out, _ = packed("export", "containers")
+    assert status == 0
+    (case,) = map(json.loads, out.splitlines())
+    assert set(case) == {"level", "code", "children", "integrity", "state", "closed_at"}
+    assert (case["level"], case["code"], case["integrity"]) == ("case", "C-0000", "proven")
+    assert sorted(case["children"]) == ["B-0000", "B-0001"]
+
+
+def test_the_orders_are_listed(packed: Shell) -> None:
+    (order,) = json.loads(packed("order", "list", "--json")[1])
+    assert (order["number"], order["line"], order["state"]) == ("WO-1", "L1", "running")
+    assert "WO-1" in packed("order", "list")[1]
+
+
+# --------------------------------------------------------------------------------------- the store
+
+
+def test_verify_finds_nothing_and_rebuild_changes_nothing(packed: Shell) -> None:
+    before = packed("export", "containers")[1]
+    status, out, _ = packed("db", "verify")
+    assert status == 0
+    assert re.fullmatch(r"\d+ journal entries, 0 problems\.\n", out)
+    status, out, _ = packed("db", "rebuild")
+    assert status == 0
+    assert "Tables made anew" in out
+    assert packed("export", "containers")[1] == before
+    assert json.loads(packed("db", "verify", "--json")[1])["problems"] == []
+
+
+def test_verify_tells_what_was_tampered_with(packed: Shell) -> None:
+    with Line(packed.folder, fresh=False) as line:
+        line.conn.execute("UPDATE container SET count = 5")
+        line.conn.commit()
+    status, out, _ = packed("db", "verify")
+    assert status == 1
+    assert "0 problems" not in out
+    assert packed("db", "rebuild")[0] == 0
+    assert packed("db", "verify")[0] == 0
+
+
+def test_a_store_that_is_not_there_is_told(shell: Shell) -> None:
+    for words in (["trace", "B-0000"], ["db", "verify"], ["export", "containers"]):
+        status, _, err = shell(*words)
+        assert status == 1
+        assert "there is no database" in err
