@@ -55,14 +55,17 @@ def coding_input(
         case i.RefillWanted():
             _refill(out, station, window, what.room)
         case i.PrintAccepted():
-            for first, count in runs(
-                p
-                for p in range(what.first, what.first + what.count)
-                if window.codes.get(p) == CodeState.SENDING
-            ):
+            taken = range(what.first, what.first + what.count) if _of(window, what) else ()
+            for first, count in runs(p for p in taken if window.codes.get(p) == CodeState.SENDING):
                 _move(out, station, window, first, count, CodeState.ACCEPTED)
         case i.PrintReported():
             _printed(out, station, window, what)
+
+
+def _of(window: Window, what: i.PrintAccepted | i.PrintReported) -> bool:
+    """Whether this is about the pool column that the window is about: after a change of order the
+    device still has records of the one before, and their positions mean other codes."""
+    return what.pool < 0 or (what.pool, what.column) == (window.pool, window.column)
 
 
 def _move(
@@ -137,10 +140,11 @@ def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
     _tell_left(out, station, pool, left - max(count, 0))
     if count <= 0:
         return
-    codes = window.codes if (window.pool, window.column) == (pool.pool, column) else {}
-    unseen = [p for p, s in codes.items() if p < pool.next_position - UNSEEN_AFTER]
+    same = (window.pool, window.column) == (pool.pool, column)
+    unseen = [p for p in window.codes if not same or p < pool.next_position - UNSEEN_AFTER]
+    why = "not_seen" if same else "order_changed"
     for first, amount in runs(unseen):
-        _move(out, station, window, first, amount, CodeState.SUSPECT, why="not_seen")
+        _move(out, station, window, first, amount, CodeState.SUSPECT, why=why)
     sent = _send(out, station, window, pool, column, count)
     out.effects.append(SendCodes(station.id, sent.pool, column, sent.first, sent.count))
 
@@ -158,11 +162,12 @@ def _tell_left(out: Outcome, station: Station, pool: KnownPool, left: int) -> No
 
 def _printed(out: Outcome, station: Station, window: Window, what: i.PrintReported) -> None:
     state = window.codes.get(what.position)
-    if state in IN_DOUBT:
+    if state in IN_DOUBT and _of(window, what):
         _move(out, station, window, what.position, 1, CodeState.PRINTED, what.evidence)
     if station.kind != "print" or window.pool < 0:
         return
-    key = f.CodeKey(window.pool, what.position, window.column)
+    pool, column = (window.pool, window.column) if what.pool < 0 else (what.pool, what.column)
+    key = f.CodeKey(pool, what.position, column)
     waiting = out.state.unprinted.get(station.id, [])
     if waiting:
         out.facts.append(f.ItemPrinted(station.id, waiting[0], key))

@@ -127,20 +127,25 @@ class RefillWanted(Input):
 
 @dataclass(frozen=True, slots=True)
 class PrintAccepted(Input):
-    """The device took the records from `first` on."""
+    """The device took the records from `first` on, of this pool column (-1: of the last one)."""
 
     station: str
     first: int
     count: int
+    pool: int = -1
+    column: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PrintReported(Input):
-    """The device reports that the record at `position` was printed, with ports.Evidence."""
+    """The device reports that the record at `position` of this pool column (-1: of the last one)
+    was printed, with ports.Evidence."""
 
     station: str
     position: int
     evidence: int
+    pool: int = -1
+    column: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ Report = Callable[[Sequence[i.Input], bool], Awaitable[None]]
 class Record:
     """One code to print. `fields` holds its text under the role, and what the label needs."""
 
-    position: int
+    key: CodeKey
     fields: dict[str, str]
     template: str = ""
 
@@ -72,7 +72,7 @@ class PrintDesk:
         self._health = health
         self._changed_health = changed
         self._waiting: deque[Record] = deque()
-        self._in_hand: deque[int] = deque()
+        self._in_hand: deque[CodeKey] = deque()
         self._changed = asyncio.Event()
 
     def give(self, effect: SendCodes | PrintLabel, texts: dict[CodeKey, str]) -> None:
@@ -86,12 +86,12 @@ class PrintDesk:
                 self._hide(text)
         if isinstance(effect, PrintLabel):
             text = texts[effect.key]
-            record = Record(effect.key.position, self._fields(effect, text), self._template)
+            record = Record(effect.key, self._fields(effect, text), self._template)
             self._waiting.append(record)
         else:
             for position in range(effect.first, effect.first + effect.count):
-                text = texts[CodeKey(effect.pool, position, effect.column)]
-                self._waiting.append(Record(position, {self.station.role: text}))
+                key = CodeKey(effect.pool, position, effect.column)
+                self._waiting.append(Record(key, {self.station.role: texts[key]}))
         self._changed.set()
 
     def wake(self) -> None:
@@ -137,20 +137,22 @@ class PrintDesk:
     async def _hand_over(self, record: Record) -> bool:
         """True when the record is off our hands (accepted or impossible), False when the device is
         full."""
-        job = PrintJob(record.position, record.fields, record.template)
+        key = record.key
+        job = PrintJob(key.position, record.fields, record.template)
         # The device may report the print before its answer to the hand-over has been read.
-        self._in_hand.append(record.position)
+        self._in_hand.append(key)
         try:
             accepted = await self.printer.send(job)
         except DomainError as refused:
-            self._in_hand.remove(record.position)
-            log.error("%s cannot print %d: %s", self.station.device, record.position, refused)
+            self._in_hand.remove(key)
+            log.error("%s cannot print %d: %s", self.station.device, key.position, refused)
             await self._report([i.PrintDoubtful(self.station.id, "unprintable")], False)
             return True
         if not accepted:
-            self._in_hand.remove(record.position)
+            self._in_hand.remove(key)
             return False
-        await self._report([i.PrintAccepted(self.station.id, record.position, 1)], True)
+        taken = i.PrintAccepted(self.station.id, key.position, 1, key.pool, key.column)
+        await self._report([taken], True)
         return True
 
     async def _listen(self) -> None:
@@ -160,9 +162,12 @@ class PrintDesk:
             if event is None:
                 continue
             if event.kind is PrintEventKind.PRINTED:
-                position = self._printed(event.ref)
-                if position is not None:
-                    await self._report([i.PrintReported(self.station.id, position, evidence)], True)
+                key = self._printed(event.ref)
+                if key is not None:
+                    printed = i.PrintReported(
+                        self.station.id, key.position, evidence, key.pool, key.column
+                    )
+                    await self._report([printed], True)
             self._changed.set()
 
     async def _look(self) -> None:
@@ -178,11 +183,10 @@ class PrintDesk:
                 await self._changed_health(health)
             await asyncio.sleep(LOOK)
 
-    def _printed(self, ref: int | None) -> int | None:
-        """The position that a print event is about: named by the device, or first in, first out."""
-        if ref is None:
-            return self._in_hand.popleft() if self._in_hand else None
-        if ref in self._in_hand:
-            self._in_hand.remove(ref)
-            return ref
+    def _printed(self, ref: int | None) -> CodeKey | None:
+        """The code that a print event is about: named by the device, or first in, first out."""
+        for key in self._in_hand:
+            if ref is None or key.position == ref:
+                self._in_hand.remove(key)
+                return key
         return None
