@@ -68,8 +68,6 @@ class LinePanel:
         self._runner = runner
         self._settings = settings
         self._seen = _Seen()
-        stations = runner.plan.stations
-        self._packer = next((s for s in stations if s.kind == "pack"), None)
 
     def observe(self, committed: Committed) -> None:
         """Facts that became durable."""
@@ -91,7 +89,8 @@ class LinePanel:
                     seen.labels[fact.container] = text or _masked(fact.codes)
                     if len(seen.labels) > CODES:
                         del seen.labels[next(iter(seen.labels))]
-                case f.ContainerClosed():
+                case f.ContainerClosed() if seen.levels.get(fact.container, ("", 0))[1] != 1:
+                    # A box around one bottle is sealed with every bottle: no news.
                     level, expected = seen.levels.get(fact.container, ("", 0))
                     seen.sealed.appendleft(
                         {
@@ -126,7 +125,7 @@ class LinePanel:
             "alarms": _alarms(state),
             **self._numbers(state, now),
             "current": self._current(state),
-            "camera": self._camera(),
+            "camera": self._camera(state),
             "trend": self._trend(state, now),
             "sealed": list(self._seen.sealed),
         }
@@ -228,8 +227,16 @@ class LinePanel:
             },
         }
 
+    def _packer(self, state: LineState) -> Station | None:
+        """The packer people watch: the first whose container holds more than one child."""
+        order = state.order
+        if order is None:
+            return None
+        packers = (station for station in self._runner.plan.stations if station.kind == "pack")
+        return next((s for s in packers if order.scheme.level(s.level).children > 1), None)
+
     def _current(self, state: LineState) -> dict[str, Any] | None:
-        station, order = self._packer, state.order
+        station, order = self._packer(state), state.order
         if station is None or order is None:
             return None
         spec = order.scheme.level(station.level)
@@ -237,6 +244,7 @@ class LinePanel:
         cells: list[dict[str, Any]] = []
         for unit in units:
             code, at = self._seen.codes.get(unit, (None, None)) if unit else (None, None)
+            code = code or (self._seen.labels.get(unit) if unit else None)
             cells.append({"s": "good" if unit else "unknown", "code": code, "at": at, "why": None})
         waiting = {"s": "wait", "code": None, "at": None, "why": None}
         cells += [waiting] * (spec.children - len(cells))
@@ -245,14 +253,17 @@ class LinePanel:
             "number": state.tally.closed.get(station.level, 0) + 1,
             "count": len(units),
             "of": spec.children,
-            "columns": max(1, -(-spec.children // station.lanes)) if station.lanes > 1 else 6,
+            "columns": max(station.lanes, -(-spec.children // station.lanes))
+            if station.lanes > 1
+            else 6,
             "cells": cells,
         }
 
-    def _camera(self) -> dict[str, Any] | None:
+    def _camera(self, state: LineState) -> dict[str, Any] | None:
+        packer = self._packer(state)
         shown: Watch | None = None
         for watch in self._runner.watches:
-            if watch.last is not None and (shown is None or watch.station == self._packer):
+            if watch.last is not None and (shown is None or watch.station == packer):
                 shown = watch
         if shown is None or shown.last is None:
             return None
