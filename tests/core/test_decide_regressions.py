@@ -8,6 +8,7 @@ from agent.core import inputs as i
 from agent.core.effects import PrintLabel
 from agent.core.errors import DomainError
 from agent.core.facts import ItemPassed, ItemRejected
+from agent.core.tracking import differences
 from tests.core.rig import Rig, durable
 from tests.core.sites import SITES
 
@@ -125,3 +126,14 @@ def test_a_second_code_of_a_role_at_a_later_station_is_a_mismatch(roles: Rig) ->
     kinds = [type(fact) for fact in done.facts]
     assert ItemRejected in kinds
     assert ItemPassed not in kinds
+
+
+def test_a_container_before_the_gate_is_in_flight_no_more_when_events_were_lost(
+    sequence: Rig,
+) -> None:
+    """The counts began anew without it, and its station never balanced again."""
+    rig = sequence
+    _bottles(rig, 10, 4)
+    rig.submit([i.Stroked("packer", 0, (4, 0)), i.ItemTriggered("label", 0)])
+    rig.submit([i.RunChanged(1, "ring_overrun")])
+    assert differences(rig.site.plan, rig.state()) == []
