@@ -157,6 +157,13 @@ class LinePlan:
             found += self._station_problems(station)
         for level in {station.level for station in self.stations}:
             found += self._pairing_problems(level)
+        for zone in dict.fromkeys(self.zone.values()):
+            last = self.zone_stations(zone)[-1]
+            if last.kind in ("verify", "label") and not last.gate:
+                found.append(
+                    f"station {last.id}: nothing after it in its zone has a gate, so nobody takes "
+                    "off what it finds wrong or tells that the rest went on; set gate = true"
+                )
         return found
 
     def _station_problems(self, station: Station) -> list[str]:
