@@ -9,9 +9,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
-from agent.core.errors import CaselinkError, ConfigError
+from agent.core.errors import CaselinkError, TransientError
 from agent.health import Health, State
 from agent.ports import Device
 
@@ -26,6 +25,11 @@ CLOSE_SECONDS = 3.0
 Changed = Callable[[Health], Awaitable[None]]
 
 
+def longer(wait: float) -> float:
+    """The next wait after one that did not help."""
+    return min(2 * wait, LONGEST_WAIT)
+
+
 class Session:
     """One supervised device. `work` runs while it is open and ends only by an exception."""
 
@@ -35,11 +39,13 @@ class Session:
         health: Health,
         work: Callable[[], Awaitable[None]],
         changed: Changed,
+        close_seconds: float = CLOSE_SECONDS,
     ) -> None:
         self.device = device
         self.health = health
         self._work = work
         self._changed = changed
+        self._close_seconds = close_seconds
 
     async def run(self) -> None:
         """Until cancelled. Closes the device on the way out."""
@@ -47,29 +53,38 @@ class Session:
         while True:
             began = time.monotonic()
             try:
-                async with asyncio.timeout(OPEN_SECONDS):
-                    await self.device.open()
+                await self._open()
                 await self._is("ok", None)
                 await self._work()
-                error = "its session ended"
-            except TimeoutError:
-                error = f"did not open within {OPEN_SECONDS:.0f} s; is it switched on?"
-            except ConfigError as wrong:
-                error = f"{wrong}"
+                error = "its session ended."
             except CaselinkError as lost:
                 error = f"{lost}"
             except Exception as bug:
                 log.exception("%s: its loop failed; this is a bug, please report it", self._name)
-                error = f"internal error {type(bug).__name__}; see the log"
+                error = f"internal error {type(bug).__name__}; see the log."
             finally:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(CLOSE_SECONDS):
-                        await self.device.close()
+                await self._close()
             await self._is("lost", error)
             if time.monotonic() - began > 2 * LONGEST_WAIT:
                 wait = FIRST_WAIT
             await asyncio.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
+            wait = longer(wait)
+
+    async def _open(self) -> None:
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                await self.device.open()
+        except TimeoutError:
+            raise TransientError(
+                f"did not open within {OPEN_SECONDS:.0f} s; is it switched on?"
+            ) from None
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(self._close_seconds):
+                await self.device.close()
+        except Exception:
+            log.exception("%s: closing it failed; this is a bug, please report it", self._name)
 
     @property
     def _name(self) -> str:
