@@ -1,0 +1,256 @@
+"""The print desk between the real core and store and a real coder driver on a real socket.
+
+The device is the simulated coder: what it took and printed is the truth that the record is held
+against. Nothing may be sent twice, whatever happens in between.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.effects import PrintLabel, SendCodes
+from agent.core.errors import TransientError
+from agent.core.facts import CodeKey
+from agent.core.life import CodeState
+from agent.health import Health
+from agent.line.printing import QUEUED, PrintDesk
+from drivers.context import DeviceContext
+from drivers.printers.text_coder import TextCoder, TextCoderConfig
+from drivers.sim.text_coder import CoderServer, Record
+from drivers.sim.text_coder import TextCoder as SimCoder
+from tests.core.lines import CODER, LABEL, VERIFY, Line, chain
+
+
+class Recorded(SimCoder):
+    """The simulated coder with a memory of every record that it took."""
+
+    def __init__(self, capacity: int = 16) -> None:
+        super().__init__(capacity=capacity)
+        self.taken: list[str] = []
+        self.fullest = 0
+
+    def add(self, record: Record) -> bool:
+        took = super().add(record)
+        if took:
+            self.taken.append(record.texts[0])
+            self.fullest = max(self.fullest, len(self.buffer))
+        return took
+
+
+class Stage:
+    """A line with core and store, a print desk, a driver, and a coder on a socket."""
+
+    def __init__(self, folder: Path, *, bottles: int = 40, capacity: int = 16) -> None:
+        self.line = Line(folder, chain(CODER, VERIFY), bottles=bottles)
+        self.line.tell(i.RunChanged(1, "first_start"), i.CreateOrder(self.line.order, "li"))
+        self.coder = Recorded(capacity)
+        self.server = CoderServer(self.coder)
+        self.health = Health("ink", "printer")
+        self.heard: list[i.Input] = []
+
+    async def report(self, inputs: Sequence[i.Input], lazy: bool) -> None:
+        """What the desk says goes to the core; what the core wants sent goes to the desk."""
+        self.heard += inputs
+        done = self.line.tell(*inputs)
+        for effect in done.effects:
+            assert isinstance(effect, SendCodes)
+            self.desk.give(effect, dict(done.texts))
+
+    def play(self, scene: Callable[["Stage"], Awaitable[None]]) -> None:
+        async def staged() -> None:
+            port = await self.server.start()
+            config = TextCoderConfig(
+                address=f"tcp://127.0.0.1:{port}", profile="generic-queue", reply_timeout=1.0
+            )
+            self.driver = TextCoder("ink", config, DeviceContext())
+            self.desk = PrintDesk(
+                CODER, self.driver, self.report, lambda effect, text: {}, health=self.health
+            )
+            try:
+                async with asyncio.timeout(20):
+                    await scene(self)
+            finally:
+                await self.server.stop()
+                self.line.database.close()
+
+        asyncio.run(staged())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 5
+        while not condition():
+            assert time.monotonic() < end, f"it did not come true: {self.heard[-5:]}"
+            await asyncio.sleep(0.002)
+
+    async def session(self, scene: Callable[[], Awaitable[None]]) -> BaseException | None:
+        """One session of the desk, as the supervisor runs it; how it ended, None if we ended it."""
+        await self.driver.open()
+        work = asyncio.create_task(self.desk.run())
+        try:
+            await scene()
+            if work.done():
+                return work.exception()
+            return None
+        finally:
+            work.cancel()
+            await asyncio.wait([work], timeout=5)
+            await self.driver.close()
+
+    def start_order(self) -> None:
+        self.line.tell(i.StartOrder("WO-1", "li"))
+        self.desk.wake()
+
+    async def bottle(self, item: int) -> None:
+        """A bottle comes to the coder, which prints on it and says so."""
+        before = self.count(i.PrintReported)
+        await self.until(lambda: bool(self.coder.buffer))
+        self.line.tell(i.ItemTriggered("coder", item))
+        assert self.coder.fire(0.0) is not None
+        await self.until(lambda: self.count(i.PrintReported) > before)
+
+    def count(self, kind: type[i.Input]) -> int:
+        return sum(isinstance(each, kind) for each in self.heard)
+
+    def state(self, position: int) -> CodeState:
+        return self.line.code(f"B-{position:04d}").state
+
+
+def test_the_coder_is_kept_full_within_the_window_and_every_print_is_accounted_for(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        async def shift() -> None:
+            await stage.until(lambda: stage.count(i.PrinterConnected) == 1)
+            assert stage.coder.taken == [], "no work order, no codes"
+            stage.start_order()
+            for item in range(20):
+                await stage.bottle(item)
+            await stage.until(lambda: len(stage.coder.buffer) == CODER.window)
+
+        assert await stage.session(shift) is None
+        taken = stage.coder.taken
+        assert taken == [f"B-{n:04d}" for n in range(20 + CODER.window)]
+        assert stage.coder.fullest == CODER.window
+        assert [stage.state(n) for n in range(20)] == [CodeState.PRINTED] * 20
+        pairs = [(fact.item, fact.key.position) for fact in stage.line.facts(f.ItemPrinted)]
+        assert pairs == [(n, n) for n in range(20)]
+
+    stage.play(scene)
+
+
+def test_a_coder_that_is_full_is_asked_again_and_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, capacity=2)
+
+    async def scene(stage: Stage) -> None:
+        async def shift() -> None:
+            stage.start_order()
+            for item in range(6):
+                await stage.bottle(item)
+
+        assert await stage.session(shift) is None
+        printed = [texts[0] for texts in stage.coder.printed]
+        assert printed == [f"B-{n:04d}" for n in range(6)]
+        assert len(set(stage.coder.taken)) == len(stage.coder.taken)
+
+    stage.play(scene)
+
+
+def test_a_coder_that_is_lost_in_the_middle_is_told_and_nothing_is_sent_twice(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        ended: list[BaseException | None] = []
+
+        async def cut() -> None:
+            stage.start_order()
+            await stage.bottle(0)
+            await stage.until(lambda: len(stage.coder.buffer) == CODER.window)
+            await stage.server.drop()
+            # Alone it prints on: nobody hears of it.
+            assert stage.coder.fire(0.0) == ("B-0001",)
+            await stage.until(lambda: i.PrintDoubtful("coder", "printer_lost") in stage.heard)
+
+        ended.append(await stage.session(cut))
+        assert isinstance(ended[0], TransientError), "the supervisor is told to try again"
+        assert stage.state(0) is CodeState.PRINTED
+
+        async def again() -> None:
+            await stage.until(lambda: stage.count(i.PrinterConnected) == 2)
+            for item in range(1, 6):
+                await stage.bottle(item)
+
+        assert await stage.session(again) is None
+        # What it had in hand is in doubt, and the new session goes on behind it.
+        assert [stage.state(n) for n in range(1, 5)] == [CodeState.SUSPECT] * 4
+        taken = stage.coder.taken
+        assert len(set(taken)) == len(taken)
+        printed = [texts[0] for texts in stage.coder.printed]
+        assert printed == ["B-0000", "B-0001", *(f"B-{n:04d}" for n in range(5, 10))]
+
+    stage.play(scene)
+
+
+def test_a_fault_of_the_coder_is_shown(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        async def shift() -> None:
+            await stage.until(lambda: stage.health.state == "fault")
+            assert stage.health.error == "ink_out"
+
+        stage.coder.faults.add("ink_out")
+        assert await stage.session(shift) is None
+
+    stage.play(scene)
+
+
+def test_a_label_carries_what_its_template_needs(tmp_path: Path) -> None:
+    key = CodeKey(2, 7, 0)
+    wanted = PrintLabel("label", 3, 1, key, "case", 24)
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        heard: list[i.Input] = []
+
+        async def report(inputs: Sequence[i.Input], lazy: bool) -> None:
+            heard.extend(inputs)
+
+        def fields(effect: PrintLabel, text: str) -> dict[str, str]:
+            return {"code": text, "count": str(effect.count)}
+
+        await stage.driver.open()
+        desk = PrintDesk(LABEL, stage.driver, report, fields)
+        work = asyncio.create_task(desk.run())
+        await stage.until(lambda: bool(heard))
+        desk.give(wanted, {key: "C-0007"})
+        await stage.until(lambda: i.PrintAccepted("label", 7, 1, 2, 0) in heard)
+        assert stage.coder.buffer[0].texts == ("C-0007", "24")
+        stage.coder.fire(0.0)
+        await stage.until(lambda: i.PrintReported("label", 7, 5, 2, 0) in heard)
+        assert stage.count(i.RefillWanted) == 0, "labels are asked for by full containers"
+        work.cancel()
+        await asyncio.wait([work], timeout=5)
+        await stage.driver.close()
+
+    stage.play(scene)
+
+
+def test_records_that_pile_up_are_refused_in_the_end(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        texts = {CodeKey(1, n, 0): str(n) for n in range(QUEUED + 1)}
+        for n in range(QUEUED):
+            stage.desk.give(SendCodes("coder", 1, 0, n, 1), texts)
+        with pytest.raises(TransientError, match="records wait to be printed; is it stopped"):
+            stage.desk.give(SendCodes("coder", 1, 0, QUEUED, 1), texts)
+
+    stage.play(scene)
