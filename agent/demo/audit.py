@@ -223,9 +223,9 @@ def _one(
     rejected = bool(fate["rejected"])
     name = f"{container['level']} {container['code']}"
     if container["level"] == "case":
-        result.cases += not rejected
+        result.cases += not rejected and not container["open"]
     elif container["level"] == "pallet":
-        result.pallets += not rejected
+        result.pallets += not rejected and not container["open"]
     if rejected and not fate["bad"]:
         result.good_containers_rejected += 1
         result.notes.append(f"good {name} rejected: {fate['why']}")
