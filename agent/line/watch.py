@@ -80,6 +80,7 @@ class Watch:
         """The PLC numbers anew: no frame belongs to an old trigger."""
         self.pairing.reset(time.monotonic())
         self._due.clear()
+        self._forget()
 
     def trigger(self, number: int, at: float) -> None:
         """The PLC fired this reader for item or container `number`."""
@@ -102,8 +103,12 @@ class Watch:
             else:
                 await self._run_reader(self.source)
         finally:
-            for task in self._decoding:
-                task.cancel()
+            self._forget()
+
+    def _forget(self) -> None:
+        """A picture that is still being decoded must not answer a later item of its number."""
+        for task in self._decoding:
+            task.cancel()
 
     async def _run_camera(self, camera: FrameSource) -> None:
         while True:
