@@ -198,6 +198,34 @@ def test_a_coder_that_is_lost_in_the_middle_is_told_and_nothing_is_sent_twice(
     stage.play(scene)
 
 
+def test_codes_that_waited_for_a_lost_coder_are_not_sent_in_its_next_session(
+    tmp_path: Path,
+) -> None:
+    """They are suspect since it was lost: the record would say one thing and the bottle another."""
+    stage = Stage(tmp_path, capacity=1)
+
+    async def scene(stage: Stage) -> None:
+        async def cut() -> None:
+            stage.start_order()
+            await stage.until(lambda: stage.coder.taken == ["B-0000"])
+            await stage.until(lambda: stage.count(i.PrintAccepted) == 1)
+            await stage.server.drop()
+            await stage.until(lambda: i.PrintDoubtful("coder", "printer_lost") in stage.heard)
+
+        await stage.session(cut)
+
+        async def again() -> None:
+            await stage.until(lambda: stage.count(i.PrinterConnected) == 2)
+            await stage.bottle(0)
+
+        assert await stage.session(again) is None
+        assert [stage.state(n) for n in range(4)] == [CodeState.SUSPECT] * 4
+        assert [texts[0] for texts in stage.coder.printed] == ["B-0004"]
+        assert set(stage.coder.taken[1:]).isdisjoint({"B-0001", "B-0002", "B-0003"})
+
+    stage.play(scene)
+
+
 def test_a_fault_of_the_coder_is_shown(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
 
