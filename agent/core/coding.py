@@ -5,19 +5,19 @@ read. In doubt: suspect. Nothing leads back to allocated. The window of codes th
 in hand is as small as the station's plan says.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SendCodes
-from agent.core.known import KnownPool, Questions
+from agent.core.known import KnownCode, KnownPool, Questions
 from agent.core.life import CodeState
 from agent.core.outcome import Outcome
 from agent.core.plan import LinePlan, Station
 from agent.core.pools import IN_DOUBT, allocate, runs, suspect
 from agent.core.scheme import WorkOrder
-from agent.core.state import LineState, Window
+from agent.core.state import Item, LineState, Window
 
 UNSEEN_AFTER = 256
 """A printed code that no reader has seen when so many later ones were printed becomes suspect."""
@@ -186,6 +186,25 @@ def item_at_coder(out: Outcome, station: Station, item: int) -> None:
     in_hand = sum(state in IN_DOUBT for state in window.codes.values())
     if len(out.state.unprinted.get(station.id, [])) >= in_hand:
         out.facts.append(f.PrintMissed(station.id, item))
+
+
+def look_at_pairing(
+    out: Outcome, station: Station, item: Item, reads: Mapping[str, KnownCode]
+) -> None:
+    """An item that carries a code which the same coder printed for another one: either it was read
+    on the neighbour, or prints and triggers are out of step. Both times nothing is known of what
+    was printed on which item; this item is rejected as a mismatch."""
+    coder = out.plan.coder_of(station.id)
+    expected = item.expected
+    if coder is None or expected is None:
+        return
+    window = out.state.windows.get(coder.id, Window())
+    for code in reads.values():
+        key = code.key
+        same = (key.pool, key.column) == (expected.pool, expected.column)
+        if same and key != expected and key.position in window.codes:
+            out.facts.append(f.PrintPairingLost(coder.id))
+            return
 
 
 def take_label(

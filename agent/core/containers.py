@@ -60,13 +60,13 @@ def stroked(out: Outcome, what: i.Stroked) -> None:
 def _pack_by_order(
     out: Outcome, station: Station, what: i.Stroked, units: tuple[int | None, ...]
 ) -> None:
-    order = out.state.order
+    container = open_container(out.plan, out.state, station, what.number)
+    order = out.state.orders.get(container.order) if container else out.state.order
     if order is None:
         out.alarm("container_refused", 2, station.id, what.number, verdict="no_order")
         return
     spec = order.scheme.level(station.level)
     children = tuple(_still_free(out, unit, order) for unit in units)
-    container = open_container(out.plan, out.state, station, what.number)
     unit = container.unit if container else None
     if unit is None:
         unit = out.known.next_unit
@@ -314,6 +314,8 @@ def gate(out: Outcome, what: i.GateReported) -> None:
     """The PLC reports what became of a container at a gate."""
     station = out.plan.by_id[what.station]
     container = out.state.container(out.plan.zone[station.id], what.item)
+    if container is None and what.saw is i.GateSaw.PASSED:
+        return  # it passed by a verdict of before the restart: there is nothing to add
     here = container is not None and container.at == station.id
     good = here and container is not None and container.judged and not container.fault
     if what.saw is i.GateSaw.PASSED and good:

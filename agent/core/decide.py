@@ -89,7 +89,8 @@ def _triggered(out: Outcome, what: i.ItemTriggered) -> None:
     if station.kind in ("pack", "label"):
         out.facts.append(f.ContainerSeen(station.id, what.item))
         return
-    order = state.order.number if state.order and state.status == "running" else ""
+    # A paused line coasts: what still comes belongs to its work order.
+    order = state.order.number if state.order else ""
     if not plan.first_of_zone(station.id):
         _overtakes(out, station, what.item)
     out.facts.append(
@@ -132,6 +133,7 @@ def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
         expected=item.expected,
     )
     fault = judgement.verdict
+    coding.look_at_pairing(out, station, item, judgement.reads)
     for other in _others_with(out, station, item, judgement):
         # Which of the two has the code, nobody can say: the next gate takes the other one too.
         out.facts.append(f.ItemRead(other.at, "", other.number, (), Verdict.DUPLICATE))
@@ -270,6 +272,7 @@ def _reject(
     read = {key for key, _, _ in item.reads.values()}
     if judgement is not None:
         read |= {code.key for code in judgement.reads.values()}
+    in_step = not any(isinstance(fact, f.PrintPairingLost) for fact in out.facts)
     out.facts.append(
         f.ItemRejected(
             station.id,
@@ -278,7 +281,7 @@ def _reject(
             item.order,
             item.unit,
             tuple(sorted(read)),
-            item.expected,
+            item.expected if in_step else None,
         )
     )
     out.effects.append(SetSlot(station.id, item.number, passed=False))
@@ -290,6 +293,8 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
         containers.gate(out, what)
         return
     item = out.state.item(out.plan.zone[station.id], what.item)
+    if item is None and what.saw is i.GateSaw.PASSED:
+        return  # it passed by a verdict of before the restart: there is nothing to add
     here = item is not None and item.at == station.id
     passed = here and item is not None and item.verdict == Verdict.PASS
     if what.saw is i.GateSaw.PASSED and passed:
@@ -338,4 +343,11 @@ def _run_changed(out: Outcome, what: i.RunChanged) -> None:
         for item in zone.values()
         if item.unit is not None
     }
+    for zone in state.containers.values():
+        for container in zone.values():
+            if container.unit is not None:
+                units.add(container.unit)
+            label = out.plan.label_station(container.station)
+            if state.run != what.run and label is not None and container.label is not None:
+                coding.give_up(out, label, container.label)
     out.facts.append(f.RunBegan(what.run, what.why, tuple(sorted(units))))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from agent.core import facts as f
 from agent.core.life import CodeState
-from agent.core.plan import LinePlan, Station
+from agent.core.plan import LinePlan, PathKind, Station
 from agent.core.state import Container, Item, LineState, OpenAlarm, Tally
 
 ORDERS_KEPT = 16
@@ -55,7 +55,6 @@ def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
         for container in zone.values():
             container.doubtful = True
             container.moved = 0
-            container.ordered = []
             container.at, container.judged = "", False
             # That its last stroke was seen is forgotten by a restart; what came after it is not.
             container.last = container.last or bool(
@@ -89,7 +88,7 @@ def _item_seen(plan: LinePlan, state: LineState, fact: f.ItemSeen) -> None:
     if station.kind == "print":
         state.unprinted.setdefault(station.id, []).append(fact.item)
     if not has_gate(station):
-        state.on_path.setdefault(station.id, {})[fact.item] = item.unit
+        _onto_path(plan, state, station.id, fact.item, item.unit)
 
 
 def has_gate(station: Station) -> bool:
@@ -121,6 +120,13 @@ def _print_unpaired(plan: LinePlan, state: LineState, fact: f.PrintUnpaired) -> 
     waiting = state.unpaired.setdefault(fact.station, [])
     waiting.append(fact.key)
     del waiting[:-64]
+
+
+def _print_pairing_lost(plan: LinePlan, state: LineState, fact: f.PrintPairingLost) -> None:
+    state.unprinted.pop(fact.station, None)
+    state.unpaired.pop(fact.station, None)
+    for item in state.items.get(plan.zone[fact.station], {}).values():
+        item.expected = None
 
 
 def _print_missed(plan: LinePlan, state: LineState, fact: f.PrintMissed) -> None:
@@ -191,7 +197,15 @@ def _leave(plan: LinePlan, state: LineState, station: str, number: int) -> None:
         unit = container.unit
         if last:
             del state.containers[zone][number]
-    if station in plan.out_of:
+    _onto_path(plan, state, station, number, unit)
+
+
+def _onto_path(
+    plan: LinePlan, state: LineState, station: str, number: int, unit: int | None
+) -> None:
+    """The number is on the path behind the station; on a mixed one numbers mean nothing."""
+    path = plan.out_of.get(station)
+    if path is not None and path.kind is not PathKind.MIXED:
         state.on_path.setdefault(station, {})[number] = unit
 
 
@@ -245,7 +259,6 @@ def _stroke_seen(plan: LinePlan, state: LineState, fact: f.StrokeSeen) -> None:
         state.containers.get(plan.zone[station.id], {}).pop(fact.number, None)
     container = _container(plan, state, station, fact.number)
     container.moved += sum(fact.counts)
-    container.ordered.extend(fact.units)
     container.last = container.last or fact.last
 
 
@@ -282,7 +295,7 @@ def _container_seen(plan: LinePlan, state: LineState, fact: f.ContainerSeen) -> 
     _arrive(plan, state, station, fact.number)
     state.count(station.id).triggers += 1
     if not has_gate(station):
-        state.on_path.setdefault(station.id, {})[fact.number] = container.unit
+        _onto_path(plan, state, station.id, fact.number, container.unit)
 
 
 def _container_judged(plan: LinePlan, state: LineState, fact: f.ContainerJudged) -> None:
@@ -309,7 +322,6 @@ def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
     container.unknown += sum(child is None for child in fact.children)
     container.evidence = sorted({*container.evidence, *fact.evidence})
     container.moved = max(0, container.moved - len(fact.children))
-    del container.ordered[: len(fact.children)]
     if container.count >= container.expected or (container.last and container.partial):
         container.full = True
 
@@ -319,7 +331,6 @@ def _container_refused(plan: LinePlan, state: LineState, fact: f.ContainerRefuse
     if container is not None:
         container.fault = container.fault or fact.verdict
         container.moved = 0
-        container.ordered = []
     for key in fact.seen:
         _code_left_window(state, key)
 
@@ -434,6 +445,7 @@ _TABLE: dict[type[f.Fact], Callable[..., None]] = {
     f.ItemPrinted: _item_printed,
     f.PrintUnpaired: _print_unpaired,
     f.PrintMissed: _print_missed,
+    f.PrintPairingLost: _print_pairing_lost,
     f.ItemPassed: _item_passed,
     f.ItemRejected: _item_rejected,
     f.GatePassed: _gate_passed,

@@ -254,6 +254,15 @@ class PrintMissed(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class PrintPairingLost(Fact):
+    """Prints and triggers of this coder are not in step (an event was lost): what was expected on
+    which item is not known, and they are counted against each other anew."""
+
+    durable: ClassVar[bool] = False
+    station: str
+
+
+@dataclass(frozen=True, slots=True)
 class ItemPassed(Fact):
     """Verdict PASS. `commissioned`: the unit's life begins here; else the codes are added to it."""
 

@@ -70,12 +70,6 @@ class Stroked(Input):
 
 
 @dataclass(frozen=True, slots=True)
-class LabelApplied(Input):
-    station: str
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
 class ForeignReject(Input):
     """A rejector that is not ours took the item, after the named station."""
 

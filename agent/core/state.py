@@ -37,10 +37,10 @@ class Item:
 class Container:
     """A container from its first stroke until it leaves its zone's last gate.
 
-    `moved` counts children that strokes moved and no picture has shown yet; `ordered` are their
-    units by order and count (None = not known); `evidence` the kinds of its links; `at` the station
-    that it triggered last, `judged` whether a verdict was given there. `label` is the code that was
-    printed for it, `codes` what was read on it, by role, and `own` where.
+    `moved` counts children that strokes moved and no picture has shown yet; `evidence` the kinds
+    of its links; `at` the station that it triggered last, `judged` whether a verdict was given
+    there. `label` is the code that was printed for it, `codes` what was read on it, by role, and
+    `own` where.
     """
 
     number: int
@@ -53,7 +53,6 @@ class Container:
     unknown: int = 0
     evidence: list[str] = field(default_factory=list)
     moved: int = 0
-    ordered: list[int | None] = field(default_factory=list)
     last: bool = False
     full: bool = False
     fault: str = ""

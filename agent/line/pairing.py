@@ -24,6 +24,11 @@ QUIET = 0.3
 """Seconds without an item that make the next one the first after a silence."""
 REPEAT = 1.0
 """Seconds within which the same counter is the same picture; no camera restarts so quickly."""
+EARLY = 0.02
+"""Seconds by which a reading may be known before the poll that tells of its trigger."""
+AHEAD = 0.25
+"""Seconds by which a frame may be known before the poll that tells of its trigger; below QUIET, so
+that a frame without a trigger is never taken for the first item after a silence."""
 ADRIFT = 16
 """Triggers without a certain pair after which only a stop of the belt helps."""
 KEPT = 64
@@ -43,9 +48,11 @@ class Paired(Generic[F]):
 @dataclass(slots=True)
 class Pairing(Generic[F]):
     """State of one camera's pairing. `window` is the longest time in seconds between a trigger and
-    its frame; `slips` counts how often the anchor was lost."""
+    its frame; `slips` counts how often the anchor was lost. A reader that does not number its
+    readings is not `counted`: each of them must stand alone with one trigger."""
 
     window: float
+    counted: bool = True
     offset: int | None = None
     slips: int = 0
     _index: int = 0
@@ -55,6 +62,7 @@ class Pairing(Generic[F]):
     _frame_at: float = -math.inf
     _lead_trigger: int | None = None
     _lead_frame: int | None = None
+    _owed: int = 0
     _quiet_trigger: float = -math.inf
     _quiet_frame: float = -math.inf
     _triggers: OrderedDict[int, tuple[int, float]] = field(default_factory=OrderedDict)
@@ -65,6 +73,7 @@ class Pairing(Generic[F]):
         self.offset = None
         self._since = at
         self._lead_trigger = self._lead_frame = None
+        self._owed = 0
         self._triggers.clear()
         self._frames.clear()
 
@@ -102,7 +111,50 @@ class Pairing(Generic[F]):
             self._frames.popitem(last=False)
         return self._match(at)
 
+    def _alone(self, now: float) -> list[Paired[F]]:
+        """One trigger and one reading that came with or after it. Several of either are not told
+        apart: all are given up, and so is what comes next while a reading is still owed."""
+        while self._triggers and now - next(iter(self._triggers.values()))[1] > self.window:
+            self._triggers.popitem(last=False)
+            self._owed += 1
+        frames = [(frame, at) for frame, at in self._frames.values() if now - at <= self.window]
+        if self._owed and frames:
+            self._owed = 0
+            self._triggers.clear()
+            frames = []
+        if not self._triggers or not frames:
+            if not frames:
+                self._frames.clear()
+            return []
+        _, (number, triggered) = next(iter(self._triggers.items()))
+        answers = [each for each in frames if each[1] >= triggered - EARLY]
+        waiting = len(self._triggers)
+        self._frames.clear()
+        if not answers:
+            return []
+        self._triggers.clear()
+        if waiting > 1 or len(answers) > 1:
+            self._owed = max(0, waiting - len(answers))
+            return []
+        return [Paired(number, answers[0][0], triggered, answers[0][1])]
+
+    def _out_of_step(self) -> bool:
+        """After every silence the first trigger and the first frame must belong together: if they
+        do not by the counts, a trigger or an exposure was lost without a trace."""
+        trigger = self._triggers.get(self._lead_trigger or 0)
+        frame = self._frames.get(self._lead_frame or 0)
+        if trigger is None or frame is None or abs(frame[1] - trigger[1]) > self.window:
+            return False
+        assert self._lead_trigger is not None
+        assert self._lead_frame is not None
+        return self._lead_frame - self._lead_trigger != self.offset
+
     def _match(self, now: float) -> list[Paired[F]]:
+        if not self.counted:
+            return self._alone(now)
+        if self.offset is not None and self._out_of_step():
+            self.slips += 1
+            self.offset = None
         if self.offset is None and not self._anchor():
             return []
         assert self.offset is not None
@@ -113,9 +165,15 @@ class Pairing(Generic[F]):
                 if index <= self._index:
                     del self._frames[counter]  # its trigger was given up or never ours
                 continue
-            number, triggered = self._triggers.pop(index)
+            number, triggered = self._triggers[index]
             frame, received = self._frames.pop(counter)
-            if abs(received - triggered) > self.window:
+            if triggered - received > AHEAD:
+                # Its own trigger was lost without a trace. The next silence tells them apart.
+                self.slips += 1
+                self.offset = None
+                return pairs
+            del self._triggers[index]
+            if received - triggered > self.window:
                 self._slip(now)
                 return pairs
             pairs.append(Paired(number, frame, triggered, received))

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SendCodes, SetSlot
@@ -47,6 +48,8 @@ LAZY = 0.05
 QUEUED = 4096
 """Inputs that may wait for the store. More means that it stands still: they are lost."""
 LOST = "inputs_lost"
+PATIENCE = 2.0
+"""Seconds that a person's command waits for what happened before it."""
 STALE = 1.0
 """Seconds after which what the store said of the line counts as unknown: it may not run."""
 
@@ -88,6 +91,7 @@ class LineRunner:
         self._plc_health = plc_health
         self._observe = observe
         self._urgent: asyncio.Queue[Stamped] = asyncio.Queue(QUEUED)
+        self._taken = 0  # of the queue, and not settled yet
         self._lazy: list[Stamped] = []
         self._traces: dict[tuple[str, int], Trace] = {}
         self._beat = 0
@@ -109,6 +113,7 @@ class LineRunner:
             self._lazy.clear()
             while not self._urgent.empty():
                 self._urgent.get_nowait()
+                self._urgent.task_done()
             self._inputs_lost = True
         if lazy:
             self._lazy.append(stamped)
@@ -129,7 +134,11 @@ class LineRunner:
         self.tell(readings)
 
     async def command(self, what: i.Input) -> None:
-        """What a person asked for: alone in its group, so that a refusal harms nothing else."""
+        """What a person asked for: alone in its group, so that a refusal harms nothing else, and
+        after what happened before it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._urgent.join()
         await self._settle(await self._gate.submit(self.plan.id, [(what, clock())]))
 
     async def run_writer(self) -> None:
@@ -138,14 +147,22 @@ class LineRunner:
             group = await self._next_group()
             if not group:
                 continue
-            began = time.monotonic()
             try:
-                committed = await self._gate.submit(self.plan.id, group)
-            except CaselinkError as error:
-                self._failed(error)
-                continue
-            self._store_failed = False
-            await self._settle(committed, began)
+                await self._hand_over(group)
+            finally:
+                for _ in range(self._taken):
+                    self._urgent.task_done()
+                self._taken = 0
+
+    async def _hand_over(self, group: list[Stamped]) -> None:
+        began = time.monotonic()
+        try:
+            committed = await self._gate.submit(self.plan.id, group)
+        except CaselinkError as error:
+            self._failed(error)
+            return
+        self._store_failed = False
+        await self._settle(committed, began)
 
     async def _next_group(self) -> list[Stamped]:
         group: list[Stamped] = []
@@ -156,6 +173,7 @@ class LineRunner:
             pass
         while not self._urgent.empty():
             group.append(self._urgent.get_nowait())
+        self._taken = len(group)
         lazy, self._lazy = self._lazy, []
         # In the order in which they happened: a print may be reported just before its item is read.
         group = sorted(lazy + group, key=_when) if lazy else group
@@ -348,7 +366,7 @@ class LineRunner:
                 last = bool(event.lane & 1)
                 self.tell(i.Stroked(station.id, event.number, counts, last))
             case PlcEventKind.LABEL_APPLIED:
-                self.tell(i.LabelApplied(station.id, event.number))
+                pass  # a label is bound when it is read, not when it is applied
             case PlcEventKind.FOREIGN_REJECT:
                 self.tell(i.ForeignReject(station.id, event.number))
             case PlcEventKind.ENTERED:

@@ -68,6 +68,8 @@ class Watch:
         self.health = health
         self.last: LastPicture | None = None
         self.pairing: Pairing[Frame | Reading] = Pairing(window=max(1.0, 4 * deadline))
+        if not isinstance(source, FrameSource):
+            self.pairing = Pairing(window=deadline, counted=False)
         self._decoder = decoder
         self._deadline = deadline
         self._answer = answer
@@ -125,8 +127,7 @@ class Watch:
                 continue
             self.health.alive()
             self._readings += 1
-            counter = reading.trigger if reading.trigger is not None else self._readings
-            self._take(self.pairing.frame(counter, reading, reading.received))
+            self._take(self.pairing.frame(self._readings, reading, reading.received))
 
     def _take(self, pairs: list[Paired[Frame | Reading]]) -> None:
         for pair in pairs:

@@ -24,6 +24,7 @@ FORGOTTEN_AT_RESTART = {
     "ItemPrinted",
     "PrintUnpaired",
     "PrintMissed",
+    "PrintPairingLost",
     "GatePassed",
     "PathEntered",
     "StrokeSeen",

@@ -110,10 +110,11 @@ def test_a_camera_that_restarts_loses_the_anchor_until_the_next_stop() -> None:
 
 
 def test_times_that_cannot_be_of_one_moment_lose_the_anchor() -> None:
-    """One exposure too few: from here on every picture would be given to the item before."""
+    """One exposure too few: from here on every picture would be given to the item before. The
+    silence before item 3 shows it, and is a new anchor."""
     watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0).trigger(2, 2.0)
     watching.trigger(3, 2.0 + 2 * WINDOW).frame(2, 3, 2.0 + 2 * WINDOW)
-    assert watching.pairs == [(1, 1)]
+    assert watching.pairs == [(1, 1), (3, 3)]
     assert watching.pairing.slips == 1
 
 
