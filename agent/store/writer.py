@@ -46,6 +46,7 @@ class Writer:
         self._queue: queue.Queue[tuple[Job, Future[Any]] | None] = queue.Queue(WAITING)
         self._thread: threading.Thread | None = None
         self._closing = False
+        self._door = threading.Lock()  # what was let in is before the end in the queue
         self._on_rollback: list[Callable[[Connection], None]] = []
 
     def on_rollback(self, callback: Callable[[Connection], None]) -> None:
@@ -65,7 +66,8 @@ class Writer:
         `timeout` seconds. The connection stays open."""
         if self._thread is None or self._closing:
             return
-        self._closing = True
+        with self._door:
+            self._closing = True
         try:
             self._queue.put(None, timeout=timeout)
         except queue.Full:
@@ -79,15 +81,17 @@ class Writer:
 
         TransientError: too many jobs wait, or the writer has ended.
         """
-        if self._thread is None or self._closing or not self._thread.is_alive():
-            raise TransientError("the store is closed: start the agent again")
         future: Future[T] = Future()
-        try:
-            self._queue.put_nowait((job, future))
-        except queue.Full:
-            raise TransientError(
-                f"{WAITING} writes wait already: the disk does not keep up; see that it is healthy"
-            ) from None
+        with self._door:
+            if self._thread is None or self._closing or not self._thread.is_alive():
+                raise TransientError("the store is closed: start the agent again")
+            try:
+                self._queue.put_nowait((job, future))
+            except queue.Full:
+                raise TransientError(
+                    f"{WAITING} writes wait already: the disk does not keep up; see that it is "
+                    "healthy"
+                ) from None
         return future
 
     async def run(self, job: Callable[[Connection], T], timeout: float) -> T:
