@@ -26,8 +26,21 @@ from agent.core.verdict import Verdict, judge, missing, worst
 def stroke_questions(plan: LinePlan, state: LineState, what: i.Stroked) -> Questions:
     """The units that the stroke takes out of the lanes, and the pools a label may come from."""
     units = tuple(unit for unit in _taken(state, what) if unit is not None)
-    pools = tuple(set(state.order.pools.values())) if state.order else ()
-    return Questions(units=units, pools=pools)
+    return Questions(units=units, pools=label_pools(plan, state, what.station))
+
+
+def label_pools(plan: LinePlan, state: LineState, pack: str) -> tuple[int, ...]:
+    """The pools that a label for a container of this pack station may come from: of the line's work
+    order, and of an older one that a container on the line still belongs to."""
+    station = plan.by_id.get(pack)
+    label = plan.label_station(pack) if station is not None and station.kind == "pack" else None
+    if station is None or label is None or not label.device:
+        return ()
+    open_now = state.containers.get(plan.zone[pack], {}).values()
+    numbers = {container.order for container in open_now if container.at in ("", pack)}
+    orders = [state.order, *(state.orders.get(number) for number in numbers)]
+    pools = {order.pool(station.level, label.role) for order in orders if order is not None}
+    return tuple(pool for pool in pools if pool is not None)
 
 
 def _taken(state: LineState, what: i.Stroked) -> tuple[int | None, ...]:
@@ -101,8 +114,8 @@ def close_partial(out: Outcome, what: i.ClosePartial) -> None:
     if not what.reason:
         raise DomainError("reason_missing", "A partial container needs a reason: choose one.")
     out.facts.append(f.PartialAllowed(station.id, what.reason, what.by))
-    order = out.state.order
     for container in out.state.containers.get(out.plan.zone[station.id], {}).values():
+        order = out.state.orders.get(container.order)
         if can_close(container) and container.unit is not None and order is not None:
             unit, count = container.unit, container.count
             _request_label(out, station, order, unit, container.number, count)

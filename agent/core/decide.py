@@ -24,8 +24,7 @@ Decision = tuple[list[f.Fact], list[Effect]]
 def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
     """What the store must be asked before `decide` can be called with this input."""
     if isinstance(what, i.ItemReadings):
-        pools = set(state.order.pools.values()) if state.order else set()
-        return Questions(texts=what.texts, pools=tuple(pools))
+        return Questions(what.texts, pools=containers.label_pools(plan, state, what.station))
     if isinstance(what, i.Stroked):
         return containers.stroke_questions(plan, state, what)
     if isinstance(what, i.RefillWanted | i.PrinterConnected):
@@ -34,7 +33,7 @@ def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
         order = state.orders.get(what.number)
         return Questions(pools=tuple(order.pools.values()) if order else ())
     if isinstance(what, i.ClosePartial):
-        return Questions(pools=tuple(state.order.pools.values()) if state.order else ())
+        return Questions(pools=containers.label_pools(plan, state, what.station))
     if isinstance(what, i.CreateOrder):
         return Questions(pools=tuple(what.order.pools.values()))
     return Questions()

@@ -137,3 +137,13 @@ def test_a_container_before_the_gate_is_in_flight_no_more_when_events_were_lost(
     rig.submit([i.Stroked("packer", 0, (4, 0)), i.ItemTriggered("label", 0)])
     rig.submit([i.RunChanged(1, "ring_overrun")])
     assert differences(rig.site.plan, rig.state()) == []
+
+
+def test_a_case_of_a_finished_order_gets_its_label(sequence: Rig) -> None:
+    """Only the pools of the running order were looked up: the label pool seemed to be empty."""
+    rig = sequence
+    _bottles(rig, 10, 4)
+    rig.submit([i.Stroked("packer", 0, (2, 0), last=False)])
+    rig.submit([i.FinishOrder("li")])
+    done = rig.submit([i.Stroked("packer", 0, (2, 0))])
+    assert [type(effect) for effect in done.effects] == [PrintLabel]
