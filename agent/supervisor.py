@@ -102,3 +102,11 @@ class Session:
             log.warning("%s is lost: %s Trying again.", self._name, error)
         if before != state:
             await self._changed(self.health)
+
+
+async def unless_bug(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run what the lines can do without: if it fails, say so loudly, and let them go on."""
+    try:
+        await work()
+    except Exception:
+        log.exception("%s failed; this is a bug, please report it. The lines go on.", name)

@@ -8,7 +8,7 @@ line that needs it. Every model refuses unknown keys; every class is called as
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,11 +16,15 @@ from agent.core.errors import ConfigError
 from agent.ports import Device
 from drivers.context import DeviceContext
 
+Kind = Literal["printer", "camera", "reader", "plc"]
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a type's config model and class are, and how to install what they import."""
+    """What kind of device a type is, where its config model and class are, and how to install what
+    they import."""
 
+    kind: Kind
     model: str
     factory: str
     install: str = "pip install caselink"
@@ -28,31 +32,47 @@ class Entry:
 
 TYPES: Mapping[str, Entry] = {
     # printers
-    "zpl": Entry("drivers.printers.zpl:ZplConfig", "drivers.printers.zpl:ZplPrinter"),
+    "zpl": Entry("printer", "drivers.printers.zpl:ZplConfig", "drivers.printers.zpl:ZplPrinter"),
     "text_coder": Entry(
-        "drivers.printers.text_coder:TextCoderConfig", "drivers.printers.text_coder:TextCoder"
+        "printer",
+        "drivers.printers.text_coder:TextCoderConfig",
+        "drivers.printers.text_coder:TextCoder",
     ),
     # readers
     "line_reader": Entry(
-        "drivers.readers.line_reader:LineReaderConfig", "drivers.readers.line_reader:LineReader"
+        "reader",
+        "drivers.readers.line_reader:LineReaderConfig",
+        "drivers.readers.line_reader:LineReader",
     ),
     # cameras
     "http_push": Entry(
-        "drivers.cameras.http_push:HttpPushConfig", "drivers.cameras.http_push:HttpPushCamera"
+        "camera",
+        "drivers.cameras.http_push:HttpPushConfig",
+        "drivers.cameras.http_push:HttpPushCamera",
     ),
-    "folder": Entry("drivers.cameras.folder:FolderConfig", "drivers.cameras.folder:FolderCamera"),
+    "folder": Entry(
+        "camera", "drivers.cameras.folder:FolderConfig", "drivers.cameras.folder:FolderCamera"
+    ),
     "opencv": Entry(
+        "camera",
         "drivers.cameras.opencv:OpencvConfig",
         "drivers.cameras.opencv:OpencvCamera",
         "pip install opencv-python-headless",
     ),
     # plc
     "modbus": Entry(
+        "plc",
         "drivers.plc.modbus:ModbusConfig",
         "drivers.plc.modbus:ModbusPlc",
         "pip install 'pymodbus>=3.16,<3.17'",
     ),
 }
+
+
+def kind_of(section: Mapping[str, Any]) -> Kind | None:
+    """What kind of device a section describes; None for an unknown type."""
+    entry = TYPES.get(str(section.get("type")))
+    return None if entry is None else entry.kind
 
 
 def known_types() -> tuple[str, ...]:

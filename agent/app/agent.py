@@ -1,0 +1,160 @@
+"""One agent: opens the store, builds every line, serves the panel, and runs all of it until it is
+told to stop."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from agent.app.lines import Line, LineBuilder
+from agent.app.services import Services
+from agent.app.site import Files, check_devices
+from agent.config import Site
+from agent.core import inputs as i
+from agent.core.errors import CaselinkError, ConfigError, DomainError
+from agent.core.facts import AgentStarted
+from agent.line.panel import excerpt
+from agent.line.runner import LineRunner, clock
+from agent.services import pool_files
+from agent.store.database import Database
+from agent.store.gate import Gate
+from agent.store.readers import Readers
+from agent.store.record import record
+from agent.store.writer import Writer
+from agent.supervisor import unless_bug
+from agent.vision.workers import VisionWorkers
+from agent.web.app import PanelServer, create_app
+from agent.web.auth import local_token
+from agent.web.local import local_router
+
+log = logging.getLogger(__name__)
+
+VISION_THREADS = 2
+SNAPSHOT_EVERY = 0.2
+"""Seconds between two looks at a line's state for the panel."""
+END_SECONDS = 10.0
+"""What all tasks together get to end."""
+
+
+class Agent:
+    """One agent. `run` until `stop`; `ready` is set when the panel answers."""
+
+    def __init__(self, site: Site, config: Path, *, web: bool = True) -> None:
+        self.site = site
+        self._config = config
+        self.files = Files(site, config)
+        self.ready = asyncio.Event()
+        self.port = 0
+        self._web = web
+        self._stop = asyncio.Event()
+        self._lines: dict[str, Line] = {}
+
+    def stop(self) -> None:
+        """Ask it to end; `run` returns when everything is closed."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Open, run, close. ConfigError or TransientError when it cannot start."""
+        problems = check_devices(self.site, self._config)
+        if problems:
+            raise ConfigError("\n".join(problems))
+        self.files.data.mkdir(parents=True, exist_ok=True)
+        database = Database.open(self.files.database, self.files.key)
+        writer = Writer(database.conn)
+        gate = Gate(writer, [line.plan() for line in self.site.lines])
+        readers: Readers | None = None
+        vision = VisionWorkers(VISION_THREADS)
+        writer.start()
+        cleaning = asyncio.create_task(asyncio.to_thread(pool_files.clean, writer.wait))
+        try:
+            readers = Readers(self.files.database, self.files.key)
+            await writer.run(
+                lambda conn: record(conn, "", [AgentStarted(version("caselink"))], clock()), 10.0
+            )
+            builder = LineBuilder(self.site, self.files.wire, vision)
+            for section in self.site.lines:
+                self._lines[section.id] = builder.build(section, gate)
+            await self._serve(gate, writer, readers)
+        finally:
+            await vision.close()
+            writer.close()
+            await cleaning
+            if readers is not None:
+                readers.close()
+            database.close()
+
+    async def _serve(self, gate: Gate, writer: Writer, readers: Readers) -> None:
+        services = Services(self, gate, writer, readers)
+        tasks: list[asyncio.Task[None]] = []
+        server: PanelServer | None = None
+        if self._web:
+            app = create_app(
+                services,
+                token=local_token(self.files.token),
+                routers=[local_router(services)],
+            )
+            server = PanelServer(app, self.site.web.host, self.site.web.port)
+            self.port = server.port
+            panel = unless_bug("panel", server.run)
+            tasks.append(asyncio.create_task(panel, name="panel"))
+            await server.started()
+        for line in self._lines.values():
+            tasks.append(asyncio.create_task(line.runner.run_writer(), name="writer"))
+            tasks.append(asyncio.create_task(line.runner.run_wishes(), name="wishes"))
+            tasks += [
+                asyncio.create_task(session.run(), name=session.health.id)
+                for session in line.sessions
+            ]
+            tasks.append(asyncio.create_task(self._look(line, gate), name="snapshot"))
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        self.ready.set()
+        try:
+            # The panel may fail and the lines go on; anything else that ends by itself is a bug.
+            watched = {task for task in tasks if task.get_name() != "panel"}
+            done, _ = await asyncio.wait({stopped, *watched}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                task.result()
+        finally:
+            if server is not None:
+                server.stop()
+            for task in (stopped, *tasks):
+                if task.get_name() != "panel":
+                    task.cancel()
+            _, late = await asyncio.wait({stopped, *tasks}, timeout=END_SECONDS)
+            for task in late:
+                log.error("%s did not end within %.0f s.", task.get_name(), END_SECONDS)
+                task.cancel()
+
+    async def _look(self, line: Line, gate: Gate) -> None:
+        while True:
+            with suppress(CaselinkError):
+                line.snapshot = line.panel.snapshot(await gate.view(line.section.id, excerpt))
+            await asyncio.sleep(SNAPSHOT_EVERY)
+
+    # ------------------------------------------------------------------------------- LineControl
+
+    def lines(self) -> Sequence[str]:
+        return list(self._lines)
+
+    async def command(self, line: str, what: i.Input) -> None:
+        """ports.LineControl.command."""
+        if line not in self._lines:
+            known = ", ".join(self._lines) or "none"
+            raise DomainError(
+                "unknown_line", f"There is no line {line} in the site file (it has: {known})."
+            )
+        await self._lines[line].runner.command(what)
+
+    def snapshot(self, line: str) -> Mapping[str, Any]:
+        """ports.LineControl.snapshot."""
+        found = self._lines[line].snapshot
+        if not found:
+            raise DomainError("starting", f"Line {line} is starting: try again in a moment.")
+        return found
+
+    def runner(self, line: str) -> LineRunner:
+        """For the demonstration and the benchmark: the line's shell."""
+        return self._lines[line].runner

@@ -1,0 +1,195 @@
+"""Builds a line of the site file: its runner, its panel, and a supervised session per device."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.app.site import decode_settings
+from agent.config import LineSection, ReaderSection, Site, StationSection
+from agent.core import inputs as i
+from agent.core.effects import PrintLabel
+from agent.core.plan import ReaderPlan, Station
+from agent.health import Health
+from agent.line.panel import LinePanel, PanelSettings
+from agent.line.printing import PrintDesk
+from agent.line.runner import LineRunner
+from agent.line.secrecy import SecretValues, hide_all
+from agent.line.watch import Watch
+from agent.ports import (
+    CodeReader,
+    CommitGate,
+    Committed,
+    Decoded,
+    FrameDecoder,
+    FrameSource,
+    Image,
+    LinePlc,
+    Printer,
+)
+from agent.supervisor import Changed, Session
+from agent.vision.workers import StationDecoder, VisionWorkers
+from drivers import registry
+from drivers.context import DeviceContext, no_mask
+
+
+class ContentDecoder:
+    """ports.FrameDecoder over a content picture: the reads of its cells, with their places."""
+
+    def __init__(self, decoder: StationDecoder) -> None:
+        self._decoder = decoder
+
+    async def decode(self, image: Image, deadline: float) -> Decoded:
+        cells = await self._decoder.decode_cells(image, deadline)
+        placed = [(place, read) for place, read in enumerate(cells.cells) if read is not None]
+        # A symbol outside every cell is still a symbol in this container.
+        reads = [read for _, read in placed] + list(cells.strays)
+        places = [place for place, _ in placed]
+        places += [len(cells.cells) + n for n in range(len(cells.strays))]
+        return Decoded(tuple(reads), cells.seconds, cells.late, tuple(places), len(cells.doubles))
+
+
+class Line:
+    """One line with everything that was built for it."""
+
+    def __init__(self, section: LineSection, runner: LineRunner, panel: LinePanel) -> None:
+        self.section = section
+        self.runner = runner
+        self.panel = panel
+        self.sessions: list[Session] = []
+        self.snapshot: Mapping[str, Any] = {}
+
+
+class LineBuilder:
+    """Builds the lines of one site. `wire` is the folder of the wire logs."""
+
+    def __init__(self, site: Site, wire: Path, vision: VisionWorkers) -> None:
+        self._site = site
+        self._wire = wire
+        self._vision = vision
+
+    def build(self, section: LineSection, gate: CommitGate) -> Line:
+        """A line with its devices, unopened. ConfigError when a device cannot be built."""
+        plan = section.plan()
+        context = DeviceContext(wire_log_dir=self._wire)
+        secret = _secret_roles(self._site)
+        plc = registry.build(section.plc, self._site.devices[section.plc], context)
+        health = Health(section.plc, "plc")
+        observers: list[LinePanel] = []
+
+        def observe(committed: Committed) -> None:
+            for panel in observers:
+                panel.observe(committed)
+
+        assert isinstance(plc, LinePlc)
+        runner = LineRunner(plan, gate, plc, health, observe)
+        panel = LinePanel(runner, _panel_settings(self._site, section))
+        observers.append(panel)
+        line = Line(section, runner, panel)
+
+        async def changed(health: Health) -> None:
+            name = f"{section.id}/{health.id}/device_lost"
+            key = "plc_lost" if health.kind == "plc" else "device_lost"
+            args = (("device", health.id), ("error", health.error or ""))
+            lost = health.state == "lost"
+            runner.tell(i.ConditionChanged(name, lost, 1, key, health.id, args))
+            if health.kind == "printer":
+                name = f"{section.id}/{health.id}/printer_fault"
+                fault = health.state == "fault"
+                runner.tell(i.ConditionChanged(name, fault, 1, "printer_fault", health.id, args))
+
+        line.sessions.append(Session(plc, health, runner.run_plc, changed))
+        for station, described in zip(plan.stations, section.stations, strict=True):
+            for reader, wanted in zip(station.readers, described.readers, strict=True):
+                hidden = bool(secret & set(reader.roles))
+                watch = self._watch(station, described, reader, wanted, runner, hidden=hidden)
+                runner.watches.append(watch)
+                runner.healths.append(watch.health)
+                line.sessions.append(Session(watch.source, watch.health, watch.run, changed))
+            if station.device:
+                hidden = station.role in secret
+                desk, printer, state = self._desk(
+                    station, described, runner, changed, hidden=hidden
+                )
+                runner.desks.append(desk)
+                runner.healths.append(state)
+                line.sessions.append(Session(printer, state, desk.run, changed))
+        return line
+
+    def _watch(
+        self,
+        station: Station,
+        described: StationSection,
+        reader: ReaderPlan,
+        wanted: ReaderSection,
+        runner: LineRunner,
+        *,
+        hidden: bool,
+    ) -> Watch:
+        context = DeviceContext(self._wire, hide_all if hidden else no_mask)
+        device = registry.build(reader.id, self._site.devices[reader.id], context)
+        decoder: FrameDecoder | None = None
+        kind = "reader"
+        if isinstance(device, FrameSource):
+            kind = "camera"
+            one = StationDecoder(self._vision, decode_settings(wanted))
+            decoder = ContentDecoder(one) if wanted.grid else one
+        assert isinstance(device, FrameSource | CodeReader)
+        return Watch(
+            station,
+            reader,
+            device,
+            decoder,
+            described.deadline_ms / 1000,
+            Health(reader.id, kind),
+            runner.answer,
+            expected_reads=wanted.grid[0] * wanted.grid[1] if wanted.grid else 1,
+            keep_pictures=not hidden,
+        )
+
+    def _desk(
+        self,
+        station: Station,
+        described: StationSection,
+        runner: LineRunner,
+        changed: Changed,
+        *,
+        hidden: bool,
+    ) -> tuple[PrintDesk, Printer, Health]:
+        health = Health(station.device, "printer")
+        secrets = SecretValues()
+        context = DeviceContext(self._wire, secrets)
+        printer = registry.build(station.device, self._site.devices[station.device], context)
+        assert isinstance(printer, Printer)
+
+        def fields(effect: PrintLabel, text: str) -> dict[str, str]:
+            return {"code": text, "level": effect.level, "count": str(effect.count)}
+
+        desk = PrintDesk(
+            station,
+            printer,
+            runner.report,
+            fields,
+            described.template,
+            hide=secrets.hide if hidden else None,
+            health=health,
+            changed=changed,
+        )
+        return desk, printer, health
+
+
+def _secret_roles(site: Site) -> set[str]:
+    """Roles that some packing scheme calls secret."""
+    return {role for scheme in site.schemes.values() for lv in scheme.levels for role in lv.secret}
+
+
+def _panel_settings(site: Site, section: LineSection) -> PanelSettings:
+    return PanelSettings(
+        names={str(tag): name for tag, name in section.names.items()} or {"en": section.id},
+        products={
+            sku: {str(tag): name for tag, name in product.names.items()}
+            for sku, product in site.products.items()
+        },
+        speed=(section.speed.low, section.speed.high) if section.speed else None,
+        reject_pct=section.limits.reject_pct,
+        no_read_pct=section.limits.no_read_pct,
+    )
