@@ -285,13 +285,12 @@ def test_the_schema_is_a_schema_that_the_examples_keep() -> None:
 
 def test_a_device_where_another_kind_is_needed_is_told_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "site.toml"
-    file.write_text(
-        GOOD.replace('plc = "plc"', 'plc = "verify"').replace(
-            'printer = "coder"', 'printer = "layer"'
-        ),
-        "utf-8",
-    )
+    swapped = GOOD.replace('plc = "plc"', 'plc = "verify"')
+    swapped = swapped.replace('{ device = "verify"', '{ device = "coder"')
+    swapped = swapped.replace('printer = "coder"', 'printer = "plc"')
+    file.write_text(swapped, "utf-8")
     problems = check_devices(load(file), file)
-    plc = next(n for n, line in enumerate(file.read_text().splitlines(), 1) if "plc = " in line)
-    assert f"{file}:{plc}: device verify is a camera; name a plc here." in problems
-    assert any("device layer is a camera; name a printer here." in each for each in problems)
+    at = next(n for n, line in enumerate(swapped.splitlines(), 1) if line.startswith("plc = "))
+    assert f"{file}:{at}: device verify is a camera; name a plc here." in problems
+    assert any("device plc is a plc; name a printer here." in each for each in problems)
+    assert any("device coder is a printer; name a camera or a reader" in each for each in problems)
