@@ -356,7 +356,8 @@ def _container_closed(plan: LinePlan, state: LineState, fact: f.ContainerClosed)
         container.full = True
         level = container.level
         state.tally.closed[level] = state.tally.closed.get(level, 0) + 1
-        state.partial.pop(container.station, None)
+        if fact.reason:  # a full one leaves the permission to the next that comes short
+            state.partial.pop(container.station, None)
 
 
 def _container_rejected(plan: LinePlan, state: LineState, fact: f.ContainerRejected) -> None:

@@ -7,7 +7,7 @@ import pytest
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel
 from agent.core.errors import DomainError
-from agent.core.facts import ItemPassed, ItemRejected
+from agent.core.facts import ContainerClosed, ContainerRejected, ItemPassed, ItemRejected
 from agent.core.tracking import differences
 from tests.core.rig import Rig, durable
 from tests.core.sites import SITES
@@ -147,3 +147,15 @@ def test_a_case_of_a_finished_order_gets_its_label(sequence: Rig) -> None:
     rig.submit([i.FinishOrder("li")])
     done = rig.submit([i.Stroked("packer", 0, (2, 0))])
     assert [type(effect) for effect in done.effects] == [PrintLabel]
+
+
+def test_a_full_case_leaves_the_permission_to_the_next_short_one(sequence: Rig) -> None:
+    """The permission was gone with the next case that closed, full or not."""
+    rig = sequence
+    rig.submit([i.ClosePartial("packer", "end of lot", "li")])
+    _bottles(rig, 10, 6)
+    rig.submit([i.Stroked("packer", 0, (4, 0)), i.ItemTriggered("label", 0)])
+    done = rig.submit([i.ItemReadings("label", 0, "side", ("2-outer-0002",))])
+    assert [f.reason for f in done.facts if isinstance(f, ContainerClosed)] == [""]
+    done = rig.submit([i.Stroked("packer", 1, (2, 0))])
+    assert not any(isinstance(fact, ContainerRejected) for fact in done.facts)
