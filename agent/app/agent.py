@@ -35,8 +35,11 @@ log = logging.getLogger(__name__)
 VISION_THREADS = 2
 SNAPSHOT_EVERY = 0.2
 """Seconds between two looks at a line's state for the panel."""
-END_SECONDS = 10.0
+END_SECONDS = 12.0
 """What all tasks together get to end."""
+AGAIN = 4.0
+"""Seconds after which a task that has not ended is told again: longer than a device may take to
+close. A library may have swallowed the first word."""
 
 
 class Agent:
@@ -120,13 +123,7 @@ class Agent:
         finally:
             if server is not None:
                 server.stop()
-            for task in (stopped, *tasks):
-                if task.get_name() != "panel":
-                    task.cancel()
-            _, late = await asyncio.wait({stopped, *tasks}, timeout=END_SECONDS)
-            for task in late:
-                log.error("%s did not end within %.0f s.", task.get_name(), END_SECONDS)
-                task.cancel()
+            await _end({stopped, *tasks})
 
     async def _look(self, line: Line, gate: Gate) -> None:
         while True:
@@ -158,3 +155,17 @@ class Agent:
     def runner(self, line: str) -> LineRunner:
         """For the demonstration and the benchmark: the line's shell."""
         return self._lines[line].runner
+
+
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended; the panel ends by itself."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + END_SECONDS
+    while tasks and loop.time() < until:
+        for task in tasks:
+            if task.get_name() != "panel":
+                task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=AGAIN)
+    for task in tasks:
+        log.error("%s did not end within %.0f s.", task.get_name(), END_SECONDS)
+        task.cancel()

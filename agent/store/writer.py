@@ -98,7 +98,9 @@ class Writer:
         """Submit and wait in asyncio; TransientError if it is not durable within `timeout` s (it
         may still become so: the owner reads its state again)."""
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(self.submit(job)), timeout)
+            # Not wait_for: Python 3.11's swallows a cancellation that meets the result.
+            async with asyncio.timeout(timeout):
+                return await asyncio.wrap_future(self.submit(job))
         except TimeoutError:
             raise TransientError(
                 f"nothing was written within {timeout:g} s: the disk does not answer"

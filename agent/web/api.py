@@ -100,7 +100,8 @@ _DONE: _Done = {"done": True}
 
 async def _within(work: Awaitable[T]) -> T:
     try:
-        return await asyncio.wait_for(work, COMMAND_SECONDS)
+        async with asyncio.timeout(COMMAND_SECONDS):
+            return await work
     except TimeoutError:
         raise TransientError(
             "No answer in time; it may still be carried out. Look at the line before trying again."

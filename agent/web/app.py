@@ -187,7 +187,8 @@ class PanelServer:
     async def started(self, timeout: float = 10.0) -> None:
         """Wait until it listens; TransientError if it does not within `timeout` s."""
         try:
-            await asyncio.wait_for(self._up.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._up.wait()
         except TimeoutError:
             raise TransientError("The web server did not start in time.") from None
 

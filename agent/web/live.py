@@ -127,7 +127,8 @@ class Hub:
             for name, watched in self._lines.items():
                 self._look(name, watched, loop.time())
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._tick)
+                async with asyncio.timeout(self._tick):
+                    await self._wake.wait()
 
     def _look(self, name: str, watched: _Line, now: float) -> None:
         """Send a line's snapshot if it changed, if it is time, or if someone is new."""
@@ -182,8 +183,10 @@ def live_router(hub: Hub, source: LineSource) -> APIRouter:
 async def _feed(socket: WebSocket, client: Client) -> None:
     try:
         while (text := await client.take()) is not None:
-            await asyncio.wait_for(socket.send_text(text), SEND_SECONDS)
-        await asyncio.wait_for(socket.close(_GOING_AWAY, "the agent is stopping"), SEND_SECONDS)
+            async with asyncio.timeout(SEND_SECONDS):
+                await socket.send_text(text)
+        async with asyncio.timeout(SEND_SECONDS):
+            await socket.close(_GOING_AWAY, "the agent is stopping")
     except (TimeoutError, WebSocketDisconnect, RuntimeError) as error:
         # RuntimeError: uvicorn had closed the socket already (no pong in time).
         log.debug("a panel of line %s has gone: %r", client.line, error)

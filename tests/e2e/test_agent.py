@@ -42,6 +42,7 @@ def agent(config: Path) -> Iterator[httpx.Client]:
         _, errors = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, errors
         assert "Traceback" not in errors
+        assert "did not end" not in errors
     finally:
         if process.poll() is None:
             process.kill()
