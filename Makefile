@@ -19,7 +19,7 @@ setup: $(STAMP)
 $(STAMP): requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) (a minute the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --quiet --require-hashes --requirement requirements.lock
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 	@echo "Ready: $(BIN)/caselink"

@@ -74,14 +74,16 @@ def test_what_the_constructor_finds_wrong_is_a_config_error_too() -> None:
 
 
 def test_a_missing_package_gives_the_install_command() -> None:
-    entry = Entry("no_such_camera_sdk.module:Config", "", "pip install 'caselink[basler]'")
+    entry = Entry(
+        "camera", "no_such_camera_sdk.module:Config", "", "pip install 'caselink[basler]'"
+    )
     with pytest.raises(ConfigError, match=r"no_such_camera_sdk.*caselink\[basler\]"):
         _resolve("device 1", entry.model, entry)
 
 
 def test_a_mistake_of_ours_in_the_table_is_loud() -> None:
     with pytest.raises(ModuleNotFoundError):
-        _resolve("device 1", "drivers.cameras.no_such:Config", Entry("", ""))
+        _resolve("device 1", "drivers.cameras.no_such:Config", Entry("camera", "", ""))
 
 
 def test_label_may_be_in_place_or_in_a_file() -> None:
