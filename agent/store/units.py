@@ -15,6 +15,7 @@ from typing import NamedTuple
 from agent.core.facts import Attachment, CodeKey, PairIntegrity
 from agent.core.life import (
     CODE_LIFE,
+    PRINTABLE_LEFT,
     UNIT_LIFE,
     CodeState,
     IllegalTransition,
@@ -22,7 +23,7 @@ from agent.core.life import (
     move_code,
     move_unit,
 )
-from agent.store import names
+from agent.store import names, pools
 from agent.store.database import Connection
 from agent.store.words import (
     CODE_NUMBER,
@@ -314,11 +315,15 @@ def lose_codes(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
     """Codes seen on (or printed on) a thing that is rejected without having become a unit.
 
     Physically they are off the line: they become SUSPECT and are counted as rejected. A code that
-    is on a unit (a duplicate, a neighbour's code) or void is left alone.
+    is on a unit (a duplicate, a neighbour's code) or void is left alone, and so is one of a pool
+    that we print and that was never sent: whatever carries it is not ours, and the code will come.
     """
     for key in keys:
         state, unit = code_state(conn, key)
         if unit is not None or state in (CodeState.ATTACHED, CodeState.VOID):
+            continue
+        pool = pools.describe(conn, key.pool)
+        if pool is not None and not pool.preprinted and state in PRINTABLE_LEFT:
             continue
         if state is not CodeState.SUSPECT:
             move_code(state, CodeState.SUSPECT)

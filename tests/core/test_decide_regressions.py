@@ -159,3 +159,14 @@ def test_a_full_case_leaves_the_permission_to_the_next_short_one(sequence: Rig) 
     assert [f.reason for f in done.facts if isinstance(f, ContainerClosed)] == [""]
     done = rig.submit([i.Stroked("packer", 1, (2, 0))])
     assert not any(isinstance(fact, ContainerRejected) for fact in done.facts)
+
+
+def test_a_label_that_was_never_sent_does_not_stop_the_printer(sequence: Rig) -> None:
+    """Its code became suspect, and the pool could not be printed past it any more."""
+    rig = sequence
+    _bottles(rig, 10, 16)
+    for number in range(4):
+        rig.submit([i.Stroked("packer", number, (4, 0)), i.ItemTriggered("label", number)])
+        done = rig.submit([i.ItemReadings("label", number, "side", ("2-outer-0005",))])
+        good = any(isinstance(fact, ContainerClosed) for fact in done.facts)
+        assert good == (number == 3), "the code is good once it was sent"

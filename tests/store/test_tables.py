@@ -268,11 +268,14 @@ def test_a_container_is_closed_with_what_it_holds(plant: Plant) -> None:
 
 
 def test_codes_of_a_rejected_item_are_suspect_and_counted(plant: Plant) -> None:
-    plant.put(
-        f.CodesMoved(BOTTLES, BODY, 0, 2, "allocated"), f.CodesMoved(BOTTLES, BODY, 0, 2, "sending")
-    )
+    for first, count in ((0, 2), (9, 1)):
+        plant.put(
+            f.CodesMoved(BOTTLES, BODY, first, count, "allocated"),
+            f.CodesMoved(BOTTLES, BODY, first, count, "sending"),
+        )
     plant.put(plant.bottle(1, 5))
-    read = (CodeKey(BOTTLES, 0, BODY), CodeKey(BOTTLES, 5, BODY), CodeKey(BOTTLES, 9, BODY))
+    never_sent = 20
+    read = tuple(CodeKey(BOTTLES, position, BODY) for position in (0, 5, 9, never_sent))
     item = f.ItemRejected("v", 2, "mismatch", "WO-1", None, read, CodeKey(BOTTLES, 1, BODY))
     plant.put(item)
     plant.put(item)  # the same again: nothing left to move
