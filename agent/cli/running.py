@@ -85,6 +85,9 @@ def demo(
         keep=keep,
         stay=stay,
     )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Even where the shell ignores them: plant and agent must end with us.
+        signal.signal(number, signal.default_int_handler)
     result = Demo(options, say=lambda text: err.print(text, markup=False)).run()
     if as_json:
         print_json(result.data())

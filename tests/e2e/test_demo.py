@@ -4,6 +4,7 @@ The audit's own promises are checked here too: it is run once more on a record a
 made to differ.
 """
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -103,3 +104,23 @@ def test_it_does_not_write_over_a_folder_in_use(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "is not empty" in done.stderr
+
+
+def test_it_leaves_nothing_behind_when_it_is_told_to_end(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*CASELINK, "demo", "--no-web", "--for", "10m", "--keep", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        while "runs" not in process.stderr.readline():
+            assert process.poll() is None
+        process.terminate()
+        process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode != 0
+    # The agent closed its store: nobody holds the writer's lock any more.
+    with (tmp_path / "var" / "caselink.db.lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
