@@ -12,9 +12,11 @@ import msgspec
 from agent.core.facts import Fact
 from agent.core.inputs import Input
 from agent.core.known import Clock
+from agent.core.pools import Balance
 from agent.core.state import LineState
 from agent.ports import Committed
-from agent.store import balance, journal
+from agent.store import journal
+from agent.store.balance import balances
 from agent.store.database import Connection, Database
 from agent.store.gate import Gate
 from agent.store.verify import verify
@@ -130,8 +132,8 @@ class Rig:
         report = verify(self.reader, self.where)
         assert report.ok, report.problems
 
-    def balances(self) -> dict[str, balance.Balance]:
-        return dict(balance.balances(self.reader))
+    def balances(self) -> dict[str, Balance]:
+        return dict(balances(self.reader))
 
 
 def durable(state: LineState, units: Sequence[int] | None = None) -> Any:

@@ -222,6 +222,15 @@ def _file(pool: Pool) -> PoolFile:
     return PoolFile(said, pool.roles, pool.texts, (), tuple(None for _ in pool.roles), (), rows)
 
 
+def _bring(writer: Writer, pool: Pool, now: Clock) -> None:
+    """Import a pool; its first codes are void."""
+    fact = writer.run_inline(lambda conn: import_pool(conn, _file(pool), "", now))
+    assert fact.pool == pool.number
+    columns = range(len(pool.texts))
+    voided = [f.CodesMoved(pool.number, c, 0, VOIDED, "void", why="torn") for c in columns]
+    writer.run_inline(lambda conn: record(conn, "", voided, now))
+
+
 @cache
 def template(name: str) -> Path:
     """The directory of a closed database with the site's pools and orders; the first one runs."""
@@ -230,14 +239,7 @@ def template(name: str) -> Path:
     db = Database.open(where / "caselink.db", where / "caselink.key")
     writer = Writer(db.conn)
     for pool in site.pools:
-        fact = writer.run_inline(lambda conn, pool=pool: import_pool(conn, _file(pool), "", now))
-        assert fact.pool == pool.number
-        if pool.texts:
-            voided = [
-                f.CodesMoved(pool.number, column, 0, VOIDED, "void", why="torn")
-                for column in range(len(pool.roles))
-            ]
-            writer.run_inline(lambda conn, voided=voided: record(conn, "", voided, now))
+        _bring(writer, pool, now)
     begun = [f.OrderCreated(order, "li") for order in site.orders]
     writer.run_inline(lambda conn: record(conn, LINE, [*begun, f.OrderStarted("WO-1", "li")], now))
     db.close()

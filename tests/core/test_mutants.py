@@ -1,0 +1,97 @@
+"""The state machine notices when a defence is taken out: each mutant of `mutants` breaks a rule.
+
+Each runs in a process of its own, on a copy of the packages; the copy without a mutant passes.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.core.mutants import MUTANTS, Mutant
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE = 100.0
+"""Seconds that one run may take."""
+LENGTH = 20
+STEPS = 1000
+"""Rules in one example, and in one run at the most."""
+
+
+def machine(where: Path, site: str, troubles: str, steps: int) -> subprocess.CompletedProcess[str]:
+    """Run the machine on the packages in `where`."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.core.machine", "--first", "--seed", "7"),
+            *("--site", site, "--only", troubles),
+            *("--steps", str(steps), "--length", str(LENGTH)),
+        ],
+        cwd=where,
+        env={**os.environ, "PYTHONPATH": f"{where}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+def planted(mutant: Mutant, copy: Path, where: Path) -> Path:
+    """A tree that differs from `copy` in the mutant's file alone; everything else is a link."""
+    here, there = copy, where
+    for part in Path(mutant.file).parts:
+        there.mkdir(parents=True, exist_ok=True)
+        for entry in here.iterdir():
+            if entry.name not in (part, "__pycache__"):
+                (there / entry.name).symlink_to(entry)
+        here, there = here / part, there / part
+    text = here.read_text("utf-8")
+    assert text.count(mutant.old) == 1, f"{mutant.name}: the snippet is not there once"
+    there.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+    return where
+
+
+def plant_and_run(mutant: Mutant, copy: Path, where: Path) -> subprocess.CompletedProcess[str]:
+    return machine(planted(mutant, copy, where), mutant.site, mutant.troubles, STEPS)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages as they are now: others may be at work in the tree."""
+    where = tmp_path_factory.mktemp("packages")
+    leave = shutil.ignore_patterns("web", "demo", "vision", "node_modules")
+    for package in ("agent", "drivers"):
+        shutil.copytree(ROOT / package, where / package, ignore=leave)
+    return where
+
+
+@pytest.fixture(scope="module")
+def runs(
+    copy: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Mutant, "Future[subprocess.CompletedProcess[str]]"]]:
+    """Every mutant, two at a time."""
+    base = tmp_path_factory.mktemp("mutants")
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            mutant: pool.submit(plant_and_run, mutant, copy, base / str(n))
+            for n, mutant in enumerate(MUTANTS)
+        }
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
+def test_a_mutant_is_killed(
+    mutant: Mutant, runs: dict[Mutant, "Future[subprocess.CompletedProcess[str]]"]
+) -> None:
+    done = runs[mutant].result()
+    assert done.returncode == 1, f"{mutant.name} lives:\n{done.stdout}{done.stderr}"
+    assert "Failing test case" in done.stderr, done.stderr
+
+
+def test_without_a_mutant_no_rule_is_broken(copy: Path) -> None:
+    done = machine(copy, "sequence", "", 200)
+    assert done.returncode == 0, done.stderr
