@@ -86,6 +86,8 @@ def _triggered(out: Outcome, what: i.ItemTriggered) -> None:
     plan, state = out.plan, out.state
     station = plan.by_id[what.station]
     if station.kind in ("pack", "label"):
+        if not plan.first_of_zone(station.id):
+            _overtakes(out, station, what.item)
         out.facts.append(f.ContainerSeen(station.id, what.item))
         return
     # A paused line coasts: what still comes belongs to its work order.
@@ -100,11 +102,16 @@ def _triggered(out: Outcome, what: i.ItemTriggered) -> None:
 
 
 def _overtakes(out: Outcome, station: Station, number: int) -> None:
-    """Items that should have come before this one are gone from the path."""
-    gone = overtaken(out.plan, out.state, station.id, number)
-    if not gone:
+    """Items that should have come before this one are gone from the path. A container that was
+    seen at its packer and gets more strokes there is not on the path yet."""
+    before = overtaken(out.plan, out.state, station.id, number)
+    if not before:
         return
     source = out.plan.into[station.id].source
+    zone = out.state.containers.get(out.plan.zone[source], {})
+    gone = [other for other in before if other not in zone or zone[other].last]
+    if not gone:
+        return
     on_path = out.state.on_path[source]
     units = tuple(unit for unit in (on_path[n] for n in gone) if unit is not None)
     out.facts.append(f.ItemsMissed(source, tuple(gone), units))

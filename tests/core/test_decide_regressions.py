@@ -7,7 +7,13 @@ import pytest
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel
 from agent.core.errors import DomainError
-from agent.core.facts import ContainerClosed, ContainerRejected, ItemPassed, ItemRejected
+from agent.core.facts import (
+    ContainerClosed,
+    ContainerRejected,
+    ItemPassed,
+    ItemRejected,
+    ItemsMissed,
+)
 from agent.core.tracking import differences
 from tests.core.rig import Rig, durable
 from tests.core.sites import SITES
@@ -24,6 +30,12 @@ def started(site: str) -> Iterator[Rig]:
 def sequence() -> Iterator[Rig]:
     """Pre-coded bottles, packed by lane and count."""
     yield from started("sequence")
+
+
+@pytest.fixture
+def coded() -> Iterator[Rig]:
+    """Bottles are printed, cases read and labelled, pallets too."""
+    yield from started("coded")
 
 
 @pytest.fixture
@@ -170,3 +182,13 @@ def test_a_label_that_was_never_sent_does_not_stop_the_printer(sequence: Rig) ->
         done = rig.submit([i.ItemReadings("label", number, "side", ("2-outer-0005",))])
         good = any(isinstance(fact, ContainerClosed) for fact in done.facts)
         assert good == (number == 3), "the code is good once it was sent"
+
+
+def test_a_case_that_is_taken_off_before_its_label_is_missed(coded: Rig) -> None:
+    """Containers were not counted on the way from the packer to the labeller."""
+    rig = coded
+    for number in (0, 1):
+        rig.submit([i.Stroked("packer", number, (0, 0)), i.ItemTriggered("packer", number)])
+        rig.submit([i.GateReported("packer", number, i.GateSaw.FAILED)])
+    done = rig.submit([i.ItemTriggered("label", 1)])
+    assert [f.items for f in done.facts if isinstance(f, ItemsMissed)] == [(0,)]
