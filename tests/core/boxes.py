@@ -94,6 +94,7 @@ class Boxes(Items):
                 lanes[lane].popleft()
                 if believed[lane]:
                     believed[lane].popleft()
+        box.slipped = box.slipped or pack in self.slipped
         if not any(lanes):
             self.slipped.discard(pack)
         thing.children += moved
@@ -317,7 +318,7 @@ class Boxes(Items):
         elif read and box.own in ("same_frame", "captive") and not box.doubted:
             best = "proven"
         assert fact.integrity == best, f"{box} is {best}, the record says {fact.integrity}"
-        if box.blind or (not read and box.pack.id in self.slipped):
+        if box.blind or (not read and box.slipped):
             return
         inside = box.thing.children
         right = [
