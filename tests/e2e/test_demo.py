@@ -44,7 +44,7 @@ def truth(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_bottling_without_troubles_is_proven_and_wastes_no_bottle(tmp_path: Path) -> None:
-    status, result = demo(tmp_path, "--bottles", "200", "--speed", "72000")
+    status, result = demo(tmp_path, "--bottles", "200", "--speed", "96000")
     assert status == 0, result
     assert (result["bottles"], result["passed"], result["rejected"]) == (200, 200, {})
     # 8 bottles wait for a ninth case.
@@ -61,7 +61,7 @@ def test_bottling_without_troubles_is_proven_and_wastes_no_bottle(tmp_path: Path
 def test_harsh_troubles_by_sequence_are_never_called_proven(tmp_path: Path) -> None:
     status, result = demo(
         tmp_path,
-        *("--bottles", "160", "--speed", "60000", "--pack", "sequence"),
+        *("--bottles", "120", "--speed", "60000", "--pack", "sequence"),
         *("--troubles", "harsh", "--seed", "3"),
     )
     assert status == 0, result
@@ -70,10 +70,10 @@ def test_harsh_troubles_by_sequence_are_never_called_proven(tmp_path: Path) -> N
 
 
 def test_liquor_keeps_its_secret_and_its_four_levels(tmp_path: Path) -> None:
-    status, result = demo(tmp_path, "--bottles", "30", "--speed", "18000", "--site", "liquor")
+    status, result = demo(tmp_path, "--bottles", "24", "--speed", "21600", "--site", "liquor")
     assert status == 0, result
     # A box holds its bottle by order, so it is inferred; cases and pallets are read.
-    assert result["containers"] == {"inferred": 30, "proven": 6}
+    assert result["containers"] == {"inferred": 24, "proven": 5}
     secrets = (tmp_path / "caps.csv").read_text("utf-8").split()[1:]
     said = json.dumps(containers(tmp_path)) + (tmp_path / "agent.log").read_text("utf-8")
     assert not [code for code in secrets if code in said]
