@@ -45,7 +45,8 @@ class Visit:
 @dataclass(eq=False)
 class Box:
     """A container: `layer` are the children moved since its last picture; `blind` that the agent
-    missed a stroke, `slipped` that it could not know the lanes, `doubted` that it lost sight of the container after it had been formed."""
+    missed a stroke, `slipped` that it could not know the lanes, `doubted` that it lost sight of
+    the container after it had been formed."""
 
     thing: Thing
     pack: Station
