@@ -44,7 +44,7 @@ def truth(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_bottling_without_troubles_is_proven_and_wastes_no_bottle(tmp_path: Path) -> None:
-    status, result = demo(tmp_path, "--bottles", "200", "--speed", "96000")
+    status, result = demo(tmp_path, "--bottles", "200", "--speed", "36000")
     assert status == 0, result
     assert (result["bottles"], result["passed"], result["rejected"]) == (200, 200, {})
     # 8 bottles wait for a ninth case.
