@@ -58,7 +58,7 @@ def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
             container.at, container.judged = "", False
             # That its last stroke was seen is forgotten by a restart; what came after it is not.
             container.last = container.last or bool(
-                container.full or container.fault or container.label or container.own
+                container.full or container.label or container.own
             )
 
 

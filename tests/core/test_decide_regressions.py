@@ -192,3 +192,13 @@ def test_a_case_that_is_taken_off_before_its_label_is_missed(coded: Rig) -> None
         rig.submit([i.GateReported("packer", number, i.GateSaw.FAILED)])
     done = rig.submit([i.ItemTriggered("label", 1)])
     assert [f.items for f in done.facts if isinstance(f, ItemsMissed)] == [(0,)]
+
+
+def test_a_refused_case_is_still_the_same_after_lost_events(sequence: Rig) -> None:
+    """Its next stroke made a second container of it."""
+    rig = sequence
+    rig.submit([i.Stroked("packer", 0, (2, 0), last=False)])  # nobody knows what was in the lane
+    rig.submit([i.RunChanged(1, "inputs_lost")])
+    _bottles(rig, 10, 2)
+    rig.submit([i.Stroked("packer", 0, (2, 0))])
+    assert list(_contents(rig).values()) == [4]
