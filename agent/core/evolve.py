@@ -206,7 +206,9 @@ def _onto_path(
     """The number is on the path behind the station; on a mixed one numbers mean nothing."""
     path = plan.out_of.get(station)
     if path is not None and path.kind is not PathKind.MIXED:
-        state.on_path.setdefault(station, {})[number] = unit
+        numbers = state.on_path.setdefault(station, {})
+        numbers.pop(number, None)  # a container that gets another stroke comes after the others
+        numbers[number] = unit
 
 
 def _reject_confirmed(plan: LinePlan, state: LineState, fact: f.RejectConfirmed) -> None:

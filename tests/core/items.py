@@ -80,6 +80,7 @@ class Items(Told):
         """The agent believes the thing on the path behind a station, if numbers mean anything."""
         way = self.plan.out_of.get(station.id)
         if way is not None and way.kind is not PathKind.MIXED:
+            self.believed[station.id].pop(thing.number, None)
             self.believed[station.id][thing.number] = (thing, unit)
 
     def _pair(self, station: Station, done: Committed) -> None:

@@ -202,3 +202,13 @@ def test_a_refused_case_is_still_the_same_after_lost_events(sequence: Rig) -> No
     _bottles(rig, 10, 2)
     rig.submit([i.Stroked("packer", 0, (2, 0))])
     assert list(_contents(rig).values()) == [4]
+
+
+def test_a_pallet_that_gets_its_last_layer_later_is_not_overtaken(coded: Rig) -> None:
+    """It was on the path since its first layer, and said to be missing when another came first."""
+    rig = coded
+    for number, last in ((0, False), (1, True), (0, True)):
+        rig.submit([i.Stroked("stacker", number, (1,), last), i.ItemTriggered("stacker", number)])
+    for number in (1, 0):
+        done = rig.submit([i.ItemTriggered("last", number)])
+        assert not any(isinstance(fact, ItemsMissed) for fact in done.facts)
