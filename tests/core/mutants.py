@@ -188,7 +188,7 @@ MUTANTS = (
     ),
     Mutant(
         "proven though events were lost",
-        "agent/core/evolve.py",
+        "agent/core/evolve/orders.py",
         "            container.doubtful = True\n",
         "            container.doubtful = container.doubtful or not container.unit\n",
         "coded",
@@ -197,7 +197,7 @@ MUTANTS = (
     # ---- counts, lanes, restarts
     Mutant(
         "count off by one",
-        "agent/core/evolve.py",
+        "agent/core/evolve/items.py",
         "    state.count(fact.station).passed += 1\n",
         "    state.count(fact.station).passed += 1 + (fact.item % 5 == 4)\n",
         "sequence",
@@ -205,7 +205,7 @@ MUTANTS = (
     ),
     Mutant(
         "a stroke leaves a child in its lane",
-        "agent/core/evolve.py",
+        "agent/core/evolve/containers.py",
         "        del lanes.get(lane, [])[:count]\n",
         "        del lanes.get(lane, [])[: max(1, count - 1)]\n",
         "sequence",
@@ -213,7 +213,7 @@ MUTANTS = (
     ),
     Mutant(
         "containers of before a PLC restart are still there",
-        "agent/core/evolve.py",
+        "agent/core/evolve/orders.py",
         "    if state.run != fact.run:\n        state.containers.clear()",
         "    if state.run == -2:\n        state.containers.clear()",
         "sequence",

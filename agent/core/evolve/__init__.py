@@ -1,0 +1,49 @@
+"""`evolve(plan, state, fact) -> state`: how each fact changes what we know of a line.
+
+One small function per kind of fact, in a table per family of facts. Nothing is decided or refused
+here: a fact has happened. Facts that are not about a line (pools, the agent) change nothing.
+"""
+
+from agent.core import facts as f
+from agent.core.evolve import alarms, containers, items, orders, printing
+from agent.core.evolve.common import Table, has_gate
+from agent.core.evolve.containers import can_close, open_container
+from agent.core.evolve.items import LANE_KEPT
+from agent.core.evolve.orders import ORDERS_KEPT
+from agent.core.plan import LinePlan
+from agent.core.state import LineState
+
+__all__ = [
+    "HANDLED",
+    "LANE_KEPT",
+    "ORDERS_KEPT",
+    "can_close",
+    "evolve",
+    "has_gate",
+    "open_container",
+]
+
+_TABLE: Table = {
+    **orders.TABLE,
+    **items.TABLE,
+    **containers.TABLE,
+    **printing.TABLE,
+    **alarms.TABLE,
+}
+
+HANDLED: frozenset[type[f.Fact]] = frozenset(_TABLE) | {
+    f.AgentStarted,
+    f.PoolImported,
+    f.CodeRegistered,
+    f.UnitsDoubted,
+}
+"""Every kind of fact, those that change nothing of a line too; a test compares it with the
+vocabulary."""
+
+
+def evolve(plan: LinePlan, state: LineState, fact: f.Fact) -> LineState:
+    """The state after `fact`. The given state is consumed."""
+    change = _TABLE.get(type(fact))
+    if change is not None:
+        change(plan, state, fact)
+    return state

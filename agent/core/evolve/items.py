@@ -1,0 +1,188 @@
+"""How facts of units on the belt change a line."""
+
+from agent.core import facts as f
+from agent.core.evolve.common import (
+    Table,
+    arrive,
+    code_left_window,
+    has_gate,
+    onto_path,
+    tally_reject,
+)
+from agent.core.plan import LinePlan
+from agent.core.state import Item, LineState
+
+LANE_KEPT = 1024
+"""Units that a lane may hold; a packer that never strokes must not fill the memory."""
+
+
+def _item_seen(plan: LinePlan, state: LineState, fact: f.ItemSeen) -> None:
+    station = plan.by_id[fact.station]
+    zone = plan.zone[station.id]
+    items = state.items.setdefault(zone, {})
+    item = items.get(fact.item)
+    if item is None or plan.first_of_zone(station.id):
+        item = Item(fact.item, fact.order, station.id, fact.lane)
+        items[fact.item] = item
+    item.at = station.id
+    item.verdict = ""
+    item.waiting = [reader.id for reader in station.readers]
+    arrive(plan, state, station, fact.item)
+    state.count(station.id).triggers += 1
+    if station.kind == "print":
+        state.unprinted.setdefault(station.id, []).append(fact.item)
+    if not has_gate(station):
+        onto_path(plan, state, station.id, fact.item, item.unit)
+
+
+def _item_read(plan: LinePlan, state: LineState, fact: f.ItemRead) -> None:
+    item = state.items[plan.zone[fact.station]][fact.item]
+    for role, key in fact.reads:
+        item.reads.setdefault(role, (key, fact.station, fact.reader))
+    item.waiting = [reader for reader in item.waiting if reader != fact.reader]
+    item.fault = item.fault or fact.fault
+
+
+def _item_printed(plan: LinePlan, state: LineState, fact: f.ItemPrinted) -> None:
+    item = state.items.get(plan.zone[fact.station], {}).get(fact.item)
+    if item is not None:
+        item.expected = fact.key
+    unprinted = state.unprinted.get(fact.station, [])
+    if fact.item in unprinted:
+        unprinted.remove(fact.item)
+    unpaired = state.unpaired.get(fact.station, [])
+    if fact.key in unpaired:
+        unpaired.remove(fact.key)
+
+
+def _print_unpaired(plan: LinePlan, state: LineState, fact: f.PrintUnpaired) -> None:
+    waiting = state.unpaired.setdefault(fact.station, [])
+    waiting.append(fact.key)
+    del waiting[:-64]
+
+
+def _print_pairing_lost(plan: LinePlan, state: LineState, fact: f.PrintPairingLost) -> None:
+    state.unprinted.pop(fact.station, None)
+    state.unpaired.pop(fact.station, None)
+    for item in state.items.get(plan.zone[fact.station], {}).values():
+        item.expected = None
+
+
+def _print_missed(plan: LinePlan, state: LineState, fact: f.PrintMissed) -> None:
+    unprinted = state.unprinted.get(fact.station, [])
+    if fact.item in unprinted:
+        unprinted.remove(fact.item)
+    item = state.items.get(plan.zone[fact.station], {}).get(fact.item)
+    if item is not None:
+        item.fault = item.fault or "no_read"
+
+
+def _item_passed(plan: LinePlan, state: LineState, fact: f.ItemPassed) -> None:
+    item = state.items.get(plan.zone[fact.station], {}).get(fact.item)
+    if item is not None:
+        item.verdict = "pass"
+        item.waiting = []
+        item.unit = fact.unit
+        for role, key, _ in fact.codes:
+            item.reads.setdefault(role, (key, fact.station, ""))
+    for attachment in fact.codes:
+        code_left_window(state, attachment.key)
+    if fact.commissioned:
+        state.tally.good += 1
+    state.tally.rejects_in_a_row = 0
+
+
+def _item_rejected(plan: LinePlan, state: LineState, fact: f.ItemRejected) -> None:
+    item = state.items.get(plan.zone[fact.station], {}).get(fact.item)
+    if item is not None:
+        item.verdict = fact.verdict
+        item.fault = item.fault or fact.verdict  # should the gate fail, the next one takes it
+        item.waiting = []
+    for key in (*fact.codes, *((fact.expected,) if fact.expected else ())):
+        code_left_window(state, key)
+    tally_reject(state, fact.verdict)
+
+
+def _gate_passed(plan: LinePlan, state: LineState, fact: f.GatePassed) -> None:
+    state.count(fact.station).passed += 1
+    _leave(plan, state, fact.station, fact.item)
+
+
+def _reject_failed(plan: LinePlan, state: LineState, fact: f.RejectFailed) -> None:
+    state.count(fact.station).failed += 1
+    _leave(plan, state, fact.station, fact.item)
+
+
+def _leave(plan: LinePlan, state: LineState, station: str, number: int) -> None:
+    """The number went on past a gate: it is on the path behind it, and out of its zone if this
+    was the zone's last station."""
+    zone = plan.zone[station]
+    last = plan.zone_stations(zone)[-1].id == station
+    unit: int | None = None
+    item = state.items.get(zone, {}).get(number)
+    if item is not None:
+        unit = item.unit
+        if last:
+            del state.items[zone][number]
+    container = state.containers.get(zone, {}).get(number)
+    if container is not None:
+        unit = container.unit
+        if last:
+            del state.containers[zone][number]
+    onto_path(plan, state, station, number, unit)
+
+
+def _reject_confirmed(plan: LinePlan, state: LineState, fact: f.RejectConfirmed) -> None:
+    state.count(fact.station).rejected += 1
+    zone = plan.zone[fact.station]
+    state.items.get(zone, {}).pop(fact.item, None)
+    state.containers.get(zone, {}).pop(fact.item, None)
+    if not fact.judged or fact.passed:
+        tally_reject(state, "late")
+    if fact.unit is not None and plan.by_id[fact.station].kind == "verify":
+        state.tally.good -= 1
+
+
+def _foreign_rejected(plan: LinePlan, state: LineState, fact: f.ForeignRejected) -> None:
+    state.count(fact.station).foreign += 1
+    _off_the_belt(plan, state, fact.station, fact.item)
+
+
+def _off_the_belt(plan: LinePlan, state: LineState, station: str, number: int) -> None:
+    """The number left the path behind `station` and will be seen nowhere in its zone."""
+    state.on_path.get(station, {}).pop(number, None)
+    state.items.get(plan.zone[station], {}).pop(number, None)
+    state.containers.get(plan.zone[station], {}).pop(number, None)
+
+
+def _items_missed(plan: LinePlan, state: LineState, fact: f.ItemsMissed) -> None:
+    state.count(fact.station).foreign += len(fact.items)
+    for number in fact.items:
+        _off_the_belt(plan, state, fact.station, number)
+
+
+def _path_entered(plan: LinePlan, state: LineState, fact: f.PathEntered) -> None:
+    state.count(fact.station).entered += 1
+    source = plan.into[fact.station].source
+    unit = state.on_path.get(source, {}).pop(fact.item, None)
+    lane = state.lanes.setdefault(fact.station, {}).setdefault(fact.lane, [])
+    lane.append(unit)
+    del lane[:-LANE_KEPT]
+
+
+TABLE: Table = {
+    f.ItemSeen: _item_seen,
+    f.ItemRead: _item_read,
+    f.ItemPrinted: _item_printed,
+    f.PrintUnpaired: _print_unpaired,
+    f.PrintMissed: _print_missed,
+    f.PrintPairingLost: _print_pairing_lost,
+    f.ItemPassed: _item_passed,
+    f.ItemRejected: _item_rejected,
+    f.GatePassed: _gate_passed,
+    f.RejectFailed: _reject_failed,
+    f.RejectConfirmed: _reject_confirmed,
+    f.ForeignRejected: _foreign_rejected,
+    f.ItemsMissed: _items_missed,
+    f.PathEntered: _path_entered,
+}
