@@ -1,8 +1,9 @@
 """How a device is, for people: state, last sign of life, latency, and what to do."""
 
-import time
 from dataclasses import dataclass
 from typing import Literal
+
+from agent.now import wall_ms
 
 State = Literal["starting", "ok", "fault", "lost"]
 
@@ -22,7 +23,7 @@ class Health:
 
     def alive(self, latency: float | None = None) -> None:
         """The device gave a sign of life."""
-        self.last_ms = int(time.time() * 1000)
+        self.last_ms = wall_ms()
         if latency is not None:
             self.latency = latency
         if self.state in ("starting", "lost"):

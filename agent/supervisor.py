@@ -7,11 +7,11 @@ Logs once when a device is lost and once when it is back.
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 
 from agent.core.errors import CaselinkError, TransientError
 from agent.health import Health, State
+from agent.now import monotonic
 from agent.ports import Device
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Session:
         """Until cancelled. Closes the device on the way out."""
         wait = FIRST_WAIT
         while True:
-            began = time.monotonic()
+            began = monotonic()
             try:
                 await self._open()
                 await self._is("ok", None)
@@ -65,7 +65,7 @@ class Session:
             finally:
                 await self._close()
             await self._is("lost", error)
-            if time.monotonic() - began > 2 * LONGEST_WAIT:
+            if monotonic() - began > 2 * LONGEST_WAIT:
                 wait = FIRST_WAIT
             await asyncio.sleep(wait)
             wait = longer(wait)

@@ -5,7 +5,6 @@ The state lives in the store's thread and what was observed on the event loop: `
 is needed of the one there, and the snapshot is built here.
 """
 
-import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from agent.core.plan import Station
 from agent.core.state import LineState
 from agent.line.runner import LineRunner
 from agent.line.watch import LastPicture, Watch
+from agent.now import wall_ns
 from agent.ports import Committed
 
 SPEED_SECONDS = 30
@@ -71,7 +71,7 @@ class LinePanel:
 
     def observe(self, committed: Committed) -> None:
         """Facts that became durable."""
-        seen, now = self._seen, time.time()
+        seen, now = self._seen, wall_ns() / 1e9
         for fact in committed.facts:
             match fact:
                 case f.ItemPassed(commissioned=True):
@@ -109,7 +109,7 @@ class LinePanel:
 
     def snapshot(self, state: LineState) -> dict[str, Any]:
         """The snapshot of this moment; `state` is an `excerpt`, and only read."""
-        now = time.time()
+        now = wall_ns() / 1e9
         packml, since = self._packml(state, now)
         return {
             "v": 1,

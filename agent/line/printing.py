@@ -7,7 +7,6 @@ after an error is told as doubtful, never sent again.
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from agent.core.errors import DomainError, TransientError
 from agent.core.facts import CodeKey
 from agent.core.plan import Station
 from agent.health import Health
+from agent.now import monotonic
 from agent.ports import Printer, PrintEventKind, PrintJob
 
 log = logging.getLogger(__name__)
@@ -173,10 +173,10 @@ class PrintDesk:
     async def _look(self) -> None:
         """Ask the device how it is, every few seconds."""
         while self._health is not None:
-            began = time.monotonic()
+            began = monotonic()
             status = await self.printer.status()
             health, state = self._health, self._health.state
-            health.alive(time.monotonic() - began)
+            health.alive(monotonic() - began)
             health.state = "ok" if status.ready else "fault"
             health.error = ", ".join(status.faults) or (None if status.ready else "not ready")
             if health.state != state and self._changed_health is not None:

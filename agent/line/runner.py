@@ -8,7 +8,6 @@ may wait for the next urgent one, so that they cost no commit of their own.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -22,6 +21,7 @@ from agent.health import Health
 from agent.line.latency import Latency, VerdictTime
 from agent.line.printing import PrintDesk
 from agent.line.watch import Trace, Watch
+from agent.now import monotonic, wall_ms
 from agent.ports import (
     CommitGate,
     Committed,
@@ -64,7 +64,7 @@ Observe = Callable[[Committed], None]
 
 def clock() -> Clock:
     """Now. The quality of the wall clock is not known before time synchronisation is watched."""
-    return Clock(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
+    return Clock(wall_ms(), int(monotonic() * 1000))
 
 
 class LineRunner:
@@ -155,7 +155,7 @@ class LineRunner:
                 self._taken = 0
 
     async def _hand_over(self, group: list[Stamped]) -> None:
-        began = time.monotonic()
+        began = monotonic()
         try:
             committed = await self._gate.submit(self.plan.id, group)
         except CaselinkError as error:
@@ -201,7 +201,7 @@ class LineRunner:
     async def _settle(self, committed: Committed, began: float | None = None) -> None:
         """Carry out the effects of facts that are durable."""
         self._observe(committed)
-        durable = time.monotonic()
+        durable = monotonic()
         slots: list[tuple[SetSlot, Slot]] = []
         for effect in committed.effects:
             match effect:
@@ -242,7 +242,7 @@ class LineRunner:
         except ConfigError as error:
             log.error("Line %s: verdicts cannot be written: %s", self.plan.id, error)
             return
-        written = time.monotonic()
+        written = monotonic()
         for effect, _ in slots:
             trace = self._traces.pop((effect.station, effect.number), None)
             if trace is None or began is None:
@@ -267,14 +267,14 @@ class LineRunner:
         self._new_run(report, "agent_restart" if self._run is None else "plc_link")
         self._take(report)
         run, next_beat = report.run, 0.0
-        heartbeat, beaten = report.heartbeat, time.monotonic()
+        heartbeat, beaten = report.heartbeat, monotonic()
         while True:
-            began = time.monotonic()
+            began = monotonic()
             if began >= next_beat:
                 next_beat = began + BEAT
                 await self._send_outputs()
             report = await self._plc.poll()
-            self._plc_health.alive(time.monotonic() - began)
+            self._plc_health.alive(monotonic() - began)
             if report.heartbeat != heartbeat:
                 heartbeat, beaten = report.heartbeat, began
             elif began - beaten > STILL:
@@ -288,7 +288,7 @@ class LineRunner:
             elif report.lost:
                 self._new_run(report, "ring_overrun")
             self._take(report)
-            now = time.monotonic()
+            now = monotonic()
             for watch in self.watches:
                 watch.expire(now)
             await asyncio.sleep(max(0.0, POLL - (now - began)))
@@ -308,14 +308,14 @@ class LineRunner:
         while True:
             try:
                 self.wants_running, self._lamps = await self._gate.view(self.plan.id, _wishes)
-                self._wishes_at = time.monotonic()
+                self._wishes_at = monotonic()
             except TransientError as error:
                 log.debug("not known whether line %s may run: %s", self.plan.id, error)
             await asyncio.sleep(BEAT)
 
     async def _send_outputs(self) -> None:
         self._beat = (self._beat + 1) % 65536
-        now = time.monotonic()
+        now = monotonic()
         known = now - self._wishes_at < STALE and not self._store_failed
         # Pictures find their items again only after a silence: the belt must stop for it.
         paired = not any(watch.pairing.adrift(now) for watch in self.watches)

@@ -3,7 +3,6 @@ and the deadline by which every trigger has an answer."""
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from agent.core.codes import Refused, canonical
 from agent.core.plan import ReaderPlan, Station
 from agent.health import Health
 from agent.line.pairing import Paired, Pairing
+from agent.now import monotonic, wall_ms
 from agent.ports import CodeReader, Decoded, Frame, FrameDecoder, FrameSource, Reading
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Watch:
 
     def reset(self) -> None:
         """The PLC numbers anew: no frame belongs to an old trigger."""
-        self.pairing.reset(time.monotonic())
+        self.pairing.reset(monotonic())
         self._due.clear()
         self._forget()
 
@@ -98,7 +98,7 @@ class Watch:
 
     async def run(self) -> None:
         """One session of the device: until it is lost (TransientError)."""
-        self.pairing.reset(time.monotonic())
+        self.pairing.reset(monotonic())
         try:
             if isinstance(self.source, FrameSource):
                 await self._run_camera(self.source)
@@ -146,7 +146,7 @@ class Watch:
         due = self._due.get(pair.number, 0.0)
         decoded = await self._decoder.decode(frame.image, due)
         if self._keep_pictures:
-            self.last = LastPicture(frame, pair.number, decoded, int(time.time() * 1000))
+            self.last = LastPicture(frame, pair.number, decoded, wall_ms())
         self.health.alive(decoded.seconds)
         self._done(pair, decoded)
 
@@ -177,4 +177,4 @@ class Watch:
         )
         # The camera may be quicker than the poll that tells of its trigger.
         triggered = min(pair.triggered, pair.received)
-        self._answer(readings, Trace(triggered, pair.received, time.monotonic()))
+        self._answer(readings, Trace(triggered, pair.received, monotonic()))

@@ -20,6 +20,7 @@ from agent.core.inputs import RunChanged
 from agent.core.known import Clock, Questions
 from agent.core.plan import LinePlan
 from agent.core.state import LineState
+from agent.now import monotonic, wall_ms
 from agent.ports import Committed, Stamped
 from agent.store import journal, pools, snapshots
 from agent.store.database import Connection
@@ -120,7 +121,7 @@ class Gate:
         state = mine.state = _stored(conn, mine.plan)
         mine.stale = False
         if mine.began:
-            clock = Clock(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
+            clock = Clock(wall_ms(), int(monotonic() * 1000))
             known = answer(conn, Questions(), clock)
             facts, _ = decide(mine.plan, state, RunChanged(state.run, "state_lost"), known)
             self._keep(conn, mine, facts, clock)
