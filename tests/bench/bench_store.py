@@ -5,9 +5,9 @@ that counts (default: the system's temporary directory). Without --units it take
 
 speed   one bottle, one case of 24 (24 passed, formed, packed, bound, closed: 28 facts) and eight
         such cases per commit, against bare sqlcipher3 with the same pragmas and key that appends
-        the same bytes ready-made, in one row per fact, or the same rows ready-made, by executemany
-        (see `bare`); a ratio is bare time / the store's; rounds are shuffled, the first of each is
-        dropped, median of the rest
+        the same rows ready-made by executemany, or the same bytes in one row per fact (see `Bare`);
+        a ratio is bare time / the store's; the target is for the same rows (docs/adr/0002-
+        store.md); rounds are shuffled, the first of each is dropped, median of the rest
 gate    one bottle from its reading to its rows: look-up, decision, append; and the commit
 bytes   written per bottle (wchar of /proc/self/io, checkpoints included), between and at 24 per
         commit, with other pools' rows on both sides of the bottles' pool
@@ -255,7 +255,7 @@ ROUNDS = 15
 
 
 def speed_table(where: Path) -> None:
-    print(f"{'speed':42}{'target':>8}{'store':>10}{'same bytes':>14}{'same rows':>14}")
+    print(f"{'speed':42}{'store':>10}{'same rows':>14}{'target':>8}{'a row a fact':>14}")
     for number, load in enumerate(LOADS):
         folder = where / str(number)
         folder.mkdir()
@@ -263,11 +263,11 @@ def speed_table(where: Path) -> None:
         measured = speed(folder, line, load)
         line.db.close()
         store = measured["store"]
-        told = "".join(
+        rows, row = (
             f"{measured[which] * 1e3:7.2f} ={measured[which] / store:5.2f}"
-            for which in ("bytes", "rows")
+            for which in ("rows", "bytes")
         )
-        print(f"  {load.name:40}{'>= 0.7':>8}{store * 1e3:7.2f} ms{told}")
+        print(f"  {load.name:40}{store * 1e3:7.2f} ms{rows}{'>= 0.7':>8}{row}")
 
 
 def speed(where: Path, line: Line, load: Load) -> dict[str, float]:
