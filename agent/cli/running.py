@@ -65,6 +65,9 @@ def demo(
     web: Annotated[bool, typer.Option(help="Serve the panel.")] = True,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the panel.")] = 8080,
     keep: Annotated[Path | None, typer.Option(help="Leave everything in this folder.")] = None,
+    kills: Annotated[
+        int, typer.Option(min=0, help="Kill the agent so often at random moments.")
+    ] = 0,
     stay: Annotated[bool, typer.Option(help="Leave the panel up after the audit.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -83,6 +86,7 @@ def demo(
         web=web,
         port=port,
         keep=keep,
+        kills=kills,
         stay=stay,
     )
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -5,6 +5,7 @@ holds the record against the plant's own account.
 """
 
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -36,6 +37,12 @@ from drivers.sim.host import dump_spec
 START_SECONDS = 40.0
 END_SECONDS = 60.0
 DEFAULT_SECONDS = 60.0
+EARLY_KILLS = 0.2
+"""Share of the kills that meet an agent which is starting."""
+STARTING, RUNNING = (0.05, 1.5), (1.5, 5.0)
+"""Seconds from its start to its end by a kill."""
+AFTER_KILLS = 5.0
+"""Seconds of feeding after the last kill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,8 @@ class DemoOptions:
     keep: Path | None = None
     stay: bool = False
     pin: bool = False
+    kills: int = 0
+    """Ends of the agent by kill -9 at random moments; the feed stops a while after the last."""
 
 
 class Child:
@@ -122,6 +131,28 @@ class Child:
                 stream.close()
 
 
+class Mortal:
+    """The agent's process, which may be killed and is started again at once."""
+
+    def __init__(self, start: Callable[[], Child]) -> None:
+        self._start = start
+        self.child = start()
+
+    def panel(self, timeout: float) -> str:
+        """Where its panel answers, once it does."""
+        return str(self.child.wait_for("ready", timeout)["panel"])
+
+    def kill(self) -> None:
+        """kill -9, and start it again."""
+        self.child.process.kill()
+        self.child.end()
+        self.child = self._start()
+
+    def end(self) -> None:
+        """Ask it to end."""
+        self.child.end()
+
+
 class Demo:
     """One demonstration. `say` tells a person how far it is."""
 
@@ -146,16 +177,17 @@ class Demo:
             config = self._write_site(folder, ports)
             self._import_pools(config)
             command = [sys.executable, "-m", "agent.cli", "run", "--config", str(config)]
-            agent = stack.enter_context(_ending(self._child(command, folder, "agent", 0)))
-            panel = agent.wait_for("ready", START_SECONDS)["panel"]
+            agent = Mortal(lambda: self._child(command, folder, "agent", 0))
+            stack.callback(agent.end)
+            panel = agent.panel(START_SECONDS)
             if options.web:
                 self._say(f"Open {panel} to watch the line.")
-            self._play(config, panel, plant)
-            result = self._audit(config, panel, folder)
+            self._play(config, agent, plant)
+            result = self._audit(config, folder)
             if options.stay and options.web:
                 self._say(str_of(result))
                 self._say(f"The panel stays up on {panel}. Press Ctrl-C to end.")
-                _wait_for_interrupt(agent)
+                _wait_for_interrupt(agent.child)
         return result
 
     # ------------------------------------------------------------------------------------ set-up
@@ -216,46 +248,74 @@ class Demo:
 
     # ------------------------------------------------------------------------------------ playing
 
-    def _play(self, config: Path, panel: str, plant: Child) -> None:
+    def _play(self, config: Path, agent: Mortal, plant: Child) -> None:
         options = self._options
-        with self._client(config, panel) as client:
-            order = {
-                "number": "WO-1",
-                "line": self._scene.line,
-                "product": self._scene.product,
-                "lot": "B41120",
-                "scheme": self._scene.scheme,
-                "target": self._most,
-                "pools": dict(self._scene.orders),
-            }
+        order = {
+            "number": "WO-1",
+            "line": self._scene.line,
+            "product": self._scene.product,
+            "lot": "B41120",
+            "scheme": self._scene.scheme,
+            "target": self._most,
+            "pools": dict(self._scene.orders),
+        }
+        line = f"/api/lines/{self._scene.line}"
+        with self._client(config, agent) as client:
             _good(client.post("/api/orders", json=order))
-            line = f"/api/lines/{self._scene.line}"
             self._wait_devices(client, line)
             _good(client.post(f"{line}/start", json={"order": "WO-1", "by": "demo"}))
-            self._say("Work order WO-1 runs.")
-            began = time.monotonic()
-            stopping = options.bottles is not None
-            limit = began + self._seconds if not stopping else float("inf")
-            told = began
-            while "finished" not in plant.said:
-                if plant.process.poll() is not None:
-                    raise TransientError(f"The plant ended by itself; see {plant.log}.")
-                now = time.monotonic()
-                if not stopping and now >= limit:
-                    plant.tell("stop")
-                    stopping = True
-                if now - told >= 10:
-                    told = now
-                    self._progress(client, line)
-                time.sleep(0.1)
+        self._say("Work order WO-1 runs.")
+        if options.kills:
+            self._kill(agent, plant)
+        else:
+            self._feed(config, agent, plant, line)
+        while "finished" not in plant.said:
+            self._check(plant)
+            time.sleep(0.1)
+        with self._client(config, agent) as client:
             self._settle(client, line)
             self._account = self._get(client, f"/api/local/lines/{self._scene.line}/account")
             _good(client.post(f"{line}/finish", json={"by": "demo"}))
 
-    def _client(self, config: Path, panel: str) -> httpx.Client:
+    @staticmethod
+    def _check(plant: Child) -> None:
+        if plant.process.poll() is not None:
+            raise TransientError(f"The plant ended by itself; see {plant.log}.")
+
+    def _feed(self, config: Path, agent: Mortal, plant: Child, line: str) -> None:
+        """Until every bottle is fed, or for the time that was asked for."""
+        told = time.monotonic()
+        limit = float("inf") if self._options.bottles is not None else told + self._seconds
+        with self._client(config, agent) as client:
+            while "finished" not in plant.said:
+                self._check(plant)
+                now = time.monotonic()
+                if now >= limit:
+                    plant.tell("stop")
+                    return
+                if now - told >= 10:
+                    told = now
+                    self._progress(client, line)
+                time.sleep(0.1)
+
+    def _kill(self, agent: Mortal, plant: Child) -> None:
+        """Kill the agent again and again while bottles are fed, in its first moments too."""
+        dice = random.Random(f"{self._options.seed}/kills")
+        for number in range(1, self._options.kills + 1):
+            self._check(plant)
+            early = dice.random() < EARLY_KILLS
+            time.sleep(dice.uniform(*(STARTING if early else RUNNING)))
+            agent.kill()
+            if number % 10 == 0:
+                self._say(f"The agent was killed {number} times.")
+        agent.panel(START_SECONDS)
+        time.sleep(AFTER_KILLS)
+        plant.tell("stop")
+
+    def _client(self, config: Path, agent: Mortal) -> httpx.Client:
         token = Files(site_config.load(config), config).token.read_text("ascii").strip()
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=panel, headers=headers, timeout=20.0)
+        return httpx.Client(base_url=agent.panel(START_SECONDS), headers=headers, timeout=20.0)
 
     @staticmethod
     def _get(client: httpx.Client, path: str) -> dict[str, Any]:
@@ -294,7 +354,7 @@ class Demo:
 
     # ------------------------------------------------------------------------------------- audit
 
-    def _audit(self, config: Path, panel: str, folder: Path) -> Result:
+    def _audit(self, config: Path, folder: Path) -> Result:
         site = site_config.load(config)
         files = Files(site, config)
         plant = json.loads((folder / "plant.json").read_text("utf-8"))
@@ -309,7 +369,9 @@ class Demo:
                 self._account,
                 _balances(conn),
                 balance.living_units(conn, truth_level(plant)),
-                strict=self._options.troubles == "none",
+                strict=self._options.troubles == "none" and not self._options.kills,
+                doubted=balance.doubted_units(conn, truth_level(plant)),
+                killed=self._options.kills > 0,
                 stations={each.id: each.index for line in site.lines for each in line.stations},
             )
         finally:

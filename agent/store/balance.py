@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from agent.core.life import UnitState
 from agent.core.pools import OUT, Balance, balance_of
 from agent.store import names, pools
 from agent.store.database import Connection
-from agent.store.words import UNIT_STATES
+from agent.store.words import DOUBTFUL, UNIT_NUMBER, UNIT_STATES
 
 
 def balances(conn: Connection) -> Iterator[tuple[str, Balance]]:
@@ -27,3 +28,14 @@ def living_units(conn: Connection, level: str) -> int:
         (names.known_number(conn, level),),
     ).fetchall()
     return sum(number for state, number in found if UNIT_STATES[state] not in OUT)
+
+
+def doubted_units(conn: Connection, level: str) -> int:
+    """Units of a level that are verified, in no container, and doubtful: whether they are still on
+    the line is not known."""
+    (number,) = conn.execute(
+        "SELECT count(*) FROM code WHERE level = ? AND unit_state = ? AND parent = unit "
+        "AND flags & ?",
+        (names.known_number(conn, level), UNIT_NUMBER[UnitState.VERIFIED], DOUBTFUL),
+    ).fetchone()
+    return int(number)
