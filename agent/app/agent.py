@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from agent.app.lines import Line, LineBuilder
+from agent.app.lines import Line, LineBuilder, RealDevices
 from agent.app.services import Services
 from agent.app.site import Files, check_devices
 from agent.config import Site
@@ -77,7 +77,7 @@ class Agent:
             await writer.run(
                 lambda conn: record(conn, "", [AgentStarted(version("caselink"))], clock()), 10.0
             )
-            builder = LineBuilder(self.site, self.files.wire, vision)
+            builder = LineBuilder(self.site, self.files.wire, RealDevices(vision))
             for section in self.site.lines:
                 self._lines[section.id] = builder.build(section, gate)
             await self._serve(gate, writer, readers)
@@ -105,12 +105,7 @@ class Agent:
             tasks.append(asyncio.create_task(panel, name="panel"))
             await server.started()
         for line in self._lines.values():
-            tasks.append(asyncio.create_task(line.runner.run_writer(), name="writer"))
-            tasks.append(asyncio.create_task(line.runner.run_wishes(), name="wishes"))
-            tasks += [
-                asyncio.create_task(session.run(), name=session.health.id)
-                for session in line.sessions
-            ]
+            tasks += [asyncio.create_task(work, name=name) for name, work in line.work().items()]
             tasks.append(asyncio.create_task(self._look(line, gate), name="snapshot"))
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         self.ready.set()

@@ -1,8 +1,8 @@
 """Builds a line of the site file: its runner, its panel, and a supervised session per device."""
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from agent.app.site import decode_settings
 from agent.config import LineSection, ReaderSection, Site, StationSection
@@ -20,6 +20,7 @@ from agent.ports import (
     CommitGate,
     Committed,
     Decoded,
+    Device,
     FrameDecoder,
     FrameSource,
     Image,
@@ -48,6 +49,30 @@ class ContentDecoder:
         return Decoded(tuple(reads), cells.seconds, cells.late, tuple(places), len(cells.doubles))
 
 
+class Devices(Protocol):
+    """Where a line's devices come from."""
+
+    def build(self, name: str, section: Mapping[str, Any], context: DeviceContext) -> Device:
+        """The device of a checked section, not yet opened. ConfigError when it cannot be built."""
+
+    def decoder(self, reader: ReaderSection) -> FrameDecoder:
+        """What reads the pictures of a camera."""
+
+
+class RealDevices:
+    """Devices by their drivers, pictures read by `vision`."""
+
+    def __init__(self, vision: VisionWorkers) -> None:
+        self._vision = vision
+
+    def build(self, name: str, section: Mapping[str, Any], context: DeviceContext) -> Device:
+        return registry.build(name, section, context)
+
+    def decoder(self, reader: ReaderSection) -> FrameDecoder:
+        one = StationDecoder(self._vision, decode_settings(reader))
+        return ContentDecoder(one) if reader.grid else one
+
+
 class Line:
     """One line with everything that was built for it."""
 
@@ -58,21 +83,29 @@ class Line:
         self.sessions: list[Session] = []
         self.snapshot: Mapping[str, Any] = {}
 
+    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What runs as long as the line does, by name: a task for each."""
+        return {
+            "writer": self.runner.run_writer(),
+            "wishes": self.runner.run_wishes(),
+            **{session.health.id: session.run() for session in self.sessions},
+        }
+
 
 class LineBuilder:
-    """Builds the lines of one site. `wire` is the folder of the wire logs."""
+    """Builds the lines of one site. `wire` is the folder of the wire logs, None for none."""
 
-    def __init__(self, site: Site, wire: Path, vision: VisionWorkers) -> None:
+    def __init__(self, site: Site, wire: Path | None, devices: Devices) -> None:
         self._site = site
         self._wire = wire
-        self._vision = vision
+        self._devices = devices
 
     def build(self, section: LineSection, gate: CommitGate) -> Line:
         """A line with its devices, unopened. ConfigError when a device cannot be built."""
         plan = section.plan()
         context = DeviceContext(wire_log_dir=self._wire)
         secret = _secret_roles(self._site)
-        plc = registry.build(section.plc, self._site.devices[section.plc], context)
+        plc = self._devices.build(section.plc, self._site.devices[section.plc], context)
         health = Health(section.plc, "plc")
         observers: list[LinePanel] = []
 
@@ -126,13 +159,12 @@ class LineBuilder:
         hidden: bool,
     ) -> Watch:
         context = DeviceContext(self._wire, hide_all if hidden else no_mask)
-        device = registry.build(reader.id, self._site.devices[reader.id], context)
+        device = self._devices.build(reader.id, self._site.devices[reader.id], context)
         decoder: FrameDecoder | None = None
         kind = "reader"
         if isinstance(device, FrameSource):
             kind = "camera"
-            one = StationDecoder(self._vision, decode_settings(wanted))
-            decoder = ContentDecoder(one) if wanted.grid else one
+            decoder = self._devices.decoder(wanted)
         assert isinstance(device, FrameSource | CodeReader)
         return Watch(
             station,
@@ -158,7 +190,7 @@ class LineBuilder:
         health = Health(station.device, "printer")
         secrets = SecretValues()
         context = DeviceContext(self._wire, secrets)
-        printer = registry.build(station.device, self._site.devices[station.device], context)
+        printer = self._devices.build(station.device, self._site.devices[station.device], context)
         assert isinstance(printer, Printer)
 
         def fields(effect: PrintLabel, text: str) -> dict[str, str]:

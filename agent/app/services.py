@@ -105,17 +105,7 @@ class Services:
         if line not in self._agent.lines():
             raise DomainError("unknown_line", f"There is no line {line} in the site file.")
         runner = self._agent.runner(line)
-
-        def read(state: LineState) -> dict[str, Any]:
-            return {
-                "counts": {name: asdict(counts) for name, counts in state.counts.items()},
-                "differences": [asdict(d) for d in tracking.differences(runner.plan, state)],
-                "tally": asdict(state.tally),
-                "alarms": sorted(state.alarms),
-                "slips": {watch.reader.id: watch.pairing.slips for watch in runner.watches},
-            }
-
-        found = await self._gate.view(line, read)
+        found = await self._gate.view(line, lambda state: account_of(runner, state))
         return {**found, "latency_ms": runner.latency.percentiles()}
 
     async def picture(self, camera: str) -> bytes | None:
@@ -124,6 +114,17 @@ class Services:
                 if watch.reader.id == camera and watch.last is not None:
                     return await asyncio.to_thread(_jpeg, watch.last.frame.image)
         return None
+
+
+def account_of(runner: LineRunner, state: LineState) -> dict[str, Any]:
+    """A line's counts and what they miss."""
+    return {
+        "counts": {name: asdict(counts) for name, counts in state.counts.items()},
+        "differences": [asdict(d) for d in tracking.differences(runner.plan, state)],
+        "tally": asdict(state.tally),
+        "alarms": sorted(state.alarms),
+        "slips": {watch.reader.id: watch.pairing.slips for watch in runner.watches},
+    }
 
 
 def _jpeg(image: Image) -> bytes | None:

@@ -7,7 +7,7 @@ from typing import NoReturn
 import httpx
 import typer
 
-from agent.cli import configs, orders, pools, record, running
+from agent.cli import configs, orders, pools, record, running, simulating
 from agent.cli.common import err
 from agent.core.errors import CaselinkError
 
@@ -18,6 +18,7 @@ app = typer.Typer(
     help="One item, one code: the edge agent for packaging lines and warehouses.",
 )
 app.add_typer(running.app)
+app.add_typer(simulating.app)
 app.add_typer(configs.app, name="config")
 app.add_typer(pools.app, name="pool")
 app.add_typer(orders.app, name="order")

@@ -77,7 +77,7 @@ def demo(
 
     options = DemoOptions(
         bottles=bottles,
-        seconds=_seconds(for_) if for_ else None,
+        seconds=seconds(for_) if for_ else None,
         speed=speed,
         seed=seed,
         troubles=troubles,
@@ -101,7 +101,7 @@ def demo(
         raise typer.Exit(1)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
     try:

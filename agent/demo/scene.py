@@ -26,6 +26,8 @@ from drivers.sim.lines import Look, bottling, liquor
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 HOST = "https://q.example.cn"
+PRINT_TIME = 0.15
+"""Seconds that a label takes."""
 SPARE = 300
 """Codes that a pool has beyond what the bottles need."""
 
@@ -183,7 +185,7 @@ def host_spec(
     """What the plant's process is to play. `cameras` are the ports that the agent listens on."""
     line = layout(site, pack, pools)
     printers = {
-        name: PrinterSpec("text" if name == "coder" else "zpl", print_time=0.15)
+        name: PrinterSpec("text" if name == "coder" else "zpl", print_time=PRINT_TIME)
         for name in line.printers()
     }
     return HostSpec(

@@ -3,6 +3,7 @@ and the deadline by which every trigger has an answer."""
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -88,6 +89,11 @@ class Watch:
         """The PLC fired this reader for item or container `number`."""
         self._due[number] = at + self._deadline
         self._take(self.pairing.trigger(number, at))
+
+    @property
+    def due(self) -> float:
+        """When the next trigger is answered late at the latest; inf: none waits."""
+        return next(iter(self._due.values()), math.inf)
 
     def expire(self, now: float) -> None:
         """Answer every trigger whose deadline has passed as late."""

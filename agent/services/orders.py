@@ -2,7 +2,9 @@
 the pools that there are."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from agent.config import Site
 from agent.core import inputs as i
@@ -10,7 +12,7 @@ from agent.core.errors import DomainError
 from agent.core.scheme import WorkOrder
 from agent.ports import LineControl
 from agent.store import pools
-from agent.store.readers import Readers
+from agent.store.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,16 @@ class OrderSpec:
     expires: str = ""
 
 
+class Reads(Protocol):
+    """Gives connections to read with (agent.store.readers)."""
+
+    def connection(self) -> AbstractContextManager[Connection]: ...
+
+
 class Orders:
     """Use cases of work orders for panel, command line and, later, the cloud."""
 
-    def __init__(self, site: Site, readers: Readers, control: LineControl) -> None:
+    def __init__(self, site: Site, readers: Reads, control: LineControl) -> None:
         self._site = site
         self._readers = readers
         self._control = control

@@ -103,19 +103,35 @@ def load_key(path: Path) -> str:
     return text
 
 
+def _connection(uri: str) -> Connection:
+    conn: Connection = dbapi2.connect(
+        uri,
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        factory=Connection,
+    )
+    return conn
+
+
+def in_memory(epoch: str) -> Connection:
+    """A new database that ends with its connection, for simulations. `epoch` names its journal's
+    first epoch, which a file's chance would."""
+    conn = _connection("file::memory:")
+    conn.writes = True
+    conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    migrate(conn, "memory")
+    conn.execute("INSERT INTO epoch VALUES (1, ?)", (epoch,))
+    return conn
+
+
 def connect(path: Path, key: str, *, read_only: bool) -> Connection:
     """An open connection; a wrong key shows at the first read, not here."""
     uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rwc")
     try:
-        conn: Connection = dbapi2.connect(
-            uri,
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-            factory=Connection,
-        )
+        conn = _connection(uri)
     except dbapi2.OperationalError as error:
         raise TransientError(f"the database {path} cannot be opened: {error}") from error
     conn.execute(f"PRAGMA key = \"x'{key}'\"")

@@ -1,0 +1,114 @@
+"""`caselink simulate`: shifts of the demonstration line in virtual time."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from agent.cli.common import AsJson, err, out, print_json
+from agent.cli.running import seconds
+
+app = typer.Typer()
+
+MOST_SEEDS = 1_000_000
+
+
+@app.command()
+def simulate(
+    seeds: Annotated[str, typer.Option(help="One seed, or the first and last: 1..1000.")] = "1",
+    shift: Annotated[str, typer.Option(help="How long to feed, e.g. 8h, 30m or 90s.")] = "8h",
+    bottles: Annotated[
+        int | None, typer.Option(min=1, help="How many bottles to feed, instead of --shift.")
+    ] = None,
+    speed: Annotated[int, typer.Option(min=600, max=180_000, help="Bottles an hour.")] = 36_000,
+    troubles: Annotated[
+        Literal["none", "daily", "harsh"], typer.Option(help="What goes wrong in the plant.")
+    ] = "none",
+    trouble: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=RATE", help="The rate of one trouble; may be repeated."),
+    ] = None,
+    pack: Annotated[
+        Literal["multiread", "sequence"], typer.Option(help="By picture, or by order and count.")
+    ] = "multiread",
+    site: Annotated[
+        Literal["bottling", "liquor"], typer.Option(help="Which example plant.")
+    ] = "bottling",
+    keep: Annotated[
+        Path | None, typer.Option(help="Leave record and truth of each seed in this folder.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the seeds.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Play whole shifts in virtual time, as fast as the processor allows, and audit each."""
+    # The simulated plant and its libraries are an extra of their own.
+    from agent.demo import campaign
+    from agent.demo.simulate import SimOptions
+
+    fed = bottles if bottles is not None else int(seconds(shift) * speed / 3600)
+    options = SimOptions(
+        bottles=max(1, fed),
+        speed=speed,
+        troubles=troubles,
+        rates=_rates(trouble or []),
+        pack=pack,
+        site=site,
+        keep=keep.resolve() if keep is not None else None,
+    )
+    total = campaign.Total()
+    for outcome in campaign.run(options, _seeds(seeds), jobs):
+        total.add(outcome)
+        if as_json:
+            print_json(outcome.data())
+        elif not outcome.result.good:
+            out.print(outcome.result.table())
+        if not outcome.result.good:
+            command = _replay(outcome.seed, options)
+            err.print(f"Seed {outcome.seed} is not good. Again: {command}", markup=False)
+    if as_json:
+        print_json({"total": total.data()})
+    else:
+        for name, value in total.data().items():
+            out.print(f"{name:26} {value}", markup=False)
+    if total.failing:
+        raise typer.Exit(1)
+
+
+def _seeds(text: str) -> range:
+    first, dots, last = text.partition("..")
+    try:
+        found = range(int(first), int(last if dots else first) + 1)
+    except ValueError:
+        raise typer.BadParameter(f"write one seed, or two as in 1..1000, not {text}") from None
+    if not 0 < len(found) <= MOST_SEEDS:
+        raise typer.BadParameter(f"1 to {MOST_SEEDS:,} seeds, the smaller one first")
+    return found
+
+
+def _rates(given: list[str]) -> dict[str, float]:
+    rates = {}
+    for each in given:
+        name, _, rate = each.partition("=")
+        try:
+            rates[name] = float(rate)
+        except ValueError:
+            raise typer.BadParameter(f"write NAME=RATE, e.g. unreadable=0.002: {each}") from None
+    return rates
+
+
+def _replay(seed: int, options: Any) -> str:
+    """The shortest command that plays this shift again."""
+    words = ["caselink simulate", f"--seeds {seed}"]
+    whole, rest = divmod(options.bottles * 3600, options.speed)
+    if rest or whole > 86_400:
+        words.append(f"--bottles {options.bottles}")
+    elif whole != 8 * 3600:
+        words.append(f"--shift {whole}s")
+    if options.speed != 36_000:
+        words.append(f"--speed {options.speed}")
+    for name, default in (("troubles", "none"), ("pack", "multiread"), ("site", "bottling")):
+        value = getattr(options, name)
+        if value != default:
+            words.append(f"--{name} {value}")
+    words += [f"--trouble {name}={rate:g}" for name, rate in options.rates.items()]
+    return " ".join(words)

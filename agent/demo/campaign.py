@@ -1,0 +1,80 @@
+"""Many simulated shifts and what they come to together."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, fields
+from functools import partial
+from multiprocessing import get_context
+from time import perf_counter
+from typing import Any
+
+from agent.demo.audit import INTEGRITIES, Result
+from agent.demo.simulate import Outcome, SimOptions, simulate
+
+_SUMMED = tuple(
+    each.name
+    for each in fields(Result)
+    if isinstance(each.default, int) and not isinstance(each.default, bool)
+)
+
+
+@dataclass(slots=True)
+class Total:
+    """What many shifts come to. `failing` are the seeds whose audit was not good."""
+
+    seeds: int = 0
+    failing: list[int] = field(default_factory=list)
+    sums: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_SUMMED, 0))
+    rejected: dict[str, int] = field(default_factory=dict)
+    containers: dict[str, int] = field(default_factory=dict)
+    virtual: float = 0.0
+    began: float = field(default_factory=perf_counter)
+
+    def add(self, outcome: Outcome) -> None:
+        result = outcome.result
+        self.seeds += 1
+        if not result.good:
+            self.failing.append(outcome.seed)
+        for name in _SUMMED:
+            self.sums[name] += getattr(result, name)
+        for counts, new in (
+            (self.rejected, result.rejected),
+            (self.containers, result.containers),
+        ):
+            for name, count in new.items():
+                counts[name] = counts.get(name, 0) + count
+        self.virtual += outcome.virtual
+
+    def data(self) -> dict[str, Any]:
+        """For --json. `ppm` is of the containers of that integrity, `good_rejected_share` of the
+        bottles; `times_real` how much quicker than a real line all of it was."""
+        real = perf_counter() - self.began
+        sums = self.sums
+        return {
+            "seeds": self.seeds,
+            "failing": self.failing,
+            **sums,
+            "containers": {name: self.containers.get(name, 0) for name in INTEGRITIES},
+            "ppm": {
+                name: _ppm(sums[f"wrong_{name}"], self.containers.get(name, 0))
+                for name in INTEGRITIES
+            },
+            "rejected": dict(sorted(self.rejected.items(), key=lambda each: -each[1])),
+            "good_rejected_share": round(sums["good_rejected"] / max(1, sums["bottles"]), 6),
+            "virtual_h": round(self.virtual / 3600, 2),
+            "real_s": round(real, 1),
+            "times_real": round(self.virtual / real, 1),
+        }
+
+
+def _ppm(count: int, of: int) -> float:
+    return round(1e6 * count / of, 1) if of else 0.0
+
+
+def run(options: SimOptions, seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
+    """Every seed's shift, in the order of the seeds; `jobs` processes share the work."""
+    if jobs == 1 or len(seeds) == 1:
+        yield from (simulate(options, seed) for seed in seeds)
+        return
+    with ProcessPoolExecutor(min(jobs, len(seeds)), get_context("spawn")) as pool:
+        yield from pool.map(partial(simulate, options), seeds)

@@ -1,0 +1,375 @@
+"""One shift of the demonstration in virtual time: plant, line shell, core and store in one process,
+without sockets, threads or wall clock, then the same audit. The same seed gives the same bytes.
+"""
+
+import asyncio
+import gc
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
+from hashlib import blake2b
+from math import inf
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar
+
+from agent import config as site_config
+from agent import now
+from agent.app import Files
+from agent.app.lines import Line, LineBuilder
+from agent.app.services import account_of
+from agent.config import Site
+from agent.core import inputs as i
+from agent.core.errors import ConfigError
+from agent.core.facts import AgentStarted
+from agent.core.plan import LinePlan
+from agent.core.state import LineState
+from agent.demo import scene as scenes
+from agent.demo.audit import Result, audit
+from agent.demo.simports import MemoryCamera, MemoryDevices, MemoryPlc
+from agent.demo.simtime import VirtualLoop
+from agent.line.runner import clock
+from agent.ports import Committed, Stamped
+from agent.services import pool_files, reports
+from agent.services.orders import Orders, OrderSpec
+from agent.store import balance, journal
+from agent.store.database import Connection, Database, in_memory
+from agent.store.gate import Gate
+from agent.store.record import record
+from agent.store.writer import Writer
+from drivers.sim.host import PrinterSpec, canonical_text
+from drivers.sim.layout import Feed
+from drivers.sim.plant import Plant
+from drivers.sim.text_coder import TextCoder
+from drivers.sim.world import SLOTS, AgentImage
+from drivers.sim.zpl_printer import ZplPrinter
+
+T = TypeVar("T")
+
+STATIONS = 16
+TICK = 0.1
+"""Seconds of plant time between two looks at its watches, when nothing else happens."""
+LOOK = 1.0
+"""Seconds between looks whether the shift is over."""
+SETTLE = 3.0
+DRAIN = 120.0
+"""Seconds within which the belts must run empty after the last bottle."""
+START = 30.0
+PATIENCE = 3.0
+"""A shift that takes so many times as long as its bottles need is ended."""
+ORDER = "WO-1"
+VERSION = "simulated"
+
+
+@dataclass(frozen=True, slots=True)
+class SimOptions:
+    """What to simulate: `bottles` at `speed` an hour. `troubles` is a preset, `rates` replaces
+    single ones of it."""
+
+    bottles: int
+    speed: int = 36_000
+    troubles: str = "none"
+    rates: Mapping[str, float] = field(default_factory=dict)
+    pack: str = "multiread"
+    site: str = "bottling"
+    keep: Path | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """One shift: what the audit says, and what shows that it was the same shift again."""
+
+    seed: int
+    result: Result
+    journal: str
+    truth: str
+    rows: int
+    virtual: float
+    real: float
+
+    def data(self) -> dict[str, Any]:
+        """For --json; nothing in it but the speed depends on the machine."""
+        found = self.result.data()
+        del found["latency_ms"]
+        return {
+            "seed": self.seed,
+            "good": self.result.good,
+            **found,
+            "virtual_s": round(self.virtual, 3),
+            "journal": {"rows": self.rows, "hash": self.journal},
+            "truth": self.truth,
+        }
+
+
+class InlineGate:
+    """ports.CommitGate that decides and commits at once, in the caller's thread."""
+
+    def __init__(self, writer: Writer, plans: Sequence[LinePlan]) -> None:
+        self._writer = writer
+        self._gate = Gate(writer, plans)
+
+    async def submit(self, line: str, inputs: Sequence[Stamped]) -> Committed:
+        """ports.CommitGate.submit."""
+        done = self._writer.run_inline(lambda conn: self._gate.decide(conn, line, inputs))
+        # How long it took here says nothing, and would differ from run to run.
+        return replace(done, decide=0.0)
+
+    async def view(self, line: str, read: Callable[[LineState], T]) -> T:
+        """ports.CommitGate.view."""
+        return self.look(line, read)
+
+    def look(self, line: str, read: Callable[[LineState], T]) -> T:
+        """`view`, without a wait."""
+        return self._writer.run_inline(lambda conn: self._gate.look(conn, line, read))
+
+
+class _OneConnection:
+    """Gives the only connection there is, to read with."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        yield self._conn
+
+
+class Floor:
+    """The plant in virtual time: goes on when the loop has nothing else to do (simtime.World)."""
+
+    def __init__(self, plant: Plant, loop: VirtualLoop) -> None:
+        self.plant = plant
+        self.agent = AgentImage(slots={n: [0] * SLOTS for n in range(STATIONS)})
+        self.cameras: Mapping[str, MemoryCamera] = {}
+        self.due: Callable[[], float] = lambda: inf
+        self._loop = loop
+        self._tick = 0.0
+        image = plant.advance(0.0, self.agent).plc
+        self.plc = MemoryPlc(image, self.agent, lambda: self.due(), self._written)
+
+    def next_time(self) -> float:
+        return min(self.plant.next_time(), self._tick)
+
+    def advance(self, now: float) -> None:
+        self._tick = now + TICK
+        out = self.plant.advance(now, self.agent)
+        for exposure in out.exposures:
+            self.cameras[exposure.camera].show(exposure)
+        self.plc.changed()
+
+    def _written(self) -> None:
+        self.advance(self._loop.time())
+
+
+class Shift:
+    """One seed's shift, from the pools to the audit."""
+
+    def __init__(self, options: SimOptions, seed: int) -> None:
+        self._options = options
+        self._seed = seed
+        self._scene = scenes.SCENES[options.site]
+        self._loop = VirtualLoop()
+
+    def run(self) -> Outcome:
+        """Play and audit it. ConfigError when it cannot be played."""
+        began = perf_counter()
+        with ExitStack() as stack:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caselink-")))
+            now.follow(self._loop)
+            stack.callback(now.follow, now.RealTime())
+            stack.callback(self._loop.close)
+            pools = scenes.make_pools(self._scene, self._options.bottles, self._seed, scratch)
+            floor = self._floor(pools)
+            site = self._site(scratch)
+            conn = stack.enter_context(self._database(scratch))
+            self._import(conn, pools)
+            # Exceptions make few cycles, and looking for them takes a fifth of the time.
+            gc.disable()
+            stack.callback(gc.enable)
+            account = self._loop.run_until_complete(self._play(site, conn, floor))
+            result, truth = self._audit(site, conn, floor.plant, account, scratch)
+            rows, last, _ = journal.tail(conn)
+            if self._options.keep is not None:
+                for name in ("site.toml", "truth.jsonl", "plant.json"):
+                    shutil.copy(scratch / name, self._folder / name)
+        took = perf_counter() - began
+        return Outcome(self._seed, result, last.hex(), truth, rows, self._loop.time(), took)
+
+    # ------------------------------------------------------------------------------------ set-up
+
+    @property
+    def _folder(self) -> Path:
+        assert self._options.keep is not None
+        return self._options.keep / f"seed-{self._seed}"
+
+    def _floor(self, pools: Mapping[str, Path]) -> Floor:
+        options = self._options
+        layout = scenes.layout(options.site, options.pack, pools)
+        self._models: dict[str, TextCoder | ZplPrinter] = {
+            name: TextCoder(capacity=PrinterSpec("text").capacity)
+            if name == "coder"
+            else ZplPrinter(print_time=scenes.PRINT_TIME)
+            for name in layout.printers()
+        }
+        self._cameras = list(layout.cameras())
+        rates = {**scenes.rates(options.troubles), **options.rates}
+        feed = Feed(options.bottles, options.speed)
+        plant = Plant(layout, self._seed, rates, self._models, feed)
+        return Floor(plant, self._loop)
+
+    def _site(self, scratch: Path) -> Site:
+        ports = {"plc": 1, "printers": dict.fromkeys(self._models, 1)}
+        cameras = dict.fromkeys(self._cameras, 1)
+        path = scratch / "site.toml"
+        path.write_text(
+            scenes.site_file(self._scene, self._options.speed, 8080, ports, cameras), "utf-8"
+        )
+        return site_config.load(path)
+
+    @contextmanager
+    def _database(self, scratch: Path) -> Iterator[Connection]:
+        epoch = blake2b(f"epoch/{self._seed}".encode(), digest_size=8).hexdigest()
+        if self._options.keep is None:
+            conn = in_memory(epoch)
+            try:
+                yield conn
+            finally:
+                conn.close()
+            return
+        folder = self._folder
+        if folder.exists() and any(folder.iterdir()):
+            raise ConfigError(f"{folder} is not empty: name another folder with --keep.")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(scratch / "site.toml", folder / "site.toml")
+        files = Files(site_config.load(folder / "site.toml"), folder / "site.toml")
+        database = Database.open(files.database, files.key)
+        try:
+            database.conn.execute("UPDATE epoch SET name = ?", (epoch,))
+            database.conn.execute("PRAGMA synchronous = OFF")
+            yield database.conn
+        finally:
+            database.close()
+
+    def _import(self, conn: Connection, pools: Mapping[str, Path]) -> None:
+        writer = Writer(conn)
+        for plan in self._scene.pools:
+            read = pool_files.read_file(pools[plan.declared.name], plan.declared)
+            pool_files.keep_in_steps(writer.run_inline, read, clock())
+
+    # ----------------------------------------------------------------------------------- playing
+
+    async def _play(self, site: Site, conn: Connection, floor: Floor) -> dict[str, Any]:
+        loop, options = self._loop, self._options
+        section = site.lines[0]
+        writer = Writer(conn)
+        gate = InlineGate(writer, [section.plan()])
+        writer.run_inline(lambda conn: record(conn, "", [AgentStarted(VERSION)], clock()))
+        devices = MemoryDevices(floor.plc, self._models, self._seed)
+        line = LineBuilder(site, None, devices).build(section, gate)
+        runner = line.runner
+        floor.cameras = devices.cameras
+        floor.due = lambda: min(watch.due for watch in runner.watches)
+        loop.world = floor
+        tasks = [loop.create_task(work, name=name) for name, work in line.work().items()]
+        try:
+            await self._until(lambda: runner.ready, START)
+            await self._order(site, conn, line)
+            await self._feed(floor.plant, options)
+            await asyncio.sleep(SETTLE)
+            account = gate.look(section.id, lambda state: account_of(runner, state))
+            await runner.command(i.FinishOrder("demo"))
+        finally:
+            await _end(tasks)
+        return {**account, "latency_ms": runner.latency.percentiles()}
+
+    async def _order(self, site: Site, conn: Connection, line: Line) -> None:
+        scene = self._scene
+        control = _Control(line)
+        order = OrderSpec(
+            number=ORDER,
+            line=scene.line,
+            product=scene.product,
+            lot="B41120",
+            scheme=scene.scheme,
+            target=self._options.bottles,
+            pools=dict(scene.orders),
+        )
+        await Orders(site, _OneConnection(conn), control).create(order, by="")
+        await line.runner.command(i.StartOrder(ORDER, "demo"))
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        end = self._loop.time() + seconds
+        while not condition():
+            if self._loop.time() > end:
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
+    async def _feed(self, plant: Plant, options: SimOptions) -> None:
+        """Until the belts are empty, or it is no use to wait on."""
+        most = self._loop.time() + DRAIN + PATIENCE * options.bottles * 3600 / options.speed
+        drain = inf
+        while not plant.finished:
+            await asyncio.sleep(LOOK)
+            at = self._loop.time()
+            if plant.stopping:
+                drain = min(drain, at + DRAIN)
+            elif at > most:
+                plant.stop_feed()
+            if at > drain:
+                return
+
+    # ------------------------------------------------------------------------------------- audit
+
+    def _audit(
+        self, site: Site, conn: Connection, plant: Plant, account: Mapping[str, Any], scratch: Path
+    ) -> tuple[Result, str]:
+        canonical = cache(canonical_text)
+        more = {"seed": self._seed, "finished": plant.finished}
+        plant.truth.write(scratch, canonical, more)
+        body = (scratch / "truth.jsonl").read_bytes()
+        truth = [json.loads(line) for line in body.splitlines()]
+        told = json.loads((scratch / "plant.json").read_text("utf-8"))
+        result = audit(
+            truth,
+            told,
+            list(reports.containers(conn)),
+            account,
+            {name: found.difference for name, found in balance.balances(conn)},
+            balance.living_units(conn, str(told["items"][0]["level"]) if told["items"] else ""),
+            strict=self._options.troubles == "none" and not self._options.rates,
+            stations={each.id: each.index for line in site.lines for each in line.stations},
+        )
+        return result, blake2b(body, digest_size=16).hexdigest()
+
+
+class _Control:
+    """ports.LineControl of one line."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def command(self, line: str, what: i.Input) -> None:
+        await self._line.runner.command(what)
+
+    def snapshot(self, line: str) -> Mapping[str, Any]:
+        return self._line.snapshot
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def simulate(options: SimOptions, seed: int) -> Outcome:
+    """Play one shift. Its log is silent: what matters is in the audit."""
+    logging.getLogger().setLevel(logging.CRITICAL)
+    return Shift(options, seed).run()
