@@ -96,7 +96,8 @@ class PrintDesk:
 
     def wake(self) -> None:
         """Something changed that may allow a refill: an order started, a code left the window."""
-        self._changed.set()
+        if self._waiting or (self.station.kind == "print" and self.room > 0):
+            self._changed.set()
 
     @property
     def room(self) -> int:

@@ -166,11 +166,10 @@ class LineRunner:
 
     async def _next_group(self) -> list[Stamped]:
         group: list[Stamped] = []
-        try:
-            async with asyncio.timeout(LAZY):
-                group.append(await self._urgent.get())
-        except TimeoutError:
-            pass
+        if self._urgent.empty():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAZY):
+                    group.append(await self._urgent.get())
         while not self._urgent.empty():
             group.append(self._urgent.get_nowait())
         self._taken = len(group)
