@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.core.errors import ConfigError
-from agent.core.plan import LinePlan, Path, PathKind, ReaderPlan, Station
+from agent.core.plan import Limits, LinePlan, Path, PathKind, ReaderPlan, Station
 from agent.core.scheme import LevelSpec, PackingScheme, Product
 
 MAX_FILE = 1_000_000
@@ -111,8 +111,12 @@ class SpeedSection(_Section):
 
 
 class LimitsSection(_Section):
+    """`reject_pct` and `no_read_pct` colour the panel; after `rejects_in_a_row` at one station
+    (0 = never) the line stops until a person starts it."""
+
     reject_pct: Fraction = 0.5
     no_read_pct: Fraction = 0.2
+    rejects_in_a_row: Annotated[int, Field(ge=0, le=1000)] = 5
 
 
 class LineSection(_Section):
@@ -145,6 +149,7 @@ class LineSection(_Section):
                 for s in self.stations
             ),
             tuple(Path(p.source, p.target, p.kind) for p in self.paths),
+            Limits(self.limits.rejects_in_a_row),
         )
 
 

@@ -7,7 +7,7 @@ bound, and a label that is not the one meant for this container is told.
 
 from collections.abc import Collection
 
-from agent.core import coding
+from agent.core import coding, stopping
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import SetSlot
@@ -95,9 +95,11 @@ def _pack_by_order(
     if unknown > spec.unknown:
         out.facts.append(f.ContainerRejected(unit, station.id, Verdict.NO_READ))
         out.alarm("container_refused", 2, station.id, what.number, verdict=Verdict.NO_READ)
+        stopping.rejected(out, station.id, what.number)
     elif short or count > spec.children:
         out.facts.append(f.ContainerRejected(unit, station.id, Verdict.COUNT))
         out.alarm("container_refused", 2, station.id, what.number, verdict=Verdict.COUNT)
+        stopping.rejected(out, station.id, what.number)
     if what.last or count >= spec.children:
         # A faulty container gets its label too: the applicator would give it the next one.
         _request_label(out, station, order, unit, what.number, count)
@@ -283,6 +285,8 @@ def _close(
     short = count < container.expected
     reason, by = (container.partial, container.partial_by) if short else ("", "")
     out.facts.append(f.ContainerClosed(unit, count, unknown, worth, reason, by))
+    for station in dict.fromkeys((container.station, container.at)):
+        stopping.passed(out, station)
 
 
 def _own_code(plan: LinePlan, container: Container, station: Station) -> f.OwnCode:
@@ -319,6 +323,8 @@ def _refuse(
     if container.label is not None and label is not None and unread:
         coding.give_up(out, label, container.label)
     out.alarm("container_refused", 2, station.id, container.number, verdict=verdict)
+    if not container.fault:  # else it was counted where the fault was found
+        stopping.rejected(out, station.id, container.number)
     if has_gate(station):
         out.effects.append(SetSlot(station.id, container.number, passed=False))
 

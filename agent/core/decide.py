@@ -5,7 +5,7 @@ Inputs of items on the belt are decided here, of containers in `containers`, of 
 `coding`, of people in `orders`.
 """
 
-from agent.core import coding, containers, orders
+from agent.core import coding, containers, orders, stopping
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import Effect, SetSlot
@@ -50,6 +50,7 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
             _triggered(out, what)
         case i.ItemReadings():
             station = plan.by_id[what.station]
+            out.blind = what.blind
             if station.kind == "verify":
                 _readings(out, station, what)
             else:
@@ -239,6 +240,7 @@ def _pass(
         f.ItemPassed(station.id, item.number, unit, spec.name, order.number, codes, commissioned)
     )
     out.effects.append(SetSlot(station.id, item.number, passed=True))
+    stopping.passed(out, station.id)
 
 
 def _pair_integrity(
@@ -291,6 +293,9 @@ def _reject(
         )
     )
     out.effects.append(SetSlot(station.id, item.number, passed=False))
+    if verdict is Verdict.VOID:
+        out.alarm("void_code_on_product", 2, station.id, item.number)
+    stopping.rejected(out, station.id, item.number)
 
 
 def _gate(out: Outcome, what: i.GateReported) -> None:
@@ -309,6 +314,8 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
         unit = item.unit if item is not None and here else None
         judged = item is not None and here and bool(item.verdict)
         out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, passed))
+        if here and (passed or not judged):
+            stopping.rejected(out, station.id, what.item)
     else:
         # The gate failed, or it let an item pass that had no PASS.
         out.facts.append(f.RejectFailed(station.id, what.item))

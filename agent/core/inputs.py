@@ -87,6 +87,8 @@ class ItemReadings(Input):
     Given for every trigger and every reader of the station: `late` when the deadline passed first.
     `places` (content only) names the grid place of each text. `repeated` counts symbols whose text
     stood twice in the frame. `graded` is False when the quality index is below the station's limit.
+    `blind`: late through no fault of the reader, as its pictures are not in step with the items and
+    only a stop of the belt can bring them into step.
     """
 
     station: str
@@ -98,6 +100,7 @@ class ItemReadings(Input):
     late: bool = False
     places: tuple[int, ...] = ()
     graded: bool = True
+    blind: bool = False
 
 
 # --------------------------------------------------------------------------------- from printers

@@ -1,7 +1,7 @@
 """Decisions that people ask for: work orders, partial containers, alarms. A refusal is a
 DomainError with a reason a person can act on."""
 
-from agent.core import containers
+from agent.core import containers, stopping
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.errors import DomainError
@@ -131,6 +131,7 @@ def _start(out: Outcome, what: i.StartOrder) -> None:
             f"Line {state.line} has work order {state.order.number} on pause: finish it first.",
         )
     _check(out, order)
+    stopping.may_start(out)
     out.facts.append(f.OrderStarted(order.number, what.by))
 
 
@@ -148,6 +149,8 @@ def alarm_input(out: Outcome, what: i.AcknowledgeAlarm | i.ConditionChanged) -> 
                     out.known.now.wall_ms,
                 )
             )
+            if what.key in stopping.STOPS:
+                stopping.stop(out, what.key)
         elif not what.active and what.alarm in out.state.alarms:
             out.facts.append(f.AlarmCleared(what.alarm))
         return

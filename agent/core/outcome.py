@@ -10,6 +10,7 @@ EVENT_ALARMS = frozenset(
     {
         "count_difference",
         "reject_failed",
+        "reject_series",
         "duplicate_code",
         "void_code_on_product",
         "label_mismatch",
@@ -33,6 +34,8 @@ class Outcome:
         self.effects: list[Effect] = []
         # Pool -> its next position, where this decision took codes from it already.
         self.taken: dict[int, int] = {}
+        # This is about an item that no reader can have answered for (ItemReadings.blind).
+        self.blind = False
 
     def alarm(
         self, key: str, priority: int, station: str, item: int | None = None, **args: str

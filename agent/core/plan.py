@@ -62,6 +62,14 @@ class Path:
     kind: PathKind
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a line comes down by itself (core.stopping): after so many rejects in a row at one
+    station, 0 = never."""
+
+    rejects_in_a_row: int = 0
+
+
 @dataclass(slots=True)
 class LinePlan:
     """Stations in the order of the belt. `problems()` must be empty before a line may run."""
@@ -69,6 +77,7 @@ class LinePlan:
     id: str
     stations: tuple[Station, ...]
     paths: tuple[Path, ...]
+    limits: Limits = Limits()
     by_id: dict[str, Station] = field(init=False)
     by_index: dict[int, Station] = field(init=False)
     into: dict[str, Path] = field(init=False)

@@ -100,6 +100,14 @@ class Tally:
 
 
 @dataclass(slots=True)
+class Series:
+    """Rejects in a row at one station, and the number of the first."""
+
+    count: int
+    first: int
+
+
+@dataclass(slots=True)
 class OpenAlarm:
     priority: int
     key: str
@@ -117,7 +125,8 @@ class LineState:
 
     `items[zone][number]`, `containers[zone][number]`; `on_path[station]` are the numbers that left
     that station and have not been seen at the next; `lanes[pack station][lane]` are units (None =
-    unknown) in the order in which they entered.
+    unknown) in the order in which they entered; `series[station]` are the rejects in a row there.
+    `paused_by` paused the work order (core.stopping.AGENT: we did) and `paused_why` says why.
     """
 
     line: str
@@ -137,6 +146,9 @@ class LineState:
     partial: dict[str, tuple[str, str]] = field(default_factory=dict)
     alarms: dict[str, OpenAlarm] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
+    series: dict[str, Series] = field(default_factory=dict)
+    paused_by: str = ""
+    paused_why: str = ""
 
     def item(self, zone: str, number: int) -> Item | None:
         return self.items.get(zone, {}).get(number)

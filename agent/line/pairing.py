@@ -82,6 +82,12 @@ class Pairing(Generic[F]):
         close = now - self._trigger_at < 2 * QUIET
         return self.offset is None and len(self._triggers) >= ADRIFT and close
 
+    @property
+    def blind(self) -> bool:
+        """No pair is certain, and none can be before the next silence."""
+        waiting = (self._lead_trigger or 0) in self._triggers
+        return self.counted and self.offset is None and not waiting
+
     def trigger(self, number: int, at: float) -> list[Paired[F]]:
         """A trigger of this station; returns the pairs that are now certain."""
         self._index += 1

@@ -14,6 +14,7 @@ from typing import Any
 from agent.core import facts as f
 from agent.core.plan import Station
 from agent.core.state import LineState
+from agent.core.stopping import AGENT
 from agent.line.runner import LineRunner
 from agent.line.watch import LastPicture, Watch
 from agent.now import wall_ns
@@ -115,7 +116,7 @@ class LinePanel:
             "v": 1,
             "at": int(now * 1000),
             "line": {"id": state.line, "names": dict(self._settings.names)},
-            "state": {"packml": packml, "since": since},
+            "state": {"packml": packml, "since": since, "cause": self._cause(state, packml)},
             "order": self._order(state),
             "orders": _startable(state),
             "devices": self._devices(),
@@ -139,7 +140,7 @@ class LinePanel:
             name = "aborted"
         elif state.status == "idle":
             name = "idle"
-        elif state.status == "paused" or not runner.wants_running or not runner.ready:
+        elif state.status == "paused" or not runner.wants_running or runner.held_by:
             name = "held"
         elif "running" not in runner.plc_flags:
             name = "stopped"
@@ -156,6 +157,26 @@ class LinePanel:
         seen.looked = now
         return seen.state
 
+    def _cause(self, state: LineState, packml: str) -> dict[str, Any] | None:
+        """Why the line is held, by whom (None: by itself, and it goes on by itself)."""
+        if packml != "held":
+            return None
+        if state.status == "paused":
+            by_us = state.paused_by == AGENT
+            return {
+                "key": state.paused_why or None,
+                "by": state.paused_by,
+                "agent": by_us,
+                "device": None,
+            }
+        held = self._runner.held_by
+        found: dict[str, Any] = {"key": held or None, "by": None, "agent": True, "device": None}
+        if any(health.id == held for health in self._runner.healths):
+            return found | {"key": "device", "device": held}
+        if not held:
+            found["key"] = "pool_empty"
+        return found
+
     def _order(self, state: LineState) -> dict[str, Any] | None:
         order = state.order
         if order is None:
@@ -167,6 +188,7 @@ class LinePanel:
             "lot": order.lot,
             "target": order.target,
             "level": order.scheme.levels[0].name,
+            "status": state.status,
         }
 
     def _devices(self) -> dict[str, Any]:
@@ -298,6 +320,8 @@ def excerpt(state: LineState) -> LineState:
             station: {lane: list(units) for lane, units in lanes.items()}
             for station, lanes in state.lanes.items()
         },
+        paused_by=state.paused_by,
+        paused_why=state.paused_why,
         alarms={name: replace(alarm) for name, alarm in state.alarms.items()},
         tally=replace(
             state.tally, reasons=dict(state.tally.reasons), closed=dict(state.tally.closed)

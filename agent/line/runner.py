@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SendCodes, SetSlot
@@ -17,6 +18,7 @@ from agent.core.errors import CaselinkError, ConfigError, TransientError
 from agent.core.known import Clock
 from agent.core.plan import LinePlan, Station
 from agent.core.state import LineState
+from agent.core.stopping import AGENT
 from agent.health import Health
 from agent.line.latency import Latency, VerdictTime
 from agent.line.printing import PrintDesk
@@ -53,6 +55,9 @@ PATIENCE = 2.0
 STALE = 1.0
 """Seconds after which what the store said of the line counts as unknown: it may not run."""
 
+FLAG_ALARMS = ("reject_full", "low_air")
+"""Flags of the PLC that are alarms, under the same name."""
+
 _SAW = {
     PlcEventKind.PASSED: i.GateSaw.PASSED,
     PlcEventKind.REJECTED: i.GateSaw.REJECTED,
@@ -86,6 +91,7 @@ class LineRunner:
         self.plc_flags: frozenset[str] = frozenset()
         self.plc_speed = 0
         self.wants_running = False
+        self.wants_stop = False
         self._gate = gate
         self._plc = plc
         self._plc_health = plc_health
@@ -99,7 +105,7 @@ class LineRunner:
         self._store_failed = False
         self._inputs_lost = False
         self._lamps: frozenset[str] = frozenset()
-        self._wishes_at = -STALE
+        self._wishes_at: float | None = None
         self._odd_events: set[tuple[int, PlcEventKind]] = set()
 
     # ------------------------------------------------------------------------------------ inputs
@@ -306,22 +312,46 @@ class LineRunner:
         holds half a second of events: a slow disk must not keep us from reading it."""
         while True:
             try:
-                self.wants_running, self._lamps = await self._gate.view(self.plan.id, _wishes)
+                wishes = await self._gate.view(self.plan.id, _wishes)
                 self._wishes_at = monotonic()
+                self.wants_running, self.wants_stop = wishes.run, wishes.stop
+                self._lamps = wishes.lamps
+                self._tell_flags(wishes.flags)
             except TransientError as error:
                 log.debug("not known whether line %s may run: %s", self.plan.id, error)
             await asyncio.sleep(BEAT)
 
+    def _tell_flags(self, told: frozenset[str]) -> None:
+        """Bring the alarms of the PLC's flags (`told` are open) up to what the PLC says."""
+        if self._run is None or self._plc_health.state != "ok":
+            return
+        for flag in FLAG_ALARMS:
+            if (flag in self.plc_flags) != (flag in told):
+                name = f"{self.plan.id}/plc/{flag}"
+                self.tell(i.ConditionChanged(name, flag in self.plc_flags, 1, flag))
+
     async def _send_outputs(self) -> None:
         self._beat = (self._beat + 1) % 65536
-        now = monotonic()
-        known = now - self._wishes_at < STALE and not self._store_failed
-        # Pictures find their items again only after a silence: the belt must stop for it.
-        paired = not any(watch.pairing.adrift(now) for watch in self.watches)
-        allowed = known and paired and self.wants_running and self.ready
-        await self._plc.write_outputs(
-            PlcOutputs(self._beat, run_permission=allowed, stop_request=False, lamps=self._lamps)
+        outputs = PlcOutputs(
+            self._beat,
+            run_permission=self.wants_running and not self.held_by,
+            stop_request=self.wants_stop,
+            lamps=self._lamps,
         )
+        await self._plc.write_outputs(outputs)
+
+    @property
+    def held_by(self) -> str:
+        """Why the line may not run although its work order does, "" if it may: store_failed,
+        finding_step, or the name of a device that does not answer or is at fault."""
+        now = monotonic()
+        asked = self._wishes_at
+        if self._store_failed or (asked is not None and now - asked >= STALE):
+            return "store_failed"
+        # Pictures find their items again only after a silence: the belt must stop for it.
+        if any(watch.pairing.adrift(now) for watch in self.watches):
+            return "finding_step"
+        return next((health.id for health in self.healths if health.state != "ok"), "")
 
     @property
     def ready(self) -> bool:
@@ -376,11 +406,23 @@ def _when(stamped: Stamped) -> int:
     return stamped[1].mono_ms
 
 
-def _wishes(state: LineState) -> tuple[bool, frozenset[str]]:
-    """Whether the line may run, and its lamps."""
+class Wishes(NamedTuple):
+    """What a line's state wants of the PLC: whether it may run, whether it was stopped by us, its
+    lamps; and which alarms of the PLC's flags are open."""
+
+    run: bool
+    stop: bool
+    lamps: frozenset[str]
+    flags: frozenset[str]
+
+
+def _wishes(state: LineState) -> Wishes:
     priorities = {alarm.priority for alarm in state.alarms.values() if not alarm.acknowledged}
     stopped = any(alarm.key == "pool_empty" for alarm in state.alarms.values())
     lamps = {"red", "horn"} if 1 in priorities else {"amber"} if priorities else set[str]()
     if state.status == "running":
         lamps |= {"green"}
-    return state.status == "running" and not stopped, frozenset(lamps)
+    running = state.status == "running"
+    flags = frozenset(alarm.key for alarm in state.alarms.values() if alarm.key in FLAG_ALARMS)
+    by_us = state.status == "paused" and state.paused_by == AGENT
+    return Wishes(running and not stopped, by_us, frozenset(lamps), flags)

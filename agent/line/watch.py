@@ -99,7 +99,10 @@ class Watch:
         """Answer every trigger whose deadline has passed as late."""
         for number in [n for n, due in self._due.items() if due <= now]:
             del self._due[number]
-            late = i.ItemReadings(self.station.id, number, self.reader.id, (), late=True)
+            blind = self.pairing.blind
+            late = i.ItemReadings(
+                self.station.id, number, self.reader.id, (), late=True, blind=blind
+            )
             self._answer(late, None)
 
     async def run(self) -> None:

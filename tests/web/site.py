@@ -61,6 +61,7 @@ def snapshot() -> dict[str, Any]:
             "lot": "B41120",
             "target": 96000,
             "level": "bottle",
+            "status": "running",
         },
         "orders": [
             {

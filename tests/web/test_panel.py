@@ -194,7 +194,8 @@ def test_finish_by_keyboard_must_be_held_too(site: Site, open_panel: OpenPanel) 
 
 
 def test_resume_a_held_order(site: Site, open_panel: OpenPanel) -> None:
-    site.line.set(state={"packml": "held", "since": None})
+    paused = site.line.now["order"] | {"status": "paused"}
+    site.line.set(state={"packml": "held", "since": None}, order=paused)
     page = open_panel("en")
     order_sheet(page)
     expect(page.get_by_role("button", name="Pause")).to_be_hidden()

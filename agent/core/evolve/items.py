@@ -10,7 +10,7 @@ from agent.core.evolve.common import (
     tally_reject,
 )
 from agent.core.plan import LinePlan
-from agent.core.state import Item, LineState
+from agent.core.state import Item, LineState, Series
 
 LANE_KEPT = 1024
 """Units that a lane may hold; a packer that never strokes must not fill the memory."""
@@ -143,6 +143,13 @@ def _reject_confirmed(plan: LinePlan, state: LineState, fact: f.RejectConfirmed)
         state.tally.good -= 1
 
 
+def _reject_series(plan: LinePlan, state: LineState, fact: f.RejectSeries) -> None:
+    if fact.count:
+        state.series[fact.station] = Series(fact.count, fact.first)
+    else:
+        state.series.pop(fact.station, None)
+
+
 def _foreign_rejected(plan: LinePlan, state: LineState, fact: f.ForeignRejected) -> None:
     state.count(fact.station).foreign += 1
     _off_the_belt(plan, state, fact.station, fact.item)
@@ -182,6 +189,7 @@ TABLE: Table = {
     f.GatePassed: _gate_passed,
     f.RejectFailed: _reject_failed,
     f.RejectConfirmed: _reject_confirmed,
+    f.RejectSeries: _reject_series,
     f.ForeignRejected: _foreign_rejected,
     f.ItemsMissed: _items_missed,
     f.PathEntered: _path_entered,

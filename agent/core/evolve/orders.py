@@ -18,10 +18,13 @@ def _order_started(plan: LinePlan, state: LineState, fact: f.OrderStarted) -> No
         state.order = state.orders[fact.number]
         state.tally = Tally()
     state.status = "running"
+    state.paused_by = state.paused_why = ""
+    state.series.clear()
 
 
 def _order_paused(plan: LinePlan, state: LineState, fact: f.OrderPaused) -> None:
     state.status = "paused"
+    state.paused_by, state.paused_why = fact.by, fact.why
 
 
 def _order_finished(plan: LinePlan, state: LineState, fact: f.OrderFinished) -> None:
@@ -42,6 +45,7 @@ def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
     state.counts.clear()
     state.unprinted.clear()
     state.unpaired.clear()
+    state.series.clear()
     for zone in state.containers.values():
         for container in zone.values():
             container.doubtful = True

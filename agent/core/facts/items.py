@@ -141,6 +141,17 @@ class RejectFailed(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class RejectSeries(Fact):
+    """So many items in a row were rejected at this station, `first` the first of them; 0: one
+    passed."""
+
+    durable: ClassVar[bool] = False
+    station: str
+    count: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignRejected(Fact):
     """A rejector that is not ours took the item."""
 

@@ -1,6 +1,7 @@
 // The frame: line, state, work order, devices, backlog, who, clock, language.
 
 import { attr, put, show, View } from "./dom.js";
+import { causeWord } from "./held.js";
 import { state } from "./state.js";
 import * as text from "./text.js";
 
@@ -25,7 +26,9 @@ class Frame extends View {
     attr(this.part("state"), "data-state", s.state.packml);
     attr(this.part("state-icon"), "href", `#i-${s.state.packml}`);
     put(this.part("state-word"), text.tOr("state", s.state.packml));
-    put(this.part("since"), t("since", { time: text.minute(s.state.since) }));
+    const word = causeWord(s.state.cause);
+    const since = t("since", { time: text.minute(s.state.since) });
+    put(this.part("since"), word ? `${since} · ${word}` : since);
     const order = s.order;
     put(this.part("order"), order ? order.number : t("order.none"));
     attr(this.part("order"), "translate", order ? "no" : null);

@@ -1,6 +1,7 @@
 // Start, pause, resume and finish the work order; the agent's refusal in plain words.
 
 import { attr, button, el, keep, put, show } from "./dom.js";
+import { causeText } from "./held.js";
 import { holdButton } from "./hold.js";
 import { command, linePath, Refusal } from "./server.js";
 import { allow, by, state } from "./state.js";
@@ -80,12 +81,13 @@ export class OrdersSheet {
   /** @param {Snapshot} s */
   render(s) {
     const order = s.order;
-    const held = s.state.packml === "held";
+    const held = order?.status === "paused";
     show(this.running, order !== null);
     show(this.startable, order === null);
     if (order) {
       const facts = [order.number, text.named(order.names, order.sku), order.lot,
-        text.tOr("count", order.level, { n: order.target }), text.tOr("state", s.state.packml)];
+        text.tOr("count", order.level, { n: order.target }),
+        [text.tOr("state", s.state.packml), causeText(s.state.cause)].filter(Boolean).join(" · ")];
       [...this.facts.children].forEach((row, index) => put(row.lastElementChild, facts[index]));
     }
     show(this.pause.node, !held);

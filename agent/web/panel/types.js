@@ -1,7 +1,8 @@
 // The shape of the live feed (docs/live-feed.md), for the editor and for `tsc --checkJs`.
 
 /** @typedef {Record<string, string>} Names */
-/** @typedef {{number: string, sku: string, names: Names, lot: string, target: number, level: string}} Order */
+/** @typedef {{number: string, sku: string, names: Names, lot: string, target: number, level: string, status: string}} Order */
+/** @typedef {{key: string | null, by: string | null, agent: boolean, device: string | null}} Cause */
 /** @typedef {{number: string, sku: string, lot: string, target: number, state: string}} Startable */
 /** @typedef {{id: string, kind: string, state: string, latency_ms: number | null, last: number | null, error: string | null}} DeviceState */
 /** @typedef {{id: string, priority: number, key: string, args: Record<string, string>, since: number, acked: boolean}} Alarm */
@@ -17,7 +18,7 @@
  * @property {number} v
  * @property {number} at
  * @property {{id: string, names: Names}} line
- * @property {{packml: string, since: number | null}} state
+ * @property {{packml: string, since: number | null, cause?: Cause | null}} state
  * @property {Order | null} order
  * @property {Startable[]} orders
  * @property {{ok: number, all: number, list: DeviceState[]}} devices

@@ -1,0 +1,62 @@
+"""Coming down gently: what makes a line stop by itself, until a person has looked.
+
+A controlled stop pauses the work order and says why: the infeed stops, what is on the belt is
+still judged. The line goes on when its cause is over, or seen by a person, and a person starts it.
+"""
+
+from agent.core import facts as f
+from agent.core.errors import DomainError
+from agent.core.outcome import EVENT_ALARMS, Outcome
+
+AGENT = "agent"
+"""Who pauses a work order when the line comes down by itself."""
+
+SERIES = "reject_series"
+
+STOPS = frozenset({SERIES, "reject_full", "low_air"})
+"""Alarms that stop the line. While one is open the line does not start."""
+
+
+def rejected(out: Outcome, station: str, number: int) -> None:
+    """One more reject at a station; too many in a row stop the line. What no reader can have
+    answered for is not counted: a stop of the belt is on its way already."""
+    limit = out.plan.limits.rejects_in_a_row
+    if not limit or out.blind:
+        return
+    before = out.state.series.get(station)
+    count, first = (before.count + 1, before.first) if before else (1, number)
+    out.facts.append(f.RejectSeries(station, count, first))
+    if count >= limit and out.state.status == "running":
+        out.alarm(SERIES, 1, station, first, count=str(count))
+        stop(out, SERIES)
+
+
+def passed(out: Outcome, station: str) -> None:
+    """One passed: the series is over."""
+    if station in out.state.series:
+        out.facts.append(f.RejectSeries(station, 0, 0))
+
+
+def stop(out: Outcome, why: str) -> None:
+    """Pause the work order, unless the line stands already."""
+    order = out.state.order
+    if order is not None and out.state.status == "running":
+        out.facts.append(f.OrderPaused(order.number, AGENT, why))
+
+
+def may_start(out: Outcome) -> None:
+    """DomainError while the cause of a controlled stop stands."""
+    for alarm in out.state.alarms.values():
+        if alarm.key not in STOPS:
+            continue
+        if alarm.key in EVENT_ALARMS:
+            raise DomainError(
+                "acknowledge_first",
+                f"Line {out.state.line} was stopped ({alarm.key}, station {alarm.station}): mend "
+                "the cause, acknowledge the alarm, then start.",
+            )
+        raise DomainError(
+            "stop_stands",
+            f"Line {out.state.line} cannot start ({alarm.key}): mend that first; its alarm goes "
+            "by itself.",
+        )
