@@ -240,7 +240,6 @@ def _pass(
         f.ItemPassed(station.id, item.number, unit, spec.name, order.number, codes, commissioned)
     )
     out.effects.append(SetSlot(station.id, item.number, passed=True))
-    stopping.passed(out, station.id)
 
 
 def _pair_integrity(
@@ -310,6 +309,7 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
     passed = here and item is not None and item.verdict == Verdict.PASS
     if what.saw is i.GateSaw.PASSED and passed:
         out.facts.append(f.GatePassed(station.id, what.item))
+        stopping.passed(out, station.id)
     elif what.saw is i.GateSaw.REJECTED:
         unit = item.unit if item is not None and here else None
         judged = item is not None and here and bool(item.verdict)

@@ -27,6 +27,7 @@ from agent.core.errors import ConfigError, TransientError
 from agent.core.poolfile import PoolFile
 from agent.demo import scene as scenes
 from agent.demo.audit import Result, audit
+from agent.demo.operator import Operator
 from agent.line.runner import clock
 from agent.services import pool_files, reports
 from agent.store import balance
@@ -265,13 +266,14 @@ class Demo:
             self._wait_devices(client, line)
             _good(client.post(f"{line}/start", json={"order": "WO-1", "by": "demo"}))
         self._say("Work order WO-1 runs.")
-        if options.kills:
-            self._kill(agent, plant)
-        else:
-            self._feed(config, agent, plant, line)
-        while "finished" not in plant.said:
-            self._check(plant)
-            time.sleep(0.1)
+        with Operator(lambda: self._client(config, agent), line, self._say):
+            if options.kills:
+                self._kill(agent, plant)
+            else:
+                self._feed(config, agent, plant, line)
+            while "finished" not in plant.said:
+                self._check(plant)
+                time.sleep(0.1)
         with self._client(config, agent) as client:
             self._settle(client, line)
             self._account = self._get(client, f"/api/local/lines/{self._scene.line}/account")

@@ -30,6 +30,7 @@ FORGOTTEN_AT_RESTART = {
     "StrokeSeen",
     "ContainerSeen",
     "ContainerJudged",
+    "RejectSeries",
 }
 """Facts that change a line's state and are not written: what is on its way when power fails."""
 

@@ -17,10 +17,11 @@ import pytest
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core.errors import TransientError
+from agent.core.errors import DomainError, TransientError
+from agent.core.stopping import AGENT
 from agent.health import Health
 from agent.line.pairing import QUIET
-from agent.line.runner import STILL, LineRunner, clock
+from agent.line.runner import BEAT, STILL, LineRunner, clock
 from agent.line.watch import Watch
 from agent.ports import (
     Committed,
@@ -54,6 +55,7 @@ class ScriptedPlc:
         self.durable: list[list[str]] = []
         self.outputs: list[PlcOutputs] = []
         self.gone = False
+        self.flags = {"running"}
         self._look = look
 
     async def open(self) -> None: ...
@@ -68,7 +70,7 @@ class ScriptedPlc:
             raise TransientError("the PLC does not answer")
         self.beats += not self.still
         events, self.events = tuple(self.events), []
-        flags = frozenset({"running"})
+        flags = frozenset(self.flags)
         return PlcReport(self.run, self.beats, events, 0, flags, 0, 0, time.monotonic())
 
     async def write_slots(self, slots: Sequence[Slot]) -> None:
@@ -295,6 +297,34 @@ def test_a_person_is_answered_alone(tmp_path: Path) -> None:
         await stage.runner.command(i.StartOrder("WO-1", "li"))
         await stage.until(lambda: stage.plc.outputs[-1].run_permission)
         assert "green" in stage.plc.outputs[-1].lamps
+
+    stage.play(scene)
+
+
+@pytest.mark.parametrize("flag", ["reject_full", "low_air"])
+def test_a_flag_of_the_plc_brings_the_line_down_until_a_person_starts_it(
+    tmp_path: Path, flag: str
+) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        await stage.until(lambda: stage.plc.outputs and stage.plc.outputs[-1].run_permission)
+        stage.plc.flags = {"running", flag}
+        await stage.until(lambda: not stage.plc.outputs[-1].run_permission)
+        assert stage.plc.outputs[-1].stop_request
+        (paused,) = stage.facts(f.OrderPaused)
+        assert (paused.by, paused.why) == (AGENT, flag)
+        with pytest.raises(DomainError) as refused:
+            await stage.runner.command(i.StartOrder("WO-1", "li"))
+        assert refused.value.reason == "stop_stands"
+        stage.plc.flags = {"running"}
+        await stage.until(lambda: stage.facts(f.AlarmCleared))
+        await asyncio.sleep(2 * BEAT)
+        assert not stage.plc.outputs[-1].run_permission, "nobody has looked yet"
+        await stage.runner.command(i.StartOrder("WO-1", "li"))
+        await stage.until(lambda: stage.plc.outputs[-1].run_permission)
+        assert not stage.plc.outputs[-1].stop_request
+        assert len(stage.facts(f.AlarmRaised)) == 1, "said once"
 
     stage.play(scene)
 
