@@ -350,6 +350,7 @@ def _run_changed(out: Outcome, what: i.RunChanged) -> None:
         for unit in lane
         if unit is not None
     }
+    units |= {unit for loose in state.loose.values() for unit in loose}
     units |= {
         item.unit
         for zone in state.items.values()

@@ -68,7 +68,8 @@ class Container:
 
 @dataclass(slots=True)
 class Counts:
-    """Per station: triggers = passed + rejected + failed + foreign + in flight (rule 4)."""
+    """Per station: triggers = passed + rejected + failed + foreign + in flight (rule 4).
+    `earlier` of those that arrived were on the path already when the counting began."""
 
     triggers: int = 0
     passed: int = 0
@@ -76,6 +77,7 @@ class Counts:
     failed: int = 0
     foreign: int = 0
     entered: int = 0
+    earlier: int = 0
 
 
 @dataclass(slots=True)
@@ -127,6 +129,10 @@ class LineState:
     that station and have not been seen at the next; `lanes[pack station][lane]` are units (None =
     unknown) in the order in which they entered; `series[station]` are the rejects in a row there.
     `paused_by` paused the work order (core.stopping.AGENT: we did) and `paused_why` says why.
+    `loose[station]` are the units whose last word was
+    a PASS there, oldest first: whether they are still on the line, nobody knows after a restart.
+    `settling["gate" or "path"]` are the stations at whose gate (at the end of whose path) what was
+    on its way when the counting began may still arrive.
     """
 
     line: str
@@ -149,6 +155,8 @@ class LineState:
     series: dict[str, Series] = field(default_factory=dict)
     paused_by: str = ""
     paused_why: str = ""
+    loose: dict[str, dict[int, None]] = field(default_factory=dict)
+    settling: dict[str, list[str]] = field(default_factory=dict)
 
     def item(self, zone: str, number: int) -> Item | None:
         return self.items.get(zone, {}).get(number)

@@ -64,7 +64,9 @@ def _path_difference(plan: LinePlan, state: LineState, station: Station) -> list
     if station.kind == "pack" and not has_gate(station):
         return []  # a container triggers here once per stroke
     after = state.counts.get(target.id)
-    came = 0 if after is None else after.entered if target.kind == "pack" else after.triggers
+    came = 0
+    if after is not None:
+        came = (after.entered if target.kind == "pack" else after.triggers) - after.earlier
     went = counts.passed + counts.failed if has_gate(station) else counts.triggers
     on_path = state.on_path.get(station.id, {})
     amount = went - came - len(on_path) - counts.foreign

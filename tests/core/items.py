@@ -9,6 +9,7 @@ from agent.core.effects import SetSlot
 from agent.core.evolve import has_gate
 from agent.core.plan import PathKind, ReaderPlan, Station
 from agent.core.scheme import LevelSpec, WorkOrder
+from agent.core.state import Counts
 from agent.ports import Committed
 from tests.core.belt import Thing
 from tests.core.book import Unit
@@ -132,8 +133,12 @@ class Items(Told):
             raised = [a for a in done.facts if isinstance(a, f.AlarmRaised) and a.alarm == name]
             assert raised or name in self.rig.state().alarms, "rule 4: no alarm"
             assert all(alarm.item == gone[0] for alarm in raised), "the alarm names another item"
-        if path.pop(thing.number, None) is None:
+        if path.pop(thing.number, None) is not None:
+            self.settling["path"].discard(station.id)
+        elif station.id not in self.settling["path"]:
             self.blind["path", way.source] += 1
+        elif way.kind is not PathKind.MIXED:
+            self.count(station.id).earlier += 1
 
     # ------------------------------------------------------------------------- readings
 
@@ -334,15 +339,18 @@ class Items(Told):
         if saw is i.GateSaw.PASSED and not known:
             assert not done.facts, "it passed by a verdict of before the restart"
             return
-        if not here:
+        if here:
+            self.settling["gate"].discard(station.id)
+        counted = station.id not in self.settling["gate"]
+        if not here and counted:
             self.blind["station", station.id] += 1
         good = here and visit is not None and visit.verdict == "pass"
-        counts = self.count(station.id)
+        counts = self.count(station.id) if counted else Counts()
         unit = visit.unit if visit is not None and here else None
         if box is not None:
             unit = box.unit
         if saw is i.GateSaw.REJECTED:
-            counts.rejected += 1
+            counts.rejected += counted
             told = [fact for fact in done.facts if isinstance(fact, f.RejectConfirmed)]
             assert [(fact.station, fact.item) for fact in told] == [(station.id, thing.number)]
             assert told[0].passed == good, "a PASS that came too late is told as such"
@@ -355,14 +363,15 @@ class Items(Told):
         if saw is i.GateSaw.PASSED and good:
             counts.passed += 1
         else:
-            counts.failed += 1
+            counts.failed += counted
             name = f"{LINE}/{station.id}/reject_failed"
             raised = [a for a in done.facts if isinstance(a, f.AlarmRaised) and a.alarm == name]
             assert raised or name in self.rig.state().alarms, "rule 4: no alarm"
             assert all(alarm.item == thing.number for alarm in raised)
         if self.plan.zone_stations(self.plan.zone[station.id])[-1] is station:
             self.visits.pop(thing, None)
-        self._goes_on(station, thing, unit)
+        if counted:
+            self._goes_on(station, thing, unit)
 
     # ------------------------------------------------------------------------- paths
 
@@ -378,11 +387,13 @@ class Items(Told):
         done = self.tell(i.ForeignReject(source, thing.number))
         if done is None:
             return
-        self.count(source).foreign += 1
         found = self.believed[source].pop(thing.number, None)
         if found is None:
-            self.blind["path", source] += 1
+            if station not in self.settling["path"]:
+                self.count(source).foreign += 1
+                self.blind["path", source] += 1
             return
+        self.count(source).foreign += 1
         (fact,) = (fact for fact in done.facts if isinstance(fact, f.ForeignRejected))
         unit = found[1]
         assert fact.unit == (None if unit is None else unit.unit)

@@ -6,16 +6,31 @@ import pytest
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core.decide import questions
+from agent.core.decide import decide, questions
 from agent.core.effects import SetSlot
+from agent.core.evolve import evolve
 from agent.core.inputs import GateSaw
+from agent.core.known import Known
 from agent.core.life import CodeState, UnitState
 from agent.core.poolfile import Declared, rule_pool
 from agent.core.poolrule import Rule
 from agent.core.state import LineState
 from agent.core.tracking import differences
 from agent.services import pool_files
-from tests.core.lines import BOTTLES, CASES, CODER, LINE, VERIFY, Line, chain, order, read
+from tests.core.lines import (
+    BOTTLES,
+    CASES,
+    CODER,
+    LINE,
+    NOW,
+    VERIFY,
+    Line,
+    chain,
+    filled,
+    order,
+    read,
+    shown,
+)
 
 
 def names(line: Line, since: int = 0) -> list[str]:
@@ -146,6 +161,38 @@ def test_a_plc_restart_doubts_everything_on_the_belt(tmp_path: Path) -> None:
         assert all(line.unit(unit).doubtful for unit in (1, 2, 3))
         state = line.state
         assert [state.items, state.on_path, state.lanes, state.counts] == [{}, {}, {}, {}]
+
+
+def test_after_a_restart_units_that_are_in_no_container_are_doubtful(tmp_path: Path) -> None:
+    """What is on the belt is forgotten with the process; that they passed is not."""
+    with Line(tmp_path).start() as line:
+        filled(line, 0, 1)
+        shown(line, "B-0000", "B-0001")
+        line.good_bottle(2)
+        line.code_bottle(3, 3)
+        line.see_bottle(3, "B-0003", gate=None)  # nobody will know whether the gate let it pass
+        line.code_bottle(4, 4)
+        line.see_bottle(4, "B-0004", gate=GateSaw.REJECTED)
+        kept = [fact for fact in line.facts(f.Fact) if fact.durable]
+        state = LineState(line.state.line)
+        for fact in kept:
+            state = evolve(line.plan, state, fact)
+        facts, _ = decide(line.plan, state, i.RunChanged(1, "agent_restart"), Known(NOW, 1_000))
+        case = line.facts(f.ContainerFormed)[0].unit
+        loose = {fact.unit for fact in line.facts(f.ItemPassed)[2:4]}
+        (began,) = (fact for fact in facts if isinstance(fact, f.RunBegan))
+        assert set(began.doubtful) == loose | {case}
+        assert evolve(line.plan, state, began).loose == {}, "what is doubtful is so once"
+
+
+def test_units_that_no_packer_takes_are_not_doubted_for_ever(tmp_path: Path) -> None:
+    plan = chain(VERIFY)
+    state = LineState(LINE)
+    for unit in range(1, 100):
+        state = evolve(plan, state, f.ItemPassed("verify", unit, unit, "bottle", "WO", (), True))
+    facts, _ = decide(plan, state, i.RunChanged(1, "agent_restart"), Known(NOW, 1_000))
+    (began,) = (fact for fact in facts if isinstance(fact, f.RunBegan))
+    assert began.doubtful == tuple(range(84, 100)), "as many as can be before the gate"
 
 
 def test_the_same_run_is_no_restart(tmp_path: Path) -> None:

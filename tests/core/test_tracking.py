@@ -99,6 +99,33 @@ def test_over_a_mixed_path_nothing_is_counted() -> None:
     assert belt.differences == []
 
 
+# ----------------------------------------------------------------- on the way when counting began
+
+
+def test_what_was_before_a_gate_when_the_counting_began_is_not_counted() -> None:
+    belt = Belt(VERIFY, SECOND).hear(f.RunBegan(1, "agent_restart")).trigger("verify", 9)
+    belt.hear(f.RejectConfirmed("verify", 7, None, judged=False), f.RejectFailed("verify", 8))
+    assert belt.differences == []
+    belt.passed("verify", 9)
+    assert belt.differences == []
+    assert list(belt.state.on_path["verify"]) == [9]
+    # From the first known item on, an unknown one is a difference again.
+    belt.hear(f.RejectConfirmed("verify", 8, None, judged=False))
+    assert belt.differences == [Difference("verify", "station", -1, None)]
+
+
+def test_what_was_on_a_path_when_the_counting_began_is_not_counted() -> None:
+    belt = Belt(VERIFY, SECOND).hear(f.RunBegan(1, "agent_restart"))
+    belt.trigger("verify", 9).passed("verify", 9)
+    belt.hear(f.ForeignRejected("verify", 6))
+    belt.trigger("second", 7, 8)
+    assert belt.differences == []
+    belt.trigger("second", 9)
+    assert belt.differences == []
+    belt.trigger("second", 77)
+    assert belt.differences == [Difference("verify", "path", -1, None)]
+
+
 # ------------------------------------------------------------------------------------- overtaking
 
 

@@ -104,6 +104,9 @@ class Told:
     def forget(self) -> None:
         """What is in flight is not known to the agent any more."""
         self.visits.clear()
+        # Where something may still come that was on its way before: it is not counted.
+        self.settling = {"gate": {s.id for s in self.plan.stations}}
+        self.settling["path"] = set(self.settling["gate"])
         self.counts: dict[str, Counts] = {}
         self.blind: dict[tuple[str, str], int] = defaultdict(int)
         self.believed: dict[str, dict[int, tuple[Thing, Unit | None]]] = defaultdict(dict)

@@ -6,9 +6,8 @@ here: a fact has happened. Facts that are not about a line (pools, the agent) ch
 
 from agent.core import facts as f
 from agent.core.evolve import alarms, containers, items, orders, printing
-from agent.core.evolve.common import Table, has_gate
+from agent.core.evolve.common import LANE_KEPT, Table, has_gate
 from agent.core.evolve.containers import can_close, open_container
-from agent.core.evolve.items import LANE_KEPT
 from agent.core.evolve.orders import ORDERS_KEPT
 from agent.core.plan import LinePlan
 from agent.core.state import LineState

@@ -1,6 +1,6 @@
 """What the functions of several kinds of facts share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from agent.core import facts as f
 from agent.core.plan import LinePlan, PathKind, Station
@@ -10,11 +10,64 @@ Table = dict[type[f.Fact], Callable[..., None]]
 """What each kind of fact changes: (plan, state, fact)."""
 
 
+LANE_KEPT = 1024
+"""Units that a lane, or the way to a packer, may hold: a packer that never strokes must not fill
+the memory."""
+GATE_KEPT = 16
+"""Units that may be between their verdict and the gate: as many as the PLC has slots."""
+
+
 def arrive(plan: LinePlan, state: LineState, station: Station, number: int) -> None:
     """The number was seen at a station: it is no longer on the path that leads there."""
+    if not plan.first_of_zone(station.id):
+        off_path(plan, state, station, number)
+
+
+def off_path(plan: LinePlan, state: LineState, station: Station, number: int) -> int | None:
+    """Take a number that arrived at a station off the path that leads there; its unit. The first
+    one that was seen to leave ends the time in which others are from before the counting."""
     path = plan.into.get(station.id)
-    if path is not None and not plan.first_of_zone(station.id):
-        state.on_path.get(path.source, {}).pop(number, None)
+    if path is None or path.kind is PathKind.MIXED:
+        return None
+    on_path = state.on_path.get(path.source, {})
+    settling = state.settling.get("path", [])
+    if number in on_path:
+        if station.id in settling:
+            settling.remove(station.id)
+        return on_path.pop(number)
+    if station.id in settling:
+        state.count(station.id).earlier += 1
+    return None
+
+
+def at_gate(state: LineState, station: str, *, known: bool) -> bool:
+    """Whether a gate's report counts: not while it is about items that triggered before the
+    counting began."""
+    settling = state.settling.get("gate", [])
+    if known and station in settling:
+        settling.remove(station)
+    return station not in settling
+
+
+def let_go(state: LineState, units: Iterable[int | None]) -> None:
+    """Where these units are is known by another fact now, or is said to be doubtful."""
+    for loose in state.loose.values():
+        for unit in units:
+            if unit is not None:
+                loose.pop(unit, None)
+
+
+def pass_on(plan: LinePlan, state: LineState, station: str, unit: int) -> None:
+    """The unit got a PASS at the station: it is between there and a packer, or off the line."""
+    let_go(state, (unit,))
+    loose = state.loose.setdefault(station, {})
+    loose[unit] = None
+    packed = any(
+        each.kind == "pack" and each.id != station and plan.between(station, each.id)
+        for each in plan.stations
+    )
+    while len(loose) > (LANE_KEPT if packed else GATE_KEPT):
+        del loose[next(iter(loose))]
 
 
 def has_gate(station: Station) -> bool:

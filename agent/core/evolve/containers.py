@@ -1,7 +1,15 @@
 """How facts of containers change a line."""
 
 from agent.core import facts as f
-from agent.core.evolve.common import Table, arrive, code_left_window, has_gate, onto_path
+from agent.core.evolve.common import (
+    Table,
+    arrive,
+    code_left_window,
+    has_gate,
+    let_go,
+    onto_path,
+    pass_on,
+)
 from agent.core.plan import LinePlan, Station
 from agent.core.state import Container, LineState
 
@@ -71,6 +79,7 @@ def _container_formed(plan: LinePlan, state: LineState, fact: f.ContainerFormed)
 
 
 def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
+    let_go(state, fact.children)
     container = state.container_of(fact.container)
     if container is None:
         return
@@ -110,6 +119,7 @@ def _container_closed(plan: LinePlan, state: LineState, fact: f.ContainerClosed)
     container = state.container_of(fact.container)
     if container is not None:
         container.full = True
+        pass_on(plan, state, container.at or container.station, fact.container)
         level = container.level
         state.tally.closed[level] = state.tally.closed.get(level, 0) + 1
         if fact.reason:  # a full one leaves the permission to the next that comes short
@@ -117,6 +127,7 @@ def _container_closed(plan: LinePlan, state: LineState, fact: f.ContainerClosed)
 
 
 def _container_rejected(plan: LinePlan, state: LineState, fact: f.ContainerRejected) -> None:
+    let_go(state, (fact.container,))
     container = state.container_of(fact.container)
     if container is not None:
         container.fault = container.fault or fact.verdict

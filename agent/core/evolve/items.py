@@ -2,18 +2,20 @@
 
 from agent.core import facts as f
 from agent.core.evolve.common import (
+    LANE_KEPT,
     Table,
     arrive,
+    at_gate,
     code_left_window,
     has_gate,
+    let_go,
+    off_path,
     onto_path,
+    pass_on,
     tally_reject,
 )
 from agent.core.plan import LinePlan
 from agent.core.state import Item, LineState, Series
-
-LANE_KEPT = 1024
-"""Units that a lane may hold; a packer that never strokes must not fill the memory."""
 
 
 def _item_seen(plan: LinePlan, state: LineState, fact: f.ItemSeen) -> None:
@@ -87,6 +89,7 @@ def _item_passed(plan: LinePlan, state: LineState, fact: f.ItemPassed) -> None:
             item.reads.setdefault(role, (key, fact.station, ""))
     for attachment in fact.codes:
         code_left_window(state, attachment.key)
+    pass_on(plan, state, fact.station, fact.unit)
     if fact.commissioned:
         state.tally.good += 1
     state.tally.rejects_in_a_row = 0
@@ -103,19 +106,31 @@ def _item_rejected(plan: LinePlan, state: LineState, fact: f.ItemRejected) -> No
     tally_reject(state, fact.verdict)
 
 
+def _is_at(plan: LinePlan, state: LineState, station: str, number: int) -> bool:
+    """Whether the number triggered at this station last."""
+    zone = plan.zone[station]
+    one = state.item(zone, number) or state.container(zone, number)
+    return one is not None and one.at == station
+
+
 def _gate_passed(plan: LinePlan, state: LineState, fact: f.GatePassed) -> None:
+    at_gate(state, fact.station, known=True)
     state.count(fact.station).passed += 1
-    _leave(plan, state, fact.station, fact.item)
+    unit = _leave(plan, state, fact.station, fact.item)
+    onto_path(plan, state, fact.station, fact.item, unit)
 
 
 def _reject_failed(plan: LinePlan, state: LineState, fact: f.RejectFailed) -> None:
-    state.count(fact.station).failed += 1
-    _leave(plan, state, fact.station, fact.item)
+    counted = at_gate(state, fact.station, known=_is_at(plan, state, fact.station, fact.item))
+    unit = _leave(plan, state, fact.station, fact.item)
+    if counted:
+        state.count(fact.station).failed += 1
+        onto_path(plan, state, fact.station, fact.item, unit)
 
 
-def _leave(plan: LinePlan, state: LineState, station: str, number: int) -> None:
-    """The number went on past a gate: it is on the path behind it, and out of its zone if this
-    was the zone's last station."""
+def _leave(plan: LinePlan, state: LineState, station: str, number: int) -> int | None:
+    """The number went on past a gate: it is out of its zone if this was the zone's last station.
+    Its unit."""
     zone = plan.zone[station]
     last = plan.zone_stations(zone)[-1].id == station
     unit: int | None = None
@@ -129,12 +144,14 @@ def _leave(plan: LinePlan, state: LineState, station: str, number: int) -> None:
         unit = container.unit
         if last:
             del state.containers[zone][number]
-    onto_path(plan, state, station, number, unit)
+    return unit
 
 
 def _reject_confirmed(plan: LinePlan, state: LineState, fact: f.RejectConfirmed) -> None:
-    state.count(fact.station).rejected += 1
+    if at_gate(state, fact.station, known=_is_at(plan, state, fact.station, fact.item)):
+        state.count(fact.station).rejected += 1
     zone = plan.zone[fact.station]
+    let_go(state, (fact.unit,))
     state.items.get(zone, {}).pop(fact.item, None)
     state.containers.get(zone, {}).pop(fact.item, None)
     if not fact.judged or fact.passed:
@@ -151,7 +168,11 @@ def _reject_series(plan: LinePlan, state: LineState, fact: f.RejectSeries) -> No
 
 
 def _foreign_rejected(plan: LinePlan, state: LineState, fact: f.ForeignRejected) -> None:
-    state.count(fact.station).foreign += 1
+    path = plan.out_of.get(fact.station)
+    known = fact.item in state.on_path.get(fact.station, {})
+    if known or path is None or path.target not in state.settling.get("path", []):
+        state.count(fact.station).foreign += 1
+    let_go(state, (fact.unit,))
     _off_the_belt(plan, state, fact.station, fact.item)
 
 
@@ -164,14 +185,14 @@ def _off_the_belt(plan: LinePlan, state: LineState, station: str, number: int) -
 
 def _items_missed(plan: LinePlan, state: LineState, fact: f.ItemsMissed) -> None:
     state.count(fact.station).foreign += len(fact.items)
+    let_go(state, fact.units)
     for number in fact.items:
         _off_the_belt(plan, state, fact.station, number)
 
 
 def _path_entered(plan: LinePlan, state: LineState, fact: f.PathEntered) -> None:
     state.count(fact.station).entered += 1
-    source = plan.into[fact.station].source
-    unit = state.on_path.get(source, {}).pop(fact.item, None)
+    unit = off_path(plan, state, plan.by_id[fact.station], fact.item)
     lane = state.lanes.setdefault(fact.station, {}).setdefault(fact.lane, [])
     lane.append(unit)
     del lane[:-LANE_KEPT]

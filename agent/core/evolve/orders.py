@@ -43,6 +43,9 @@ def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
     state.on_path.clear()
     state.lanes.clear()
     state.counts.clear()
+    state.loose.clear()
+    stations = [station.id for station in plan.stations]
+    state.settling = {"gate": stations, "path": list(stations)}
     state.unprinted.clear()
     state.unpaired.clear()
     state.series.clear()
