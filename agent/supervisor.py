@@ -40,12 +40,17 @@ class Session:
         work: Callable[[], Awaitable[None]],
         changed: Changed,
         close_seconds: float = CLOSE_SECONDS,
+        *,
+        ok_when_open: bool = True,
     ) -> None:
+        """`ok_when_open`: that it opens is a sign of life; else its work says `up` when it has
+        seen one."""
         self.device = device
         self.health = health
         self._work = work
         self._changed = changed
         self._close_seconds = close_seconds
+        self._ok_when_open = ok_when_open
 
     async def run(self) -> None:
         """Until cancelled. Closes the device on the way out."""
@@ -54,7 +59,8 @@ class Session:
             began = monotonic()
             try:
                 await self._open()
-                await self._is("ok", None)
+                if self._ok_when_open:
+                    await self.up()
                 await self._work()
                 error = "its session ended."
             except CaselinkError as lost:
@@ -69,6 +75,10 @@ class Session:
                 wait = FIRST_WAIT
             await asyncio.sleep(wait)
             wait = longer(wait)
+
+    async def up(self) -> None:
+        """The device works."""
+        await self._is("ok", None)
 
     async def _open(self) -> None:
         try:

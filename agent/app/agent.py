@@ -4,6 +4,7 @@ told to stop."""
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -54,6 +55,7 @@ class Agent:
         self._web = web
         self._stop = asyncio.Event()
         self._lines: dict[str, Line] = {}
+        self.writer: Writer | None = None
 
     def stop(self) -> None:
         """Ask it to end; `run` returns when everything is closed."""
@@ -66,7 +68,7 @@ class Agent:
             raise ConfigError("\n".join(problems))
         self.files.data.mkdir(parents=True, exist_ok=True)
         database = Database.open(self.files.database, self.files.key)
-        writer = Writer(database.conn)
+        writer = self.writer = Writer(database.conn)
         gate = Gate(writer, [line.plan() for line in self.site.lines])
         readers: Readers | None = None
         vision = VisionWorkers(VISION_THREADS)
@@ -107,6 +109,7 @@ class Agent:
         for line in self._lines.values():
             tasks += [asyncio.create_task(work, name=name) for name, work in line.work().items()]
             tasks.append(asyncio.create_task(self._look(line, gate), name="snapshot"))
+        tasks.append(asyncio.create_task(_as_task(writer.ended), name="store"))
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         self.ready.set()
         try:
@@ -150,6 +153,11 @@ class Agent:
     def runner(self, line: str) -> LineRunner:
         """For the demonstration and the benchmark: the line's shell."""
         return self._lines[line].runner
+
+
+async def _as_task(ended: Future[None]) -> None:
+    """Until the store's thread has ended; raises what ended it."""
+    await asyncio.wrap_future(ended)
 
 
 async def _end(tasks: set[asyncio.Task[Any]]) -> None:

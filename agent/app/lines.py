@@ -130,7 +130,10 @@ class LineBuilder:
                 fault = health.state == "fault"
                 runner.tell(i.ConditionChanged(name, fault, 1, "printer_fault", health.id, args))
 
-        line.sessions.append(Session(plc, health, runner.run_plc, changed))
+        # A PLC in STOP is opened and answers as well as any other.
+        session = Session(plc, health, runner.run_plc, changed, ok_when_open=False)
+        runner.plc_up = session.up
+        line.sessions.append(session)
         for station, described in zip(plan.stations, section.stations, strict=True):
             for reader, wanted in zip(station.readers, described.readers, strict=True):
                 hidden = bool(secret & set(reader.roles))

@@ -129,8 +129,8 @@ class LineState:
     that station and have not been seen at the next; `lanes[pack station][lane]` are units (None =
     unknown) in the order in which they entered; `series[station]` are the rejects in a row there.
     `paused_by` paused the work order (core.stopping.AGENT: we did) and `paused_why` says why.
-    `loose[station]` are the units whose last word was
-    a PASS there, oldest first: whether they are still on the line, nobody knows after a restart.
+    `loose[station]` are the units whose last word was a PASS there, oldest first: whether they are
+    still on the line, nobody knows after a restart.
     `settling["gate" or "path"]` are the stations at whose gate (at the end of whose path) what was
     on its way when the counting began may still arrive.
     """

@@ -8,7 +8,7 @@ may wait for the next urgent one, so that they cost no commit of their own.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -67,13 +67,19 @@ _SAW = {
 Observe = Callable[[Committed], None]
 
 
+async def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 def clock() -> Clock:
     """Now. The quality of the wall clock is not known before time synchronisation is watched."""
     return Clock(wall_ms(), int(monotonic() * 1000))
 
 
 class LineRunner:
-    """One line. `start` its tasks through the supervisor's sessions (`sessions` in app)."""
+    """One line. `start` its tasks through the supervisor's sessions (`sessions` in app).
+
+    `plc_up` is called once in each session with the PLC, when its heartbeat has moved."""
 
     def __init__(
         self,
@@ -92,6 +98,7 @@ class LineRunner:
         self.plc_speed = 0
         self.wants_running = False
         self.wants_stop = False
+        self.plc_up: Callable[[], Awaitable[None]] = _nobody
         self._gate = gate
         self._plc = plc
         self._plc_health = plc_health
@@ -272,21 +279,26 @@ class LineRunner:
         self._new_run(report, "agent_restart" if self._run is None else "plc_link")
         self._take(report)
         run, next_beat = report.run, 0.0
-        heartbeat, beaten = report.heartbeat, monotonic()
+        heartbeat, beaten, beating = report.heartbeat, monotonic(), False
         while True:
             began = monotonic()
             if began >= next_beat:
                 next_beat = began + BEAT
                 await self._send_outputs()
             report = await self._plc.poll()
-            self._plc_health.alive(monotonic() - began)
+            took = monotonic() - began
             if report.heartbeat != heartbeat:
                 heartbeat, beaten = report.heartbeat, began
+                if not beating:
+                    await self.plc_up()
+                beating = True
             elif began - beaten > STILL:
                 raise TransientError(
                     f"the PLC answers but its heartbeat stands still for {STILL:.0f} s: is its "
                     "program in RUN?"
                 )
+            if beating:  # a PLC in STOP answers too
+                self._plc_health.alive(took)
             if report.run != run:
                 self._new_run(report, "plc_restart")
                 run = report.run

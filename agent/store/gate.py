@@ -4,6 +4,7 @@ Serial for all lines of the agent, in the writer's thread. The gate owns each li
 of inputs that was refused or could not be kept leaves no trace, in the tables or in the state.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from agent.store.database import Connection
 from agent.store.lookup import answer
 from agent.store.record import record
 from agent.store.writer import Writer
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -149,7 +152,17 @@ class Gate:
 def _stored(conn: Connection, plan: LinePlan) -> LineState:
     """A line's state as of the newest journal row: its snapshot and what was written since."""
     seq, body = snapshots.load(conn, plan.id)
-    state = msgspec.msgpack.decode(body, type=LineState) if body else LineState(plan.id)
+    state = LineState(plan.id)
+    try:
+        state = msgspec.msgpack.decode(body, type=LineState) if body else state
+    except msgspec.DecodeError as error:
+        log.warning(
+            "Line %s: the saved state is of another version (%s); the journal is read from its "
+            "beginning, which takes longer this once.",
+            plan.id,
+            error,
+        )
+        seq = 0
     for entry in snapshots.tail(conn, plan.id, seq):
         state = evolve(plan, state, entry.fact)
     return state

@@ -8,6 +8,7 @@ TransientError and the `on_rollback` callbacks tell the owners of state to read 
 """
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from sqlcipher3 import dbapi2
 
 from agent.core.errors import TransientError
 from agent.store.database import Connection
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Job = Callable[[Connection], Any]
@@ -38,6 +41,9 @@ _JOB_ERRORS = (
 """SQLite errors that one job's own SQL made; any other concerns the file."""
 
 
+_CLOSED = "the store is closed: start the agent again"
+
+
 class Writer:
     """Runs jobs, in a thread after `start`, or in the caller's thread by `run_inline`."""
 
@@ -48,6 +54,9 @@ class Writer:
         self._closing = False
         self._door = threading.Lock()  # what was let in is before the end in the queue
         self._on_rollback: list[Callable[[Connection], None]] = []
+        self.ended: Future[None] = Future()
+        """Done when the thread has ended; with the error that ended it, if it was not told to."""
+        self.ended.set_running_or_notify_cancel()  # nobody who waits for it can cancel it
 
     def on_rollback(self, callback: Callable[[Connection], None]) -> None:
         """Call this (in the writer's thread, with its connection) after a transaction that had
@@ -84,7 +93,7 @@ class Writer:
         future: Future[T] = Future()
         with self._door:
             if self._thread is None or self._closing or not self._thread.is_alive():
-                raise TransientError("the store is closed: start the agent again")
+                raise TransientError(_CLOSED)
             try:
                 self._queue.put_nowait((job, future))
             except queue.Full:
@@ -126,6 +135,29 @@ class Writer:
     # ------------------------------------------------------------------------- inside
 
     def _work(self) -> None:
+        try:
+            self._serve()
+        except BaseException as bug:  # noqa: BLE001 - it is handed on
+            # Without a writer nothing is durable any more: whoever started us must end.
+            log.critical("The store's writer failed; this is a bug, please report it.")
+            with self._door:
+                self._closing = True
+            self._refuse_the_rest()
+            self.ended.set_exception(bug)
+        else:
+            self.ended.set_result(None)
+
+    def _refuse_the_rest(self) -> None:
+        """Tell those who still wait that nothing will come."""
+        while True:
+            try:
+                waiting = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if waiting is not None and waiting[1].set_running_or_notify_cancel():
+                waiting[1].set_exception(TransientError(_CLOSED))
+
+    def _serve(self) -> None:
         while (first := self._queue.get()) is not None:
             group = [first]
             last = False

@@ -1,5 +1,6 @@
 """The agent as a process: without a line, with several, and with devices that misbehave."""
 
+import asyncio
 import json
 import os
 import signal
@@ -14,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import tomli_w
+from sqlcipher3 import dbapi2
 
+from agent.app import Agent
 from agent.config import load
+from agent.core.errors import TransientError
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config" / "bottling.toml"
 SECONDS = 30.0
@@ -191,3 +196,28 @@ def test_devices_that_say_nonsense_stop_nothing(tmp_path: Path) -> None:
     finally:
         for babbler in babblers.values():
             babbler.close()
+
+
+def test_an_agent_whose_store_dies_of_a_bug_ends(tmp_path: Path) -> None:
+    """Whoever supervises the process starts it again; alone it would run on and keep nothing."""
+    config = write(tmp_path, {"agent": {"id": "warehouse-1"}, "web": {"port": 0}})
+
+    def bug(conn: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    def broken(conn: object) -> None:
+        raise dbapi2.OperationalError("disk I/O error")
+
+    async def scene() -> None:
+        agent = Agent(load(config), config, web=False)
+        running = asyncio.create_task(agent.run())
+        async with asyncio.timeout(SECONDS):
+            await agent.ready.wait()
+            assert agent.writer is not None
+            agent.writer.on_rollback(bug)
+            with pytest.raises(TransientError):
+                await agent.writer.run(broken, 5.0)
+            with pytest.raises(ZeroDivisionError):
+                await running
+
+    asyncio.run(scene())

@@ -49,7 +49,7 @@ class ScriptedPlc:
     """
 
     def __init__(self, look: Callable[[], list[str]]) -> None:
-        self.run, self.beats, self.still = 7, 0, False
+        self.run, self.beats, self.still, self.polls = 7, 0, False, 0
         self.events: list[PlcEvent] = []
         self.slots: dict[int, SlotVerdict] = {}
         self.durable: list[list[str]] = []
@@ -68,6 +68,7 @@ class ScriptedPlc:
     async def poll(self) -> PlcReport:
         if self.gone:
             raise TransientError("the PLC does not answer")
+        self.polls += 1
         self.beats += not self.still
         events, self.events = tuple(self.events), []
         flags = frozenset(self.flags)
@@ -262,6 +263,32 @@ def test_a_plc_whose_heartbeat_stands_still_is_lost(tmp_path: Path) -> None:
         assert isinstance(error, TransientError)
         assert "heartbeat stands still" in str(error)
         assert "RUN" in str(error), "what to look at"
+
+    stage.play(scene)
+
+
+def test_a_plc_that_answers_and_never_beat_is_not_back(tmp_path: Path) -> None:
+    """A PLC in STOP may serve its registers all the same."""
+    stage = Stage(tmp_path)
+    stage.plc.still = True
+    told: list[str] = []
+
+    async def up() -> None:
+        told.append("up")
+
+    async def scene(stage: Stage) -> None:
+        (health,) = stage.runner.healths
+        health.state = "lost"
+        stage.runner.plc_up = up
+        polls = stage.plc.polls
+        await stage.until(lambda: stage.plc.polls > polls + 20)
+        assert (health.state, told) == ("lost", [])
+        stage.plc.still = False
+        await stage.until(lambda: health.state == "ok")
+        assert told == ["up"]
+        polls = stage.plc.polls
+        await stage.until(lambda: stage.plc.polls > polls + 5)
+        assert told == ["up"]
 
     stage.play(scene)
 

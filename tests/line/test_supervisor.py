@@ -54,11 +54,18 @@ class Scripted:
 class Stage:
     """One session of a scripted device, and what was told of it."""
 
-    def __init__(self, device: Scripted) -> None:
+    def __init__(self, device: Scripted, *, ok_when_open: bool = True) -> None:
         self.device = device
         self.health = Health("cam1", "camera")
         self.told: list[tuple[str, str | None]] = []
-        self.session = Session(device, self.health, device.work, self._changed, close_seconds=0.2)
+        self.session = Session(
+            device,
+            self.health,
+            device.work,
+            self._changed,
+            close_seconds=0.2,
+            ok_when_open=ok_when_open,
+        )
 
     async def _changed(self, health: Health) -> None:
         self.told.append((health.state, health.error))
@@ -190,3 +197,12 @@ def test_a_cancel_while_it_waits_ends_at_once() -> None:
     stage.play(lambda: stage.health.state == "lost")
     assert time.monotonic() - began < 1.0
     assert stage.device.did[-1] == "close"
+
+
+def test_a_device_that_only_opens_stays_lost_until_it_says_that_it_works() -> None:
+    lost = TransientError("its heartbeat stands still")
+    stage = Stage(Scripted([], [lost, lost]), ok_when_open=False)
+    stage.play(lambda: stage.device.did.count("open") == 3)
+    assert [state for state, _ in stage.told] == ["lost"], "an alarm that comes and goes"
+    _run(stage.session.up())
+    assert [state for state, _ in stage.told] == ["lost", "ok"]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.core import facts as f
@@ -104,3 +105,27 @@ def test_the_text_of_a_code_just_attached_is_told(two: TwoLines) -> None:
     two.order(BUSY)
     done = two.bottle(BUSY, 5)
     assert done.texts == {CodeKey(two.pool, 5, 0): TEXTS[5]}
+
+
+def test_a_saved_state_of_another_version_is_read_from_the_journal(
+    two: TwoLines, caplog: pytest.LogCaptureFixture
+) -> None:
+    two.order(BUSY)
+    for item in range(2 * EVERY):
+        two.bottle(BUSY, item)
+    assert two.saved(BUSY)
+    good = two.plant.writer.run_inline(
+        lambda conn: two.gate.look(conn, BUSY, lambda state: state.tally.good)
+    )
+    for body in (b"\x93\x01\x02\x03", b"no msgpack", msgspec.msgpack.encode({"line": 7})):
+        two.plant.writer.run_inline(lambda conn, body=body: snapshots.save(conn, BUSY, body))
+        two.plant.reopen()
+        two.start()
+        state = two.plant.writer.run_inline(
+            lambda conn: two.gate.look(conn, BUSY, lambda found: found)
+        )
+        assert (state.status, state.tally.good) == ("running", good)
+        assert "another version" in caplog.text
+        caplog.clear()
+    two.bottle(BUSY, 2 * EVERY)
+    assert msgspec.msgpack.decode(snapshots.load(two.plant.conn, BUSY).body)["line"] == BUSY

@@ -245,3 +245,19 @@ def test_a_full_disk_is_transient_and_over_when_there_is_room(tmp_path: Path) ->
     plant.reopen()
     assert verify(plant.conn).rows == seq + 1
     plant.close()
+
+
+def test_a_bug_in_the_thread_ends_it_and_is_told(plant: Plant) -> None:
+    def bug(conn: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    def broken(conn: object) -> None:
+        raise dbapi2.OperationalError("disk I/O error")
+
+    plant.writer.on_rollback(bug)
+    plant.writer.start()
+    with pytest.raises(TransientError):
+        plant.writer.submit(broken).result(5)
+    assert isinstance(plant.writer.ended.exception(5), ZeroDivisionError)
+    with pytest.raises(TransientError, match="closed"):
+        plant.writer.submit(put(1))
