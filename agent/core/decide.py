@@ -5,7 +5,7 @@ Inputs of items on the belt are decided here, of containers in `containers`, of 
 `coding`, of people in `orders`.
 """
 
-from agent.core import coding, containers, orders, stopping
+from agent.core import coding, containers, orders, rework, scan, stopping
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import Effect, SetSlot
@@ -34,6 +34,10 @@ def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
         return Questions(pools=tuple(order.pools.values()) if order else ())
     if isinstance(what, i.ClosePartial):
         return Questions(pools=containers.label_pools(plan, state, what.station))
+    if isinstance(what, i.Rework):
+        return rework.rework_questions(what)
+    if isinstance(what, i.HandScanned):
+        return Questions(what.texts, whole=True)
     if isinstance(what, i.CreateOrder):
         return Questions(pools=tuple(what.order.pools.values()))
     return Questions()
@@ -77,6 +81,10 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
             | i.PrintDoubtful()
         ):
             coding.coding_input(out, what)
+        case i.HandScanned():
+            scan.hand_scanned(out, what)
+        case i.Rework():
+            rework.rework_input(out, what)
     return out.facts, out.effects
 
 

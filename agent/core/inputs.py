@@ -192,6 +192,16 @@ class ClosePartial(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class HandScanned(Input):
+    """A person scanned codes of one container at the line: children, and its own code if they
+    could. `complete`: these are all children that it holds."""
+
+    texts: tuple[str, ...]
+    complete: bool
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class AcknowledgeAlarm(Input):
     alarm: str
     by: str
@@ -207,3 +217,77 @@ class ConditionChanged(Input):
     key: str
     station: str = ""
     args: tuple[tuple[str, str], ...] = ()
+
+
+# --------------------------------------------------- from people, of units wherever they are
+
+
+@dataclass(frozen=True, slots=True)
+class Rework(Input):
+    """Base of what people do with units, on a line or off it: `reason` in their words or as a key
+    of the catalogue, `by` who. It concerns the whole agent, so it is decided without a line."""
+
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unpack(Rework):
+    """Take these children out of the container; without children: empty it. A `text` that is on no
+    container is taken out of the one it is in."""
+
+    text: str
+    children: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Replace(Rework):
+    """Put child `new` into the place of `old`, or of an unknown child of `container`."""
+
+    new: str
+    old: str = ""
+    container: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(Rework):
+    """These units leave the stock for a test or to be kept; a container with its content."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Destroy(Rework):
+    """These units are gone; a container with its content."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Void(Rework):
+    """These codes never live: by text, or all codes of a pool from position `first` to `last`."""
+
+    texts: tuple[str, ...] = ()
+    pool: int = -1
+    first: int = 0
+    last: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(Rework):
+    """Quality stops units (by text), or a lot of a product, or a pool's rows `first` to `last`."""
+
+    texts: tuple[str, ...] = ()
+    product: str = ""
+    lot: str = ""
+    pool: int = -1
+    first: int = 0
+    last: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Release(Rework):
+    """Quality lets go: a hold by its number, or these units of every hold that names them."""
+
+    hold: int = 0
+    texts: tuple[str, ...] = ()

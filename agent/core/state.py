@@ -64,6 +64,7 @@ class Container:
     doubtful: bool = False
     at: str = ""
     judged: bool = False
+    closed: bool = False
 
 
 @dataclass(slots=True)

@@ -76,6 +76,8 @@ def judge_code(code: KnownCode, order: WorkOrder, known: Known, own_unit: int | 
     pool = known.pools[code.key.pool]
     if code.state is CodeState.VOID:
         return Verdict.VOID
+    if code.held or (order.product, order.lot) in known.held_lots:
+        return Verdict.HELD
     if code.unit is not None and code.unit.unit != own_unit:
         return Verdict.HELD if code.unit.held else Verdict.DUPLICATE
     if code.state is CodeState.ATTACHED and code.unit is None:

@@ -59,6 +59,7 @@ class Connection(dbapi2.Connection):  # type: ignore[misc]  # sqlcipher3 has no 
         self.orders: dict[str, WorkOrder] = {}
         self.pools: dict[int, Any] = {}
         self.known_pools: dict[int, KnownPool] = {}
+        self.holds: tuple[Any, ...] | None = None
         self.tail: tuple[int, bytes, str] | None = None
         self.last_unit: tuple[int, int] | None = None
 

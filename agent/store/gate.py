@@ -2,6 +2,9 @@
 
 Serial for all lines of the agent, in the writer's thread. The gate owns each line's state; a group
 of inputs that was refused or could not be kept leaves no trace, in the tables or in the state.
+
+What people do with units is decided for the line `AGENT`, which has no stations: its facts concern
+the whole agent and change the state of every line.
 """
 
 import logging
@@ -39,6 +42,10 @@ SNAPSHOT_EVERY = 1000
 """Journal rows between two snapshots of the lines' states."""
 
 
+AGENT = ""
+"""The name under which facts of the whole agent are written."""
+
+
 @dataclass(slots=True)
 class _Line:
     """`stale`: the state must be read again before the next input, as it has seen what the tables
@@ -59,7 +66,8 @@ class Gate:
     ) -> None:
         self._writer = writer
         self._snapshot_every = snapshot_every
-        self._lines = {plan.id: _Line(plan, LineState(plan.id)) for plan in plans}
+        everywhere = LinePlan(AGENT, (), ())
+        self._lines = {plan.id: _Line(plan, LineState(plan.id)) for plan in (*plans, everywhere)}
         self._saved_at = 0
         writer.on_rollback(self._lost)
 
@@ -90,13 +98,14 @@ class Gate:
         effects: list[Effect] = []
         read: dict[CodeKey, str] = {}
         durable = False
+        touched = [mine] if line != AGENT else self._true_ones()
         for what, clock in inputs:
             known = answer(conn, questions(mine.plan, mine.state, what), clock)
             new, todo = decide(mine.plan, mine.state, what, known)
             if not new:
                 effects += todo
                 continue
-            self._keep(conn, mine, new, clock)
+            self._keep(conn, line, touched, new, clock)
             durable = durable or any(fact.durable for fact in new)
             for code in known.codes.values():
                 read[code.key] = code.text
@@ -105,15 +114,23 @@ class Gate:
         if durable:
             self._snapshot(conn, mine)
         texts = _texts(conn, effects, facts, read)
-        mine.stale = False
+        for each in (mine, *touched):
+            each.stale = False
         return Committed(tuple(facts), tuple(effects), texts, decide=time.perf_counter() - began)
 
+    def _true_ones(self) -> list[_Line]:
+        """The lines whose state is true; the others read it again, with what happens now."""
+        return [line for line in self._lines.values() if not line.stale]
+
     @staticmethod
-    def _keep(conn: Connection, mine: _Line, facts: Sequence[Fact], clock: Clock) -> None:
-        mine.stale = True
-        record(conn, mine.plan.id, facts, clock)
-        for fact in facts:
-            mine.state = evolve(mine.plan, mine.state, fact)
+    def _keep(
+        conn: Connection, name: str, touched: Iterable[_Line], facts: Sequence[Fact], clock: Clock
+    ) -> None:
+        record(conn, name, facts, clock)
+        for each in touched:
+            each.stale = True
+            for fact in facts:
+                each.state = evolve(each.plan, each.state, fact)
 
     def _ready(self, conn: Connection, line: str) -> _Line:
         """The line with a state that is true. What was in flight when a state was lost is not
@@ -127,8 +144,8 @@ class Gate:
             clock = Clock(wall_ms(), int(monotonic() * 1000))
             known = answer(conn, Questions(), clock)
             facts, _ = decide(mine.plan, state, RunChanged(state.run, "state_lost"), known)
-            self._keep(conn, mine, facts, clock)
-        mine.began = True
+            self._keep(conn, line, [mine], facts, clock)
+        mine.began = line != AGENT
         return mine
 
     def _lost(self, conn: Connection) -> None:

@@ -1,9 +1,14 @@
-"""Answer what `decide` asks: a few look-ups by key for each text, unit and pool."""
+"""Answer what `decide` asks: a few look-ups by key for each text, unit and pool.
+
+What people ask of units (`Questions.whole`) is answered with all that these units hold.
+"""
+
+from dataclasses import replace
 
 from agent.core.facts import CodeKey
 from agent.core.known import Clock, Known, KnownCode, KnownPool, KnownUnit, Questions
 from agent.core.life import CodeState
-from agent.store import names, orders, pools, units
+from agent.store import around, holds, names, orders, pools, units
 from agent.store.database import Connection
 from agent.store.words import CODE_STATES, DOUBTFUL, HELD, UNIT_STATES, code_key
 
@@ -32,7 +37,7 @@ def answer(conn: Connection, questions: Questions, clock: Clock) -> Known:
             pool = pools.known(conn, number)
             if pool is not None:
                 found_pools[number] = pool
-    return Known(
+    known = Known(
         now=clock,
         next_unit=units.last_unit(conn)[0] + 1,
         codes=codes,
@@ -40,7 +45,11 @@ def answer(conn: Connection, questions: Questions, clock: Clock) -> Known:
             unit: found for unit in questions.units if (found := find_unit(conn, unit)) is not None
         },
         pools=found_pools,
+        held_lots=frozenset((hold.product, hold.lot) for hold in holds.wide(conn) if hold.lot),
     )
+    if not questions.whole:
+        return known
+    return replace(known, **around.whole(conn, known, questions.rows, find_unit))
 
 
 def find_code(conn: Connection, text: str) -> KnownCode | None:
@@ -59,7 +68,8 @@ def find_code(conn: Connection, text: str) -> KnownCode | None:
         # The row of a unit's first code is the unit's own; any other names the unit only.
         own = of_unit[1] is not None
         unit = _known(conn, units.UnitRow(at, *of_unit)) if own else find_unit(conn, number)
-    return KnownCode(text, key, fact.roles[key.column], CODE_STATES[state], unit)
+    held = bool(holds.covering(conn, "", "", key))
+    return KnownCode(text, key, fact.roles[key.column], CODE_STATES[state], unit, held=held)
 
 
 def _admitted(conn: Connection, text: str, new: dict[int, int]) -> KnownCode | None:
@@ -82,14 +92,16 @@ def find_unit(conn: Connection, unit: int) -> KnownUnit | None:
 def _known(conn: Connection, row: units.UnitRow) -> KnownUnit:
     number = names.text(conn, row.order)
     order = orders.get(conn, number)
+    product, lot = ("", "") if order is None else (order.product, order.lot)
+    wide = holds.covering(conn, product, lot, code_key(row.home)) if holds.wide(conn) else ()
     return KnownUnit(
         unit=row.unit,
         level=names.text(conn, row.level),
         state=UNIT_STATES[row.state],
         order=number,
-        product="" if order is None else order.product,
-        lot="" if order is None else order.lot,
+        product=product,
+        lot=lot,
         parent=row.parent,
-        held=bool(row.flags & HELD),
+        held=bool(wide) or bool(row.flags & HELD),
         doubtful=bool(row.flags & DOUBTFUL),
     )

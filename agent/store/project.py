@@ -14,7 +14,7 @@ from agent.core import facts
 from agent.core.facts import Attachment, CodeKey, Fact, PairIntegrity
 from agent.core.life import CodeState, IllegalTransition, UnitState
 from agent.core.scheme import WorkOrder
-from agent.store import names, orders, pools, units
+from agent.store import names, orders, pools, rework, units
 from agent.store.database import Connection
 from agent.store.words import (
     DOUBTFUL,
@@ -360,6 +360,7 @@ _CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
     facts.AlarmRaised: _alarm_raised,
     facts.AlarmCleared: _alarm_cleared,
     facts.AlarmAcknowledged: _alarm_acknowledged,
+    **rework.CHANGES,
 }
 
 _NO_TABLE: frozenset[type[Fact]] = frozenset(

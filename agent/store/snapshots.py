@@ -35,9 +35,10 @@ def load(conn: Connection, line: str) -> Snapshot:
 
 
 def tail(conn: Connection, line: str, after: int) -> list[journal.Entry]:
-    """The line's journal rows after `after`, in order. Without a snapshot this reads them all."""
-    number = names.known_number(conn, line)
+    """The journal rows after `after` that concern the line, in order: its own, and those of the
+    whole agent. Without a snapshot this reads them all."""
+    numbers = names.known_number(conn, line), names.known_number(conn, "")
     found = conn.execute(
-        "SELECT seq FROM journal WHERE seq > ? AND line = ? ORDER BY seq", (after, number)
+        "SELECT seq FROM journal WHERE seq > ? AND line IN (?, ?) ORDER BY seq", (after, *numbers)
     ).fetchall()
     return journal.read_some(conn, (int(seq) for (seq,) in found))

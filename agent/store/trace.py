@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from agent.core.facts import CodeKey, LinkEvidence, Packed
-from agent.store import journal, names, orders, pools, units
+from agent.core.facts import CodeKey
+from agent.store import content, holds, journal, names, orders, pools, units
 from agent.store.database import Connection
 from agent.store.words import (
     CODE_STATES,
@@ -69,6 +69,13 @@ def trace_key(conn: Connection, key: CodeKey) -> dict[str, Any] | None:
     if fact is None or row is None:
         return None
     state, unit, moved = row
+    former = conn.execute(
+        "SELECT unit, until FROM former_code WHERE id = ?", (code_id(key),)
+    ).fetchone()
+    if former is not None:
+        found = trace_unit(conn, former[0])
+        now = {"code": shown(conn, key), "until": _when(conn, former[1])}
+        return None if found is None else found | {"former_code": now}
     if unit is not None:
         return trace_unit(conn, unit)
     return {
@@ -101,6 +108,11 @@ def trace_unit(conn: Connection, unit: int) -> dict[str, Any] | None:
     order = orders.get(conn, number)
     seqs: list[int | None] = [row.born]
     seqs += [seq for (seq,) in conn.execute("SELECT seq FROM unit_event WHERE unit = ?", (unit,))]
+    seqs += [
+        seq
+        for (seq,) in conn.execute("SELECT since FROM former_code WHERE unit = ?", (unit,))
+        if seq is not None
+    ]
     keys = _codes(conn, row, container)
     codes = {}
     for key in keys:
@@ -116,8 +128,15 @@ def trace_unit(conn: Connection, unit: int) -> dict[str, Any] | None:
         seqs += [container.packed, container.assigned, container.bound, container.closed]
     evidence = None
     if row.parent is not None:
-        link, evidence = _link(conn, row.parent, unit)
-        seqs.append(link)
+        link = _link(conn, row.parent, unit)
+        if link is not None:
+            evidence = str(link.evidence)
+            seqs.append(link.since)
+    before = _before(conn, unit)
+    seqs += [seq for each in before for seq in (each.since, each.until)]
+    product, lot = ("", "") if order is None else (order.product, order.lot)
+    home = None if container is not None else code_key(row.home)
+    wide = holds.covering(conn, product, lot, home)
     chain = _chain(conn, row)
     worth = [container.integrity] if container is not None else []
     worth += [above.integrity for above in chain]
@@ -126,8 +145,8 @@ def trace_unit(conn: Connection, unit: int) -> dict[str, Any] | None:
         "unit": unit,
         "level": names.text(conn, row.level),
         "state": str(UNIT_STATES[row.state]),
-        "product": "" if order is None else order.product,
-        "lot": "" if order is None else order.lot,
+        "product": product,
+        "lot": lot,
         "order": number,
         "codes": codes,
         "parent": _parent(conn, chain[0]) if chain else None,
@@ -137,8 +156,17 @@ def trace_unit(conn: Connection, unit: int) -> dict[str, Any] | None:
         "own": None if container is None or container.own is None else str(OWN[container.own]),
         "reason": "" if container is None else container.reason,
         "evidence": evidence,
-        "held": bool(row.flags & HELD),
+        "held": bool(row.flags & HELD) or bool(wide),
+        "holds": [*holds.numbers_of(conn, unit), *wide],
         "doubtful": bool(row.flags & DOUBTFUL),
+        "formerly": [
+            {
+                "container": name_of(conn, each.container),
+                "from": _when(conn, each.since),
+                "until": _when(conn, each.until),
+            }
+            for each in before
+        ],
         "history": _history(conn, seqs),
     }
 
@@ -198,47 +226,43 @@ def _code(conn: Connection, container: Container) -> str | None:
     return None if container.code is None else shown(conn, code_key(container.code))
 
 
-def _links(conn: Connection, container: Container) -> Iterator[tuple[int, Packed]]:
-    """The journal rows that put children into a container."""
-    seqs = {int(seq) for seq in (container.packed,) if seq is not None}
-    seqs |= {
-        int(seq)
-        for (seq,) in conn.execute("SELECT seq FROM unit_event WHERE unit = ?", (container.unit,))
-    }
-    for entry in journal.read_some(conn, seqs):
-        if isinstance(entry.fact, Packed) and entry.fact.container == container.unit:
-            yield entry.seq, entry.fact
+def _link(conn: Connection, parent: int, child: int) -> content.Link | None:
+    """What binds a child to its parent."""
+    for link in content.links(conn, parent).values():
+        if link.child == child:
+            return link
+    return None
 
 
-def _link(conn: Connection, parent: int, child: int) -> tuple[int | None, str | None]:
-    """Journal row and evidence of the newest link of a child to its parent."""
-    container = find_container(conn, parent)
-    found: tuple[int | None, str | None] = (None, None)
-    for seq, fact in _links(conn, container) if container is not None else ():
-        if child in fact.children:
-            found = seq, str(_evidence(fact, fact.children.index(child)))
-    return found
+class _Membership(NamedTuple):
+    """A container that a unit was in; `since` and `until` are journal rows."""
+
+    container: int
+    since: int
+    until: int
 
 
-def _evidence(fact: Packed, at: int) -> LinkEvidence:
-    return fact.evidence[0] if len(fact.evidence) == 1 else fact.evidence[at]
+def _before(conn: Connection, unit: int) -> list[_Membership]:
+    rows = conn.execute(
+        "SELECT container, since, until FROM membership WHERE child = ? ORDER BY until", (unit,)
+    )
+    return [_Membership._make(row) for row in rows.fetchall()]
 
 
-def _children(conn: Connection, container: Container) -> list[str | None]:
-    """Primary codes by place; None for an unknown child."""
-    places: dict[int, str | None] = {}
-    for _, fact in _links(conn, container):
-        for place, child in enumerate(fact.children, fact.first_place):
-            if child is None:
-                places[place] = None
-                continue
-            row = units.get(conn, child)
-            if row.parent != container.unit:
-                continue
-            inner = find_container(conn, child)
-            code = shown(conn, code_key(row.home)) if inner is None else _code(conn, inner)
-            places[place] = code
-    return [places[place] for place in sorted(places)]
+def _children(conn: Connection, container: Container, upto: int | None = None) -> list[str | None]:
+    """Primary codes in the order of their places; None for an unknown child."""
+    return [
+        None if link.child is None else name_of(conn, link.child)
+        for link in content.links(conn, container.unit, upto).values()
+    ]
+
+
+def name_of(conn: Connection, unit: int) -> str | None:
+    """The primary code of a unit as people may see it; None without one."""
+    inner = find_container(conn, unit)
+    if inner is not None:
+        return _code(conn, inner)
+    return shown(conn, code_key(units.get(conn, unit).home))
 
 
 def _chain(conn: Connection, row: units.UnitRow) -> list[Container]:

@@ -62,6 +62,11 @@ _MOVE = "UPDATE code SET state = ?2, moved = ?3, room = NULL WHERE id = ?1"
 _PACK = f"""UPDATE code SET unit_state = {UNIT_NUMBER[UnitState.PACKED]}, parent = ?4
     WHERE id BETWEEN ?1 AND ?2 AND (id - ?1) % {STEP} = 0 AND unit = ?3 + (id - ?1) / {STEP}
     AND parent = unit AND unit_state IN ({_MAY_PACK})"""
+_PACKED = UNIT_NUMBER[UnitState.PACKED]
+# One that left the stock inside its container stays what it is.
+_UNPACK = f"""UPDATE code SET parent = unit,
+    unit_state = iif(unit_state = {_PACKED}, {UNIT_NUMBER[UnitState.UNPACKED]}, unit_state)
+    WHERE id = ? AND unit = ? AND parent = ? AND parent <> unit"""
 _RUN = "SELECT first, id FROM unit_at WHERE first <= ? ORDER BY first DESC LIMIT 1"
 _UNIT = "SELECT id, unit, unit_state, level, ord, flags, parent, seq FROM code WHERE id = ?"
 
@@ -277,6 +282,12 @@ def pack(conn: Connection, container: int, children: Sequence[int | None]) -> in
     if packed != len(known):
         raise IllegalTransition(_why_not_packed(conn, container, known))
     return len(children) - len(known)
+
+
+def unpack(conn: Connection, container: int, child: int) -> None:
+    """A child leaves its open parent; IllegalTransition if it is not in this container."""
+    if conn.change(_UNPACK, (home(conn, child), child, container)) != 1:
+        raise IllegalTransition(f"unit {child} is not in container {container}")
 
 
 def _why_not_packed(conn: Connection, container: int, children: Sequence[int]) -> str:

@@ -21,8 +21,7 @@ from agent.core.life import IllegalTransition, UnitState
 from agent.core.poolfile import seal as seal_texts
 from agent.store import journal, names, pools
 from agent.store.database import Connection, connect
-from agent.store.migrations import migrate
-from agent.store.migrations.m0001_initial import REPLAYED
+from agent.store.migrations import REPLAYED, migrate
 from agent.store.project import apply
 from agent.store.words import POOL_SHIFT, STEP, UNIT_NUMBER, code_id, code_key
 

@@ -12,7 +12,7 @@ from agent.core.known import Known, Questions
 from agent.core.life import CodeState, IllegalTransition, UnitState
 from agent.core.poolfile import PoolRefused
 from agent.core.pools import balance_of
-from agent.store import lookup, orders, pools, snapshots, units
+from agent.store import journal, lookup, orders, pools, snapshots, units
 from agent.store.trace import containers, trace, trace_key, trace_unit
 from agent.store.verify import verify
 from tests.store.store_help import (
@@ -215,12 +215,11 @@ def test_every_code_of_a_unit_leads_to_it(plant: Plant) -> None:
 
 def test_a_child_that_left_is_no_child_any_more(plant: Plant) -> None:
     plant.put(*plant.case(1, 0, 0))
-    move = "UPDATE code SET parent = ? WHERE unit = 2 AND unit_state IS NOT NULL"
-    plant.conn.execute(move, (2,))  # as unpacking will do
+    (bound,) = (e.seq for e in journal.read(plant.conn) if isinstance(e.fact, f.Packed))
+    plant.put(f.Unpacked(5, (2,), (bound,), 0, "wrong", "li"))
     (case,) = containers(plant.conn)
     text = codes("https://q.example.cn/b/", 200)
     assert case["children"] == [text[0], text[2], text[3]]
-    plant.conn.execute(move, (5,))
 
 
 @pytest.mark.parametrize(

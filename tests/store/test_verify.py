@@ -8,7 +8,7 @@ import pytest
 
 from agent.core.errors import ConfigError
 from agent.store import journal
-from agent.store.migrations.m0001_initial import REPLAYED
+from agent.store.migrations import REPLAYED
 from agent.store.verify import rebuild, verify
 from tests.store.store_help import Plant, shift
 

@@ -5,7 +5,7 @@ here: a fact has happened. Facts that are not about a line (pools, the agent) ch
 """
 
 from agent.core import facts as f
-from agent.core.evolve import alarms, containers, items, orders, printing
+from agent.core.evolve import alarms, containers, items, orders, printing, rework
 from agent.core.evolve.common import LANE_KEPT, Table, has_gate
 from agent.core.evolve.containers import can_close, open_container
 from agent.core.evolve.orders import ORDERS_KEPT
@@ -27,6 +27,7 @@ _TABLE: Table = {
     **items.TABLE,
     **containers.TABLE,
     **printing.TABLE,
+    **rework.TABLE,
     **alarms.TABLE,
 }
 
@@ -35,6 +36,11 @@ HANDLED: frozenset[type[f.Fact]] = frozenset(_TABLE) | {
     f.PoolImported,
     f.CodeRegistered,
     f.UnitsDoubted,
+    f.ContainerReopened,
+    f.Relabelled,
+    f.HoldPlaced,
+    f.HoldReleased,
+    f.ContainerScanned,
 }
 """Every kind of fact, those that change nothing of a line too; a test compares it with the
 vocabulary."""

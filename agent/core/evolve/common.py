@@ -93,6 +93,27 @@ def tally_reject(state: LineState, verdict: str) -> None:
     state.tally.rejects_in_a_row += 1
 
 
+def off_the_line(state: LineState, units: Iterable[int | None], fault: str) -> None:
+    """A person has these units in their hands: what is in flight under their name is not known,
+    and may not pass should it come."""
+    gone = {unit for unit in units if unit is not None}
+    for items in state.items.values():
+        for item in items.values():
+            if item.unit in gone:
+                item.unit, item.fault = None, item.fault or fault
+    for numbers in state.on_path.values():
+        for number, unit in numbers.items():
+            if unit in gone:
+                numbers[number] = None
+    for lanes in state.lanes.values():
+        for lane in lanes.values():
+            lane[:] = [None if unit in gone else unit for unit in lane]
+    for containers in state.containers.values():
+        for container in containers.values():
+            if container.unit in gone:
+                container.fault = container.fault or fault
+
+
 def code_left_window(state: LineState, key: f.CodeKey) -> None:
     for window in state.windows.values():
         if (window.pool, window.column) == (key.pool, key.column):

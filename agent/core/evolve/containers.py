@@ -7,6 +7,7 @@ from agent.core.evolve.common import (
     code_left_window,
     has_gate,
     let_go,
+    off_the_line,
     onto_path,
     pass_on,
 )
@@ -80,6 +81,8 @@ def _container_formed(plan: LinePlan, state: LineState, fact: f.ContainerFormed)
 
 def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
     let_go(state, fact.children)
+    if f.LinkEvidence.SCANNED in fact.evidence:
+        off_the_line(state, fact.children, "child")
     container = state.container_of(fact.container)
     if container is None:
         return
@@ -120,8 +123,10 @@ def _container_closed(plan: LinePlan, state: LineState, fact: f.ContainerClosed)
     if container is not None:
         container.full = True
         pass_on(plan, state, container.at or container.station, fact.container)
-        level = container.level
-        state.tally.closed[level] = state.tally.closed.get(level, 0) + 1
+        if not container.closed:  # a person may close it anew, with a child that was replaced
+            level = container.level
+            state.tally.closed[level] = state.tally.closed.get(level, 0) + 1
+        container.closed = True
         if fact.reason:  # a full one leaves the permission to the next that comes short
             state.partial.pop(container.station, None)
 
@@ -148,7 +153,12 @@ def _partial_allowed(plan: LinePlan, state: LineState, fact: f.PartialAllowed) -
 
 def can_close(container: Container) -> bool:
     """Whether a person may close the container as it is: it holds something and is not full."""
-    return container.unit is not None and container.count > 0 and not container.full
+    return (
+        container.unit is not None
+        and container.count > 0
+        and not container.full
+        and not container.closed
+    )
 
 
 TABLE: Table = {

@@ -15,6 +15,12 @@ def _printer_session(plan: LinePlan, state: LineState, fact: f.PrinterSessionBeg
 
 
 def _codes_moved(plan: LinePlan, state: LineState, fact: f.CodesMoved) -> None:
+    if fact.to == CodeState.VOID:  # a person said so, whoever has it in hand
+        for window in state.windows.values():
+            if (window.pool, window.column) == (fact.pool, fact.column):
+                for position in range(fact.first, fact.first + fact.count):
+                    window.codes.pop(position, None)
+        return
     station = next((s for s in plan.stations if s.device and s.device == fact.device), None)
     if station is None:
         return

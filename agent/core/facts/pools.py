@@ -50,7 +50,8 @@ class CodesMoved(Fact):
     """`count` codes from position `first` of one pool column changed state (CodeState value).
 
     `device` and `session` name the printer connection; `evidence` is ports.Evidence where the
-    device reported; `why` is a catalogue key for suspect and void.
+    device reported; `why` is a catalogue key for suspect, a key or a person's words for void; `by`
+    is the person, where one asked for it.
     """
 
     pool: int
@@ -62,6 +63,7 @@ class CodesMoved(Fact):
     session: int = 0
     evidence: int = 0
     why: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

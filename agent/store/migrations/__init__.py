@@ -3,12 +3,19 @@
 from typing import Any
 
 from agent.core.errors import ConfigError
-from agent.store.migrations import m0001_initial, m0002_staging
+from agent.store.migrations import m0001_initial, m0002_staging, m0003_rework
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (m0001_initial.STATEMENTS, m0002_staging.STATEMENTS)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    m0001_initial.STATEMENTS,
+    m0002_staging.STATEMENTS,
+    m0003_rework.STATEMENTS,
+)
 """The statements that lead from version n to n + 1. A released migration never changes."""
 
 VERSION = len(MIGRATIONS)
+
+REPLAYED = (*m0001_initial.REPLAYED, *m0003_rework.REPLAYED)
+"""The tables that a replay of the journal builds."""
 
 
 def migrate(conn: Any, where: str, upto: int = VERSION) -> None:

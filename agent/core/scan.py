@@ -1,0 +1,57 @@
+"""Decisions about what people scan by hand at a line: the content of one container.
+
+What a scan says about containers before and after it is decided in `doubt`.
+"""
+
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.errors import DomainError
+from agent.core.known import KnownUnit
+from agent.core.outcome import Outcome
+from agent.core.rework import name, unit_of
+
+MOST_SCANNED = 512
+"""Codes of one scan."""
+
+
+def hand_scanned(out: Outcome, what: i.HandScanned) -> None:
+    """A person scanned children of one container, and perhaps its own code."""
+    if not what.by:
+        raise DomainError("who_missing", "Say who scanned it (--by): the record names the person.")
+    if not what.texts or len(what.texts) > MOST_SCANNED:
+        raise DomainError("nothing_named", f"Scan between 1 and {MOST_SCANNED} codes.")
+    units = list({unit.unit: unit for unit in (unit_of(out, t) for t in what.texts)}.values())
+    container, own = _container(out, units)
+    seen = [unit for unit in units if unit.unit != container.unit]
+    held = out.known.containers[container.unit]
+    inside = {link.child for link in held.links}
+    out.facts.append(
+        f.ContainerScanned(
+            container.unit, tuple(unit.unit for unit in seen), what.complete, own, what.by
+        )
+    )
+    strangers = [unit for unit in seen if unit.unit not in inside]
+    short = what.complete and len(seen) != len(held.links)
+    if strangers or short:
+        doubted = {container.unit, *(unit.unit for unit in strangers)}
+        doubted |= {unit.parent for unit in strangers if unit.parent is not None}
+        out.facts.append(f.UnitsDoubted(tuple(sorted(doubted)), "scan_differs"))
+
+
+def _container(out: Outcome, units: list[KnownUnit]) -> tuple[KnownUnit, bool]:
+    """The container that was scanned, and whether its own code was among the scans."""
+    boxes = [unit for unit in units if unit.unit in out.known.containers]
+    holding = [box for box in boxes if not any(box.parent == other.unit for other in boxes)]
+    levels = {unit.level for unit in units}
+    if len(holding) == 1 and len(levels) > 1:
+        return holding[0], True
+    parents = {unit.parent for unit in units}
+    (parent,) = parents if len(parents) == 1 else (None,)
+    if parent is None or parent not in out.known.units:
+        one = name(out, units[0].unit)
+        raise DomainError(
+            "scan_unclear",
+            f"These codes ({one} ...) do not name one container: scan the container's own code "
+            "with them.",
+        )
+    return out.known.units[parent], False

@@ -1,0 +1,58 @@
+"""What a container holds, place by place, and what it held before: read from the journal rows that
+bound children to it and took them out."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from agent.core.facts import LinkEvidence, Packed, Unpacked
+from agent.store import journal
+from agent.store.database import Connection
+
+
+class Link(NamedTuple):
+    """One place of a container: its child (None = unknown), why it is believed, since which row."""
+
+    child: int | None
+    evidence: LinkEvidence
+    since: int
+
+
+def links(conn: Connection, container: int, upto: int | None = None) -> dict[int, Link]:
+    """The places of a container that are taken, in order; as of journal row `upto`, or now."""
+    places: dict[int, Link] = {}
+    for entry in events(conn, container):
+        if upto is not None and entry.seq > upto:
+            break
+        fact = entry.fact
+        if isinstance(fact, Packed):
+            for n, child in enumerate(fact.children):
+                place = fact.first_place + n
+                while place in places:  # a place that was left free before counts no more
+                    place += 1
+                evidence = fact.evidence[0] if len(fact.evidence) == 1 else fact.evidence[n]
+                places[place] = Link(child, evidence, entry.seq)
+        elif isinstance(fact, Unpacked):
+            _leave(places, fact)
+    return dict(sorted(places.items()))
+
+
+def _leave(places: dict[int, Link], fact: Unpacked) -> None:
+    gone = {place for place, link in places.items() if link.child in fact.children}
+    unknown = [place for place, link in sorted(places.items()) if link.child is None]
+    for place in gone.union(unknown[: fact.unknown]):
+        del places[place]
+
+
+def events(conn: Connection, container: int) -> Iterator[journal.Entry]:
+    """The journal rows that put children into a container and took them out, in order."""
+    seqs = {
+        int(seq)
+        for (seq,) in conn.execute("SELECT seq FROM unit_event WHERE unit = ?", (container,))
+    }
+    row = conn.one("SELECT packed FROM container WHERE unit = ?", (container,))
+    if row is not None and row[0] is not None:
+        seqs.add(int(row[0]))
+    for entry in journal.read_some(conn, seqs):
+        fact = entry.fact
+        if isinstance(fact, Packed | Unpacked) and fact.container == container:
+            yield entry

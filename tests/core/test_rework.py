@@ -1,0 +1,293 @@
+"""What people do with units, through the gate and the store: what the record says afterwards."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.errors import DomainError
+from agent.core.facts import CodeKey, Fact
+from agent.core.known import Questions
+from agent.core.life import UnitState
+from agent.store import lookup, trace
+from agent.store.balance import balances
+from agent.store.gate import AGENT, Gate
+from agent.store.verify import verify
+from tests.store.store_help import (
+    BOTTLES,
+    CASES,
+    ORDER,
+    PALLETS,
+    Plant,
+    at,
+    boxed,
+    codes,
+)
+
+BOTTLE = codes("https://q.example.cn/b/", 200)
+CASE = codes("CASE-", 60)
+PALLET = codes("PAL-", 20)
+WHO = {"reason": "customer", "by": "li"}
+
+
+class Desk:
+    """A person at a desk: units 1 to 4 in case 5, 6 to 9 in case 10, both on pallet 11, loose
+    bottles 12 and 13, and a case 17 with three bottles and one unknown."""
+
+    def __init__(self, where: Path) -> None:
+        self.plant = Plant(where)
+        self.conn = self.plant.conn
+        self.gate = Gate(self.plant.writer, [])
+        self.tick = 100
+
+    def fill(self) -> None:
+        put = self.plant.put
+        put(*self.plant.case(1, 0, 0))
+        put(*self.plant.case(6, 4, 1))
+        put(*boxed(11, "pallet", (5, 10), CodeKey(PALLETS, 0, 0), "pallet"))
+        put(self.plant.bottle(12, 8), self.plant.bottle(13, 9))
+        put(*(self.plant.bottle(14 + n, 10 + n) for n in range(3)))
+        put(*boxed(17, "case", (14, 15, 16, None), CodeKey(CASES, 2, 0), "case-outer"))
+
+    def do(self, what: i.Input) -> list[Fact]:
+        self.tick += 1
+        stamped = [(what, at(self.tick))]
+        done = self.plant.writer.run_inline(lambda conn: self.gate.decide(conn, AGENT, stamped))
+        return list(done.facts)
+
+    def refused(self, what: i.Input) -> str:
+        with pytest.raises(DomainError) as refusal:
+            self.do(what)
+        assert str(refusal.value).endswith(".")
+        return refusal.value.reason
+
+    def unit(self, unit: int) -> Any:
+        found = lookup.find_unit(self.conn, unit)
+        assert found is not None
+        return found
+
+    def trace(self, text: str) -> dict[str, Any]:
+        found = trace.trace(self.conn, text)
+        assert found is not None
+        return found
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("desk")
+    desk = Desk(where)
+    desk.plant.load()
+    desk.fill()
+    desk.plant.close()
+    return where
+
+
+@pytest.fixture
+def desk(filled: Path, tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(shutil.copytree(filled, tmp_path / "copy"))
+    yield desk
+    report = verify(desk.conn)
+    assert report.problems == []
+    for name, balance in balances(desk.conn):
+        assert balance.difference == 0, name
+    desk.plant.close()
+
+
+# ------------------------------------------------------------------------------ unpack, replace
+
+
+def test_a_child_taken_out_is_loose_and_both_remember(desk: Desk) -> None:
+    bottle = BOTTLE[1]
+    desk.do(i.Unpack(**WHO, text=CASE[0], children=(bottle,)))
+    assert (desk.unit(2).state, desk.unit(2).parent) == (UnitState.UNPACKED, None)
+    found = desk.trace(CASE[0])
+    assert found["children"] == [BOTTLE[0], BOTTLE[2], BOTTLE[3]]
+    assert (found["reason"], found["integrity"]) == ("customer", "proven")
+    (former,) = desk.trace(bottle)["formerly"]
+    assert former["container"] == CASE[0]
+    assert former["from"] < former["until"]
+    kinds = [entry["kind"] for entry in desk.trace(bottle)["history"]]
+    assert kinds == ["ItemPassed", "Packed", "Unpacked"]
+
+
+def test_a_child_alone_is_taken_out_of_what_holds_it(desk: Desk) -> None:
+    desk.do(i.Unpack(**WHO, text=BOTTLE[1]))
+    assert desk.unit(2).parent is None
+
+
+def test_a_container_is_emptied_and_leaves_its_pallet(desk: Desk) -> None:
+    facts = desk.do(i.Unpack(**WHO, text=CASE[0]))
+    assert [type(fact).__name__ for fact in facts] == ["Unpacked", "Unpacked", "ContainerReopened"]
+    assert desk.trace(CASE[0])["children"] == []
+    assert desk.trace(CASE[0])["integrity"] is None
+    assert desk.trace(PALLET[0])["children"] == [CASE[1]]
+    assert desk.refused(i.Unpack(**WHO, text=CASE[0])) == "container_empty"
+
+
+def test_unknown_children_leave_with_the_others(desk: Desk) -> None:
+    desk.do(i.Unpack(**WHO, text=CASE[2]))
+    assert desk.trace(CASE[2])["children"] == []
+    row = desk.conn.one("SELECT count, unknown FROM container WHERE unit = 17")
+    assert row == (0, 0)
+
+
+def test_what_cannot_be_taken_out_is_said(desk: Desk) -> None:
+    assert desk.refused(i.Unpack(**WHO, text="NOBODY")) == "unknown_code"
+    assert desk.refused(i.Unpack(**WHO, text=BOTTLE[50])) == "not_a_unit"
+    assert desk.refused(i.Unpack(**WHO, text=BOTTLE[8])) == "not_packed"
+    assert desk.refused(i.Unpack(**WHO, text=BOTTLE[0], children=(BOTTLE[1],))) == "not_a_container"
+    assert desk.refused(i.Unpack(**WHO, text=CASE[0], children=(BOTTLE[4],))) == "not_inside"
+    assert desk.refused(i.Unpack("", "li", CASE[0])) == "reason_missing"
+    assert desk.refused(i.Unpack("wrong", "", CASE[0])) == "who_missing"
+
+
+def test_a_container_that_is_being_packed_keeps_its_children(desk: Desk) -> None:
+    desk.plant.put(
+        f.ContainerFormed(18, "case", ORDER.number, "pack", 18, 4),
+        f.Packed(18, (12,), (f.LinkEvidence.READ,)),
+    )
+    assert desk.refused(i.Unpack(**WHO, text=BOTTLE[8])) == "container_open"
+
+
+def test_a_child_is_replaced_in_its_place(desk: Desk) -> None:
+    desk.do(i.Replace(**WHO, new=BOTTLE[8], old=BOTTLE[1], container=CASE[0]))
+    found = desk.trace(CASE[0])
+    assert found["children"] == [BOTTLE[0], BOTTLE[8], BOTTLE[2], BOTTLE[3]]
+    assert found["integrity"] == "proven"
+    assert desk.trace(BOTTLE[8])["evidence"] == "scanned"
+    assert desk.unit(2).state is UnitState.UNPACKED
+
+
+def test_an_unknown_child_is_replaced_and_the_record_is_worth_more(desk: Desk) -> None:
+    assert desk.trace(CASE[2])["integrity"] == "incomplete"
+    desk.do(i.Replace(**WHO, new=BOTTLE[8], container=CASE[2]))
+    found = desk.trace(CASE[2])
+    assert found["children"] == [BOTTLE[10], BOTTLE[11], BOTTLE[12], BOTTLE[8]]
+    assert found["integrity"] == "proven"
+    assert desk.refused(i.Replace(**WHO, new=BOTTLE[9], container=CASE[2])) == "no_unknown_child"
+
+
+def test_what_may_not_go_in_is_said(desk: Desk) -> None:
+    swap = {"old": BOTTLE[1], **WHO}
+    assert desk.refused(i.Replace(new=BOTTLE[5], **swap)) == "child_child"
+    assert desk.refused(i.Replace(new=CASE[2], **swap)) == "child_child"
+    assert desk.refused(i.Replace(new=BOTTLE[8], container=CASE[1], **swap)) == "not_inside"
+    desk.do(i.Hold(**WHO, texts=(BOTTLE[8],)))
+    assert desk.refused(i.Replace(new=BOTTLE[8], **swap)) == "child_held"
+
+
+# ------------------------------------------------------------------------------ out of the stock
+
+
+def test_a_sampled_bottle_leaves_its_case(desk: Desk) -> None:
+    desk.do(i.Sample(**WHO, texts=(BOTTLE[1], BOTTLE[8])))
+    assert desk.trace(CASE[0])["children"] == [BOTTLE[0], BOTTLE[2], BOTTLE[3]]
+    assert desk.unit(2).state is desk.unit(12).state is UnitState.SAMPLED
+    assert dict(balances(desk.conn))["bottles/body"].sampled == 2
+    assert desk.refused(i.Sample(**WHO, texts=(BOTTLE[1],))) == "gone_already"
+    desk.do(i.Destroy(**WHO, texts=(BOTTLE[1],)))
+    assert desk.unit(2).state is UnitState.DESTROYED
+    assert desk.refused(i.Destroy(**WHO, texts=(BOTTLE[1],))) == "gone_already"
+
+
+def test_a_container_goes_with_its_content(desk: Desk) -> None:
+    desk.do(i.Destroy(**WHO, texts=(CASE[0],)))
+    assert all(desk.unit(unit).state is UnitState.DESTROYED for unit in (1, 2, 3, 4, 5))
+    assert desk.trace(CASE[0])["children"] == BOTTLE[:4]
+    assert desk.trace(PALLET[0])["children"] == [CASE[1]]
+    assert dict(balances(desk.conn))["bottles/body"].destroyed == 4
+
+
+def test_what_left_the_stock_may_be_taken_out_of_its_box_and_stays_gone(desk: Desk) -> None:
+    desk.do(i.Sample(**WHO, texts=(CASE[0],)))
+    desk.do(i.Unpack(**WHO, text=BOTTLE[0]))
+    assert (desk.unit(1).state, desk.unit(1).parent) == (UnitState.SAMPLED, None)
+    assert desk.refused(i.Replace(**WHO, new=BOTTLE[0], old=BOTTLE[4])) == "child_child"
+
+
+def test_void_is_for_codes_that_do_not_live(desk: Desk) -> None:
+    desk.do(i.Void(**WHO, texts=(BOTTLE[60], BOTTLE[61])))
+    assert desk.trace(BOTTLE[60])["state"] == "void"
+    assert desk.refused(i.Void(**WHO, texts=(BOTTLE[60],))) == "void_already"
+    assert desk.refused(i.Void(**WHO, texts=(BOTTLE[0],))) == "code_attached"
+    assert desk.refused(i.Void(**WHO)) == "nothing_named"
+    desk.do(i.Void(**WHO, pool=BOTTLES, first=59, last=70))
+    assert desk.refused(i.Void(**WHO, pool=BOTTLES, first=59, last=70)) == "void_already"
+    assert desk.refused(i.Void(**WHO, pool=BOTTLES, first=0, last=70)) == "code_attached"
+    assert desk.refused(i.Void(**WHO, pool=BOTTLES, first=190, last=200)) == "range_wrong"
+    assert desk.refused(i.Void(**WHO, pool=99, first=0, last=1)) == "pool_unknown"
+    assert dict(balances(desk.conn))["bottles/body"].void == 12
+    assert dict(balances(desk.conn))["bottles/cap"].void == 12
+
+
+# ------------------------------------------------------------------------------------------ hold
+
+
+def test_units_are_held_with_their_content_and_let_go_one_by_one(desk: Desk) -> None:
+    assert desk.refused(i.Hold(**WHO, texts=(CASE[0],))) == "hold_inside"
+    desk.do(i.Unpack(**WHO, text=PALLET[0]))
+    desk.do(i.Hold(**WHO, texts=(CASE[0],)))
+    assert all(desk.unit(unit).held for unit in (1, 2, 3, 4, 5))
+    assert desk.trace(CASE[0])["holds"] == [1]
+    desk.do(i.Release(**WHO, texts=(BOTTLE[0],)))
+    assert [desk.unit(unit).held for unit in (1, 2, 5)] == [False, True, True]
+    desk.do(i.Release(**WHO, hold=1))
+    assert not any(desk.unit(unit).held for unit in (1, 2, 3, 4, 5))
+    assert desk.refused(i.Release(**WHO, hold=1)) == "hold_unknown"
+    assert desk.refused(i.Release(**WHO, texts=(CASE[0],))) == "not_held"
+
+
+def test_a_unit_that_two_hold_is_free_when_both_let_go(desk: Desk) -> None:
+    desk.do(i.Hold(**WHO, texts=(BOTTLE[8],)))
+    desk.do(i.Hold(**WHO, texts=(BOTTLE[8], BOTTLE[9])))
+    desk.do(i.Release(**WHO, hold=1))
+    assert (desk.unit(12).held, desk.unit(13).held) == (True, True)
+    desk.do(i.Release(**WHO, hold=2))
+    assert (desk.unit(12).held, desk.unit(13).held) == (False, False)
+
+
+def test_a_lot_is_held_whole(desk: Desk) -> None:
+    assert desk.refused(i.Hold(**WHO, lot="lot-1")) == "product_missing"
+    desk.do(i.Hold(**WHO, lot="lot-1", product="sku-1"))
+    assert all(desk.unit(unit).held for unit in (1, 5, 11, 12))
+    assert desk.refused(i.Release(**WHO, texts=(BOTTLE[8],))) == "held_wide"
+    desk.do(i.Release(**WHO, hold=1))
+    assert not desk.unit(12).held
+
+
+def test_a_range_of_codes_is_held_on_units_or_not(desk: Desk) -> None:
+    desk.do(i.Hold(**WHO, pool=BOTTLES, first=8, last=99))
+    asked = lookup.answer(desk.conn, Questions((BOTTLE[60], BOTTLE[8], BOTTLE[4])), at(0))
+    assert [asked.codes[text].held for text in (BOTTLE[60], BOTTLE[8], BOTTLE[4])] == [
+        True,
+        True,
+        False,
+    ]
+    assert (desk.unit(12).held, desk.unit(9).held) == (True, False)
+    assert desk.trace(BOTTLE[8])["holds"] == [1]
+
+
+# ------------------------------------------------------------------------------------ hand scans
+
+
+def test_a_hand_scanned_case_is_a_fact(desk: Desk) -> None:
+    (fact,) = desk.do(i.HandScanned((CASE[0], *BOTTLE[:4]), True, "li"))
+    assert fact == f.ContainerScanned(5, (1, 2, 3, 4), True, True, "li")
+    (fact,) = desk.do(i.HandScanned((BOTTLE[0], BOTTLE[1]), False, "li"))
+    assert fact == f.ContainerScanned(5, (1, 2), False, False, "li")
+    (fact,) = desk.do(i.HandScanned((PALLET[0], CASE[0]), False, "li"))
+    assert fact == f.ContainerScanned(11, (5,), False, True, "li")
+    assert desk.refused(i.HandScanned((BOTTLE[0], BOTTLE[4]), False, "li")) == "scan_unclear"
+    assert desk.refused(i.HandScanned((), False, "li")) == "nothing_named"
+
+
+def test_a_scan_that_differs_makes_doubt(desk: Desk) -> None:
+    scanned, doubted = desk.do(i.HandScanned((CASE[0], BOTTLE[0], BOTTLE[4]), False, "li"))
+    assert scanned == f.ContainerScanned(5, (1, 6), False, True, "li")
+    assert doubted == f.UnitsDoubted((5, 6, 10), "scan_differs")
+    _, doubted = desk.do(i.HandScanned((CASE[1], *BOTTLE[4:7]), True, "li"))
+    assert doubted == f.UnitsDoubted((10,), "scan_differs")
