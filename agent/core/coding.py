@@ -15,7 +15,7 @@ from agent.core.known import KnownCode, KnownPool, Questions
 from agent.core.life import CodeState
 from agent.core.outcome import Outcome
 from agent.core.plan import LinePlan, Station
-from agent.core.pools import IN_DOUBT, allocate, runs, suspect
+from agent.core.pools import IN_DOUBT, allocate, next_free, runs, suspect
 from agent.core.scheme import WorkOrder
 from agent.core.state import Item, LineState, Window
 
@@ -135,8 +135,9 @@ def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
         return
     column = pool.roles.index(station.role)
     in_hand = sum(state in IN_DOUBT for state in window.codes.values())
-    left = pool.count - pool.next_position
-    count = min(room, station.window - in_hand, left)
+    first, together = next_free(pool)
+    left = pool.count - first if together else 0
+    count = min(room, station.window - in_hand, together)
     _tell_left(out, station, pool, left - max(count, 0))
     if count <= 0:
         return
@@ -218,11 +219,12 @@ def take_label(
 ) -> f.CodeKey | None:
     """Choose the next code of the order's pool for a container's label and have it printed."""
     pool = _pool_for(out, station, order)
-    if pool is None or pool.next_position >= pool.count:
+    first, together = (0, 0) if pool is None else next_free(pool)
+    if pool is None or not together:
         out.alarm("pool_empty", 1, station.id, pool=pool.name if pool else "")
         return None
     column = pool.roles.index(station.role)
-    _tell_left(out, station, pool, pool.count - pool.next_position - 1)
+    _tell_left(out, station, pool, pool.count - first - 1)
     window = out.state.windows.get(station.id, Window())
     sent = _send(out, station, window, pool, column, 1)
     key = f.CodeKey(sent.pool, sent.first, column)

@@ -23,7 +23,8 @@ class Clock(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KnownPool:
-    """`next_position` is the first position that was never allocated (list) or seen (rule)."""
+    """`next_position` is the first position that was never allocated (list) or seen (rule);
+    `holes` are (first, count) of the next rows from there on that were made void meanwhile."""
 
     pool: int
     name: str
@@ -37,6 +38,7 @@ class KnownPool:
     preprinted: bool
     count: int
     next_position: int
+    holes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def allocate(
             f"Pool {pool.name} holds no codes to print (it is pre-printed or known by a rule). "
             "Give the work order a pool that lists codes for this role.",
         )
-    left = pool.count - pool.next_position
+    first, left = next_free(pool)
     if left <= 0:
         raise DomainError(
             "pool_empty",
@@ -76,12 +76,22 @@ def allocate(
     return CodesMoved(
         pool.pool,
         column,
-        pool.next_position,
+        first,
         min(wanted, left),
         CodeState.ALLOCATED,
         device,
         session,
     )
+
+
+def next_free(pool: KnownPool) -> tuple[int, int]:
+    """The next rows that may be allocated together: first position and how many; none left: 0."""
+    at = pool.next_position
+    for first, count in pool.holes:
+        if first > at:
+            return at, first - at
+        at = max(at, first + count)
+    return at, max(0, pool.count - at)
 
 
 def suspect(

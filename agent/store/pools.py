@@ -7,6 +7,7 @@ A pool by rule gets its texts one by one, as they are first seen.
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
@@ -101,6 +102,13 @@ def known(conn: Connection, pool: int) -> KnownPool | None:
         count=fact.count,
         next_position=_next_position(conn, fact),
     )
+    holes = conn.execute(
+        "SELECT first, count FROM pool_hole WHERE pool = ? AND first + count > ? "
+        "ORDER BY first LIMIT 64",
+        (pool, answer.next_position),
+    ).fetchall()
+    if holes:
+        answer = replace(answer, holes=tuple((int(at), int(many)) for at, many in holes))
     if conn.writes:  # no other connection moves `next_position`
         conn.known_pools[pool] = answer
     return answer
@@ -208,11 +216,22 @@ def advance(conn: Connection, pool: int, first: int, count: int, to: CodeState) 
             (first + count, pool, first + count),
         )
     else:
-        # Codes voided before they were allocated are passed over, a gap before them is not.
+        # Codes voided before they were allocated are passed over when their turn comes.
         conn.execute(
-            "UPDATE pool SET next_position = ? WHERE id = ? AND next_position BETWEEN ? AND ?",
-            (first + count, pool, first, first + count - 1),
+            "INSERT OR IGNORE INTO pool_hole SELECT id, ?1, ?2 FROM pool "
+            "WHERE id = ?3 AND next_position < ?1 + ?2",
+            (first, count, pool),
         )
+    while True:
+        (at,) = conn.execute("SELECT next_position FROM pool WHERE id = ?", (pool,)).fetchone()
+        row = conn.execute(
+            "SELECT max(first + count) FROM pool_hole "
+            "WHERE pool = ? AND first <= ? AND first + count > ?",
+            (pool, at, at),
+        ).fetchone()
+        if row[0] is None:
+            return
+        conn.execute("UPDATE pool SET next_position = ? WHERE id = ?", (row[0], pool))
 
 
 # ------------------------------------------------------------------------------------- reading

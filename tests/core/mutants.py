@@ -232,8 +232,8 @@ MUTANTS = (
     Mutant(
         "the next code of a pool is given twice",
         "agent/core/pools.py",
-        "        pool.next_position,\n        min(wanted, left),\n",
-        "        pool.next_position - (pool.next_position > 4),\n        min(wanted, left),\n",
+        "        first,\n        min(wanted, left),\n",
+        "        first - (first > 4),\n        min(wanted, left),\n",
         "coded",
         "work",
     ),

@@ -13,7 +13,8 @@ from agent.core.errors import DomainError
 from agent.core.facts import CodeKey, Fact
 from agent.core.known import Questions
 from agent.core.life import UnitState
-from agent.store import lookup, trace
+from agent.core.pools import allocate, next_free
+from agent.store import lookup, pools, trace
 from agent.store.balance import balances
 from agent.store.gate import AGENT, Gate
 from agent.store.verify import verify
@@ -291,3 +292,22 @@ def test_a_scan_that_differs_makes_doubt(desk: Desk) -> None:
     assert doubted == f.UnitsDoubted((5, 6, 10), "scan_differs")
     _, doubted = desk.do(i.HandScanned((CASE[1], *BOTTLE[4:7]), True, "li"))
     assert doubted == f.UnitsDoubted((10,), "scan_differs")
+
+
+def test_rows_made_void_before_their_turn_are_passed_over(desk: Desk) -> None:
+    desk.do(i.Void(**WHO, pool=CASES, first=12, last=14))
+    desk.do(i.Void(**WHO, pool=CASES, first=15, last=15))
+    desk.do(i.Void(**WHO, pool=CASES, first=17, last=59))
+    desk.plant.put(f.CodesMoved(CASES, 0, 3, 5, "allocated"))
+    taken: list[tuple[int, int]] = []
+    while True:
+        pool = pools.known(desk.conn, CASES)
+        assert pool is not None
+        first, together = next_free(pool)
+        if not together:
+            break
+        moved = allocate(pool, 8)
+        assert moved.first == first
+        desk.plant.put(moved)
+        taken.append((moved.first, moved.count))
+    assert taken == [(8, 4), (16, 1)]

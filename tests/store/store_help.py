@@ -9,6 +9,7 @@ from agent.core.known import Clock
 from agent.core.poolfile import Declared, PoolFile, rule_pool, seal
 from agent.core.poolrule import Rule
 from agent.core.scheme import LevelSpec, PackingScheme, WorkOrder
+from agent.store import journal
 from agent.store.database import Database
 from agent.store.pool_import import import_pool
 from agent.store.record import record
@@ -176,5 +177,30 @@ def shift(plant: Plant) -> Iterable[list[Fact]]:
     yield [f.AlarmAcknowledged("plc_lost", "li"), f.AlarmCleared("plc_lost")]
     yield [f.AlarmRaised("plc_lost", 1, "plc_lost"), f.PartialAllowed("pack", "last", "li")]
     yield [f.ForeignRejected("fill", 30), f.RejectFailed("verify", 31), f.AgentStarted("1")]
+    yield from rework(plant)
     yield [f.OrderPaused(ORDER.number, "li"), f.OrderStarted(ORDER.number, "li")]
     yield [f.OrderFinished(ORDER.number, "li")]
+
+
+def rework(plant: Plant) -> Iterable[list[Fact]]:
+    """What people do with a case and a pallet of their own, 19 and 20, and with codes."""
+    yield plant.case(15, 40, 10, unknown=1)
+    yield boxed(20, "pallet", (19,), CodeKey(PALLETS, 1, 0), "pallet")
+    bound = {
+        entry.fact.container: entry.seq
+        for entry in journal.read(plant.conn)
+        if isinstance(entry.fact, f.Packed)
+    }
+    yield [f.Unpacked(19, (15,), (bound[19],), 0, "wrong", "li")]
+    yield [f.Packed(19, (15,), (f.LinkEvidence.SCANNED,), 0)]
+    yield [f.Unpacked(19, (), (), 1, "torn", "li"), f.UnitsSampled((16,), "lab", "li")]
+    yield [f.Unpacked(20, (19,), (bound[20],), 0, "", "li")]
+    yield [f.ContainerReopened(20, "", "li"), f.UnitsDestroyed((16,), "burnt", "li")]
+    yield [f.HoldPlaced(1, (15, 17, 19), "", "", -1, 0, -1, "smell", "qa")]
+    yield [f.HoldPlaced(2, (17,), "", "", -1, 0, -1, "smell", "qa")]
+    yield [f.HoldReleased(1, (15,), "", "qa"), f.HoldReleased(1, (), "", "qa")]
+    yield [f.HoldPlaced(3, (), "sku-1", "lot-2", -1, 0, -1, "", "qa")]
+    old, new = CodeKey(CASES, 10, 0), CodeKey(CASES, 50, 0)
+    pair = f.PairIntegrity.PROVEN
+    yield [f.Relabelled(19, "case-outer", old, new, pair, "torn", "li")]
+    yield [f.ContainerScanned(19, (15, 17), False, True, "li")]

@@ -211,7 +211,7 @@ def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     after = verify(plant.conn)
     assert before.ok
     assert after == before
-    assert plant.put(plant.bottle(15, 100)) == before.rows + 1
+    assert plant.put(plant.bottle(21, 100)) == before.rows + 1
     assert plant.conn.execute("SELECT state FROM work_order").fetchone() == ("finished",)
     assert ORDER.number == "WO-1"
     plant.close()

@@ -1,4 +1,4 @@
-"""What people do with units: memberships and attachments that ended, and holds."""
+"""What people do with units: memberships and attachments that ended, holds, and void rows."""
 
 STATEMENTS = (
     # A child that left a container: `since` and `until` are the journal rows of Packed, Unpacked.
@@ -17,8 +17,12 @@ STATEMENTS = (
     """CREATE TABLE hold_unit (
         hold INTEGER NOT NULL, unit INTEGER NOT NULL, released INTEGER,
         PRIMARY KEY (hold, unit)) WITHOUT ROWID""",
+    # Rows of a pool that were made void before their turn came: they are passed over.
+    """CREATE TABLE pool_hole (
+        pool INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL,
+        PRIMARY KEY (pool, first, count)) WITHOUT ROWID""",
     "CREATE INDEX hold_unit_of ON hold_unit (unit)",
 )
 
-REPLAYED = ("membership", "former_code", "hold", "hold_unit")
+REPLAYED = ("membership", "former_code", "hold", "hold_unit", "pool_hole")
 """The tables that a replay builds."""
