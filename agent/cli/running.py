@@ -56,6 +56,10 @@ def demo(
     troubles: Annotated[
         Literal["none", "daily", "harsh"], typer.Option(help="What goes wrong in the plant.")
     ] = "none",
+    trouble: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=RATE", help="One trouble at this rate; may be repeated."),
+    ] = None,
     pack: Annotated[
         Literal["multiread", "sequence"], typer.Option(help="By picture, or by order and count.")
     ] = "multiread",
@@ -74,6 +78,7 @@ def demo(
     """Run a packaging line against a simulated plant, then audit every container."""
     # The simulated plant and its libraries are an extra of their own.
     from agent.demo.run import Demo, DemoOptions
+    from drivers.sim.troubles import parse
 
     options = DemoOptions(
         bottles=bottles,
@@ -81,6 +86,7 @@ def demo(
         speed=speed,
         seed=seed,
         troubles=troubles,
+        rates=dict(parse(each) for each in trouble or ()),
         pack=pack,
         site=site,
         web=web,

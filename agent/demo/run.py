@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -48,14 +48,15 @@ AFTER_KILLS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What to show. `bottles` or `seconds` of feeding, 60 s without either. `pin` gives plant and
-    agent a processor each, for measuring."""
+    """What to show. `bottles` or `seconds` of feeding, 60 s without either. `rates` replace those
+    of the preset `troubles`. `pin` gives plant and agent a processor each, for measuring."""
 
     bottles: int | None = None
     seconds: float | None = None
     speed: int = 36_000
     seed: int = 1
     troubles: str = "none"
+    rates: Mapping[str, float] = field(default_factory=dict)
     pack: str = "multiread"
     site: str = "bottling"
     web: bool = True
@@ -217,7 +218,7 @@ class Demo:
             bottles=options.bottles,
             speed=options.speed,
             seed=options.seed,
-            troubles=scenes.rates(options.troubles),
+            troubles=scenes.rates(options.troubles, options.rates),
             folder=folder,
         )
         path = folder / "plant-spec.json"

@@ -201,9 +201,9 @@ def host_spec(
     )
 
 
-def rates(preset: str) -> dict[str, float]:
-    """The trouble rates of a preset."""
-    return sim_troubles.rates(preset)
+def rates(preset: str, overrides: Mapping[str, float] | None = None) -> dict[str, float]:
+    """The trouble rates of a preset, some of them replaced."""
+    return sim_troubles.rates(preset, overrides)
 
 
 def site_file(

@@ -85,13 +85,15 @@ class Preprinted:
 
 @dataclass(frozen=True, slots=True)
 class Capper:
-    """Puts the next cap of its chute on the item; a camera before it may have seen that cap."""
+    """Puts the next cap of its chute on the item, with `heads` heads in turn; a camera before it
+    may have seen that cap."""
 
     __pydantic_config__ = _STRICT
     name: str
     at: float
     role: str
     supply: str
+    heads: int = 1
     kind: Literal["capper"] = "capper"
 
 
@@ -167,13 +169,15 @@ class Layout:
     """A line: belts from the smallest level upwards, each packed into the next one.
 
     `supplies` are codes that come on things, in the order they come; `foreign` are codes of
-    another product. `first_number` is the PLC's first item and container number.
+    another product, `campaign` of another campaign of this one. `first_number` is the PLC's first
+    item and container number.
     """
 
     __pydantic_config__ = _STRICT
     belts: tuple[Belt, ...]
     supplies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     foreign: tuple[str, ...] = ()
+    campaign: tuple[str, ...] = ()
     first_number: int = 1
     pulses_per_mm: float = 1.0
 
@@ -286,6 +290,8 @@ def _check_belt(layout: Layout, index: int, belt: Belt) -> None:
         at = station.at
         if isinstance(station, Preprinted | Capper) and station.supply not in layout.supplies:
             raise ConfigError(f"{here}: supply {station.supply!r} is missing; add it to supplies")
+        if isinstance(station, Capper) and station.heads < 1:
+            raise ConfigError(f"{here}: a capper has at least one head")
         if isinstance(station, Applicator) and not index:
             raise ConfigError(f"{here}: an applicator stops its belt; put it on a container's belt")
         if isinstance(station, Camera):

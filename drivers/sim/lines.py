@@ -97,6 +97,7 @@ def bottling(
     *,
     sequence: bool = False,
     foreign: tuple[str, ...] = (),
+    campaign: tuple[str, ...] = (),
     first_number: int = 1,
 ) -> Layout:
     """Bottles coded by "coder", 24 to a case (4 lanes x 6 in one stroke), 8 cases to a pallet.
@@ -141,6 +142,7 @@ def bottling(
             ),
         ),
         foreign=foreign,
+        campaign=campaign,
         first_number=first_number,
     )
 
@@ -151,6 +153,7 @@ def liquor(
     *,
     sequence: bool = False,
     foreign: tuple[str, ...] = (),
+    campaign: tuple[str, ...] = (),
     first_number: int = 1,
 ) -> Layout:
     """Pre-printed bottles with a secret under the cap, one to a box, 6 boxes to a case, 4 cases
@@ -176,7 +179,7 @@ def liquor(
                 stations=(
                     Preprinted("glue", 10, "body", "body"),
                     Camera("cap", 200, 0, (cap,)),
-                    Capper("capper", 500, "cap-inner", "cap-inner"),
+                    Capper("capper", 500, "cap-inner", "cap-inner", heads=8),
                     Camera("body", 800, 1, (own_view("body", {"body": looks["body"]}),), gate=1300),
                 ),
                 packer=Packer("boxer", 2, lanes=1, rows=1),
@@ -213,5 +216,6 @@ def liquor(
         ),
         supplies=dict(supplies),
         foreign=foreign,
+        campaign=campaign,
         first_number=first_number,
     )

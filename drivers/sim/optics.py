@@ -7,6 +7,9 @@ from drivers.sim.troubles import Dice, mix
 from drivers.sim.truth import Item, Mark
 from drivers.sim.world import Exposure, Scene, Symbol
 
+SIDES = (0.16, 0.84)
+"""Where in the width of the frame a neighbour's symbol stands."""
+
 
 class Eye:
     """One camera: counts its exposures and strews symbols a little, by seed and exposure."""
@@ -26,9 +29,15 @@ class Eye:
         ]
 
     def shoot(
-        self, now: float, own: Item, content: Sequence[Item], cap: Mark | None = None
+        self,
+        now: float,
+        own: Item | None,
+        content: Sequence[Item] = (),
+        cap: Mark | None = None,
+        beside: Sequence[Item] = (),
     ) -> Exposure:
-        """The exposure of `own` (its codes), of `content` in grid order, and of a waiting cap."""
+        """The exposure of `own` (its codes; None: nothing stands there), of `content` in grid
+        order, of a waiting cap, and of what else is in view at the edges."""
         view = self._view
         self._counter += 1
         chance = self._dice.roll(self._counter)
@@ -42,7 +51,17 @@ class Eye:
                         chance = mix(chance)
                         symbols.append(self._symbol(mark, kind, x, y, size, gs1, chance))
                 continue
-            mark = cap if seen.of == "cap" else own.marks.get(role)
+            if seen.of == "cap":
+                mark = cap
+            else:
+                mark = None if own is None else own.marks.get(role)
+                for place, other in enumerate(beside):
+                    stray = other.marks.get(role)
+                    if stray is not None:
+                        chance = mix(chance)
+                        x = view.width * (SIDES[place % 2])
+                        y = seen.y * view.height
+                        symbols.append(self._symbol(stray, kind, x, y, size, gs1, chance))
             if mark is not None:
                 chance = mix(chance)
                 x, y = seen.x * view.width, seen.y * view.height

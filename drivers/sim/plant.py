@@ -10,10 +10,12 @@ from math import inf
 
 from agent.core.errors import ConfigError
 from drivers.sim.belt import Belt
+from drivers.sim.floor import Floor
+from drivers.sim.hands import Hands
 from drivers.sim.layout import Feed, Layout, check
 from drivers.sim.packer import PackerStation
 from drivers.sim.plcmodel import Numbers
-from drivers.sim.stations import Floor, Output, points
+from drivers.sim.stations import Output, points
 from drivers.sim.troubles import check as check_troubles
 from drivers.sim.truth import Truth
 from drivers.sim.world import AgentImage, Exposure, FiredPrinter, PlcImage
@@ -34,7 +36,6 @@ class Feeder:
     def __init__(self, belt: Belt, feed: Feed, floor: Floor) -> None:
         self._belt = belt
         self._truth = floor.truth
-        self._numbers = Numbers(floor.layout.first_number)
         self._spacing = belt.speed * 3600 / feed.bph
         self._at = 0.0  # the belt's travel at which the next bottle comes
         self.left: float = inf if feed.total is None else feed.total
@@ -49,7 +50,7 @@ class Feeder:
         self._schedule()
 
     def step(self) -> None:
-        bottle = self._truth.new(0, self._numbers.take())
+        bottle = self._truth.new(0)
         self._belt.put(bottle, self.due)
         self._at += self._spacing
         self.left -= 1
@@ -60,8 +61,8 @@ class Feeder:
 
 
 class Plant:
-    """A line of belts. `troubles` are rates per item by name, `printers` what the coders and
-    applicators of the layout fire. ConfigError where the line cannot be built."""
+    """A line of belts. `troubles` are rates by name (troubles.TROUBLES), `printers` what the coders
+    and applicators of the layout fire. ConfigError where the line cannot be built."""
 
     def __init__(
         self,
@@ -80,16 +81,26 @@ class Plant:
             raise ConfigError(f"layout: no printer named {sorted(missing)}; add it to printers")
         self._floor = floor = Floor(layout, feed, seed, troubles, printers)
         self._belts = [
-            Belt(spec.level, speed, spec.pitch)
-            for spec, speed in zip(layout.belts, layout.speeds(feed.bph), strict=True)
+            Belt(
+                spec.level,
+                speed,
+                spec.pitch,
+                spec.length,
+                index,
+                Numbers(layout.first_number),
+            )
+            for index, (spec, speed) in enumerate(
+                zip(layout.belts, layout.speeds(feed.bph), strict=True)
+            )
         ]
         self._packers: list[PackerStation] = []
         for level, (spec, belt) in enumerate(zip(layout.belts, self._belts, strict=True)):
             last: PackerStation | Output = Output()
             if spec.packer is not None:
-                last = PackerStation(spec.packer, level + 1, self._belts[level + 1], floor)
+                last = PackerStation(spec.packer, level + 1, belt, self._belts[level + 1], floor)
                 self._packers.append(last)
-            belt.build([*points(spec.stations, floor), (spec.length, last)])
+            belt.build([*points(spec.stations, floor, belt), (spec.length, last)])
+            Hands(spec, belt, floor)
         self._feeder = Feeder(self._belts[0], feed, floor)
         self._running = False
 
@@ -99,7 +110,7 @@ class Plant:
 
     @property
     def fed(self) -> int:
-        """Bottles that were ever laid on the line."""
+        """Bottles that were ever on the line, those that hands put in among them."""
         return len(self.truth.levels[0])
 
     @property
@@ -124,7 +135,8 @@ class Plant:
 
     def next_time(self) -> float:
         """When something happens next if the agent writes nothing new; inf: never."""
-        return min(self._feeder.due, *(belt.due for belt in self._belts))
+        shutters = (shutter.due for shutter in self._floor.shutters)
+        return min(self._feeder.due, *(belt.due for belt in self._belts), *shutters)
 
     def advance(self, t: float, agent: AgentImage) -> Outputs:
         """Let everything happen until `t`, under what the agent has written; `t` never falls."""
@@ -146,7 +158,10 @@ class Plant:
             self._running = False
         belt = self._belts[0]
         floor.plc.refresh(t, self._running, belt.travel(t), belt.speed)
-        exposures, floor.exposures = floor.exposures, []
+        for shutter in floor.shutters:
+            shutter.deliver(t)
+        exposures = floor.exposures[:]
+        floor.exposures.clear()
         return Outputs(exposures, floor.plc.image)
 
     def _switch(self, t: float) -> None:

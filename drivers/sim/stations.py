@@ -1,165 +1,93 @@
-"""What stands along a belt: coder, supply of preprinted codes, cameras, gate, capper, applicator.
+"""What stands along a belt: coder, supply of preprinted codes, cameras, gate, applicator.
 
 Each acts on the item that reaches it and tells the belt whether it stays. They share a `Floor`.
 """
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from drivers.sim.belt import Outcome, Point
-from drivers.sim.layout import Applicator, Camera, Capper, Coder, Feed, Layout, Preprinted
-from drivers.sim.optics import Eye
-from drivers.sim.plcmodel import PlcModel
-from drivers.sim.troubles import Trouble
-from drivers.sim.truth import GateCount, Item, Mark, Truth
+from drivers.sim.belt import Belt, Outcome, Point
+from drivers.sim.capper import CapperStation
+from drivers.sim.floor import Floor, spoil
+from drivers.sim.layout import Applicator, Camera, Capper, Coder, Preprinted
+from drivers.sim.truth import UNKNOWN, GateCount, Item, Mark
 from drivers.sim.world import (
     LABEL_APPLIED,
     PASSED,
+    REJECT_FAILED,
     REJECTED,
     TRIGGER,
-    Exposure,
-    FiredPrinter,
 )
 
-RECENT = 256  # passed bottles of which a duplicate may be a copy
+NOTHING_THERE = 1
+"""The lane byte of REJECT_FAILED when no sensor saw anything: the window passed empty."""
 
 
-class Floor:
-    """What the stations of one plant share."""
-
-    def __init__(
-        self,
-        layout: Layout,
-        feed: Feed,
-        seed: int,
-        rates: Mapping[str, float],
-        printers: Mapping[str, FiredPrinter],
-    ) -> None:
-        self.layout = layout
-        self.feed = feed
-        self.seed = seed
-        self.printers = printers
-        self.plc = PlcModel(layout.pulses_per_mm)
-        gs1 = {seen.role for view in layout.cameras().values() for seen in view.see if seen.gs1}
-        self.truth = Truth(
-            tuple((belt.level, belt.primary, belt.primary in gs1) for belt in layout.belts)
-        )
-        self.exposures: list[Exposure] = []
-        self.caps: deque[Mark] = deque()
-        self.recent: deque[Item] = deque(maxlen=RECENT)
-        self.supplies = {name: iter(codes) for name, codes in layout.supplies.items()}
-        self._foreign_next = 0
-        self.unreadable = Trouble(seed, "unreadable", rates.get("unreadable", 0))
-        self.duplicate = Trouble(seed, "duplicate", rates.get("duplicate", 0))
-        self.foreign = Trouble(seed, "foreign", rates.get("foreign", 0))
-        self.repeat = Trouble(seed, "repeat", rates.get("repeat", 0))
-        self.label_unreadable = Trouble(seed, "label_unreadable", rates.get("label_unreadable", 0))
-        # Roles that are put on bottles, in order: one of them is what `unreadable` damages.
-        self._bottle_roles = [
-            role
-            for station in layout.belts[0].stations
-            for role in (
-                station.roles
-                if isinstance(station, Coder)
-                else (station.role,)
-                if isinstance(station, Preprinted | Capper)
-                else ()
-            )
-        ]
-        self._primary = layout.belts[0].primary
-
-    def damaged(self, item: Item, role: str) -> bool:
-        """Is this role's symbol unreadable? Of a bottle one symbol is, of a container all are."""
-        if item.level:
-            return self.label_unreadable.hits(item.serial << 4 | item.level)
-        if not self.unreadable.hits(item.serial):
-            return False
-        roles = self._bottle_roles
-        return roles[self.unreadable.pick(item.serial, len(roles))] == role
-
-    def mark(self, item: Item, role: str, text: str | None) -> None:
-        """Put a code on an item as the day's troubles will have it; None: nothing came out."""
-        if not item.level and role == self._primary:
-            text = self._swapped(item, text)
-        if text is None:
-            spoil(item, "uncoded")
-            return
-        readable = not self.damaged(item, role)
-        if not readable:
-            spoil(item, "label_unreadable" if item.level else "unreadable")
-        item.marks[role] = Mark(text, readable)
-
-    def _swapped(self, item: Item, text: str | None) -> str | None:
-        if self.foreign.hits(item.serial):
-            spoil(item, "foreign")
-            self._foreign_next += 1
-            codes = self.layout.foreign
-            if codes:
-                return codes[(self._foreign_next - 1) % len(codes)]
-            return f"HTTPS://FOREIGN.EXAMPLE/{self._foreign_next:08d}"
-        if self.recent and self.duplicate.hits(item.serial):
-            original = self.recent[self.duplicate.pick(item.serial, len(self.recent))]
-            spoil(item, "duplicate")
-            return original.marks[self._primary].text
-        return text
-
-    def arrived(self, item: Item) -> None:
-        """A bottle has passed every gate of its belt."""
-        if not item.bad:
-            self.recent.append(item)
-
-
-def spoil(item: Item, why: str) -> None:
-    """An honest line would not pass it; the first cause counts."""
-    if not item.bad:
-        item.bad = why
-
-
-class CoderStation:
-    def __init__(self, spec: Coder, floor: Floor) -> None:
+class CoderStation(Point):
+    def __init__(self, spec: Coder, floor: Floor, belt: Belt) -> None:
         self._floor = floor
         self._station = spec.station
         self._roles = spec.roles
         self._printer = floor.printers[spec.printer]
         self._last: tuple[str, ...] | None = None
+        self._eye = (
+            floor.eye(belt, spec.name, spec.station, spec.at, self._fire)
+            if spec.station is not None
+            else None
+        )
 
     def act(self, item: Item, now: float, travel: float) -> Outcome:
+        eye = self._eye
+        if eye is not None and not eye.sees(item, now, travel):
+            for role in self._roles:
+                if role not in item.marks:
+                    spoil(item, "uncoded")
+            return Outcome.STAYS
+        texts = self._fire(item.number, item, now, travel)
         floor = self._floor
-        if self._station is not None:
-            floor.plc.write(TRIGGER, self._station, 0, item.number, travel)
-        texts = self._printer.fire(now)
         if texts is not None:
             if self._last is not None and not item.level and floor.repeat.hits(item.serial):
                 # The device believes that it printed the new code; the old one is on the bottle.
-                spoil(item, "repeat")
+                floor.spoiled(item, "repeat", now)
                 texts = self._last
             self._last = texts
         for role, text in zip(self._roles, texts or (None,) * len(self._roles), strict=True):
-            floor.mark(item, role, text)
+            floor.mark(item, role, text, now)
         return Outcome.STAYS
 
+    def _fire(
+        self, number: int, item: Item | None, now: float, travel: float
+    ) -> tuple[str, ...] | None:
+        """An edge: the PLC reports it, the head prints, whatever stands before it."""
+        if self._station is not None:
+            self._floor.plc.write(TRIGGER, self._station, 0, number, travel)
+        return self._printer.fire(now)
 
-class PreprintedStation:
+
+class PreprintedStation(Point):
     def __init__(self, spec: Preprinted, floor: Floor) -> None:
         self._floor = floor
         self._role = spec.role
         self._supply = floor.supplies[spec.supply]
 
     def act(self, item: Item, now: float, travel: float) -> Outcome:
-        self._floor.mark(item, self._role, next(self._supply, None))
+        self._floor.mark(item, self._role, next(self._supply, None), now)
         return Outcome.STAYS
 
 
-class CameraStation:
+class CameraStation(Point):
     """Photo-eye, cameras, and the chute of caps that one of them may look at."""
 
-    def __init__(self, spec: Camera, floor: Floor) -> None:
+    def __init__(self, spec: Camera, floor: Floor, belt: Belt) -> None:
         self._floor = floor
+        self._belt = belt
         self._name = spec.name
         self._station = spec.station
-        self._eyes = [Eye(view, floor.seed) for view in spec.views]
+        self._eye = floor.eye(belt, spec.name, spec.station, spec.at, self._fire)
+        self._cameras = [floor.shutter(view) for view in spec.views]
+        self._neighbour = floor.trouble("neighbour", spec.name)
         caps = {seen.role for view in spec.views for seen in view.see if seen.of == "cap"}
         self._cap_role = min(caps, default="")
+        self._own = any(seen.of == "own" for view in spec.views for seen in view.see)
         self._supply = next(
             (
                 floor.supplies[station.supply]
@@ -178,19 +106,52 @@ class CameraStation:
             if text is not None:
                 cap = Mark(text, not floor.damaged(item, self._cap_role))
                 floor.caps.append(cap)
-        floor.plc.write(TRIGGER, self._station, 0, item.number, travel)
-        triggers = floor.truth.triggers
-        triggers[self._name] = triggers.get(self._name, 0) + 1
-        for eye in self._eyes:
-            floor.exposures.append(eye.shoot(now, item, item.children, cap))
+        if not self._eye.sees(item, now, travel):
+            return Outcome.STAYS
+        own: Item | None = item
+        beside: list[Item] = []
+        if floor.followers and item in floor.followers:
+            beside.append(floor.followers[item])
+        if self._own and self._neighbour.hits(item.serial):
+            own = self._look_aside(item, beside, now)
+        self._trigger(item.number, travel)
+        for camera in self._cameras:
+            camera.shoot(now, own, item.children, cap, beside)
         return Outcome.STAYS
 
+    def _look_aside(self, item: Item, beside: list[Item], now: float) -> Item | None:
+        """The item before or behind is in the picture too; its own code may be turned away."""
+        choice = self._neighbour.pick(item.serial, 4)
+        belt = self._belt
+        other = belt.before(item) if choice & 1 else belt.behind(item.origin)
+        if other is None or not other.marks:
+            return item
+        beside.append(other)
+        self._floor.truth.happened("neighbour", now, item, self._name)
+        return None if choice & 2 else item
 
-class Gate:
-    """Obeys the slot of its station; what it rejects is in the chute at once."""
+    def _fire(self, number: int, item: Item | None, now: float, travel: float) -> None:
+        """An edge that is no item's own: the camera sees what stands there, or nothing."""
+        self._trigger(number, travel)
+        for camera in self._cameras:
+            camera.shoot(now, item, item.children if item is not None else ())
 
-    def __init__(self, spec: Camera, floor: Floor) -> None:
+    def _trigger(self, number: int, travel: float) -> None:
+        self._floor.plc.write(TRIGGER, self._station, 0, number, travel)
+        triggers = self._floor.truth.triggers
+        triggers[self._name] = triggers.get(self._name, 0) + 1
+
+
+class Gate(Point):
+    """Obeys the slot of its station; what it rejects is in the chute at once.
+
+    It acts on windows of the PLC: what lies in none goes by unseen, and what the station's eye
+    did not see has no answer in its slot.
+    """
+
+    def __init__(self, spec: Camera, floor: Floor, belt: Belt) -> None:
         self._floor = floor
+        self._belt = belt
         self._name = spec.name
         self._station = spec.station
         self._count = floor.truth.gates[spec.name] = GateCount(spec.station)
@@ -198,57 +159,72 @@ class Gate:
     def act(self, item: Item, now: float, travel: float) -> Outcome:
         plc = self._floor.plc
         count = self._count
-        why = plc.gate(self._station, item.number)
-        if not why:
-            plc.write(PASSED, self._station, 0, item.number, travel)
+        number = item.number
+        if number == UNKNOWN:
+            count.unseen += 1
+            return Outcome.STAYS
+        why = plc.gate(self._station, number)
+        asked = item.seen_at == self._station
+        if asked and not why:
+            plc.write(PASSED, self._station, 0, number, travel)
             if item.bad:
                 count.passed_bad += 1
             else:
                 count.passed_good += 1
             return Outcome.STAYS
-        plc.write(REJECTED, self._station, 0, item.number, travel)
-        if item.bad:
-            count.rejected_bad += 1
+        if not asked:
+            count.unasked += 1
+        if self._covered(item):
+            plc.write(REJECT_FAILED, self._station, 0, number, travel)
+            count.failed += 1
         else:
-            count.rejected_good += 1
-        item.place, item.rejected, item.why = "rejected", self._name, why
+            plc.write(REJECTED, self._station, 0, number, travel)
+            if item.bad:
+                count.rejected_bad += 1
+            else:
+                count.rejected_good += 1
+        self._take(item, why or "unasked")
         return Outcome.GONE
 
+    def empty(self, window: Item, now: float, travel: float) -> None:
+        if window.seen_at != self._station:
+            return
+        plc = self._floor.plc
+        plc.gate(self._station, window.number)  # the answer is used up
+        plc.write(REJECT_FAILED, self._station, NOTHING_THERE, window.number, travel)
+        self._count.empty += 1
 
-class CapperStation:
-    def __init__(self, spec: Capper, floor: Floor) -> None:
-        self._floor = floor
-        self._role = spec.role
-        self._supply = floor.supplies[spec.supply]
-        # Without a camera before it nobody fills the chute: the caps come straight from the bag.
-        self._chute = any(
-            seen.of == "cap" and seen.role == spec.role
-            for view in floor.layout.cameras().values()
-            for seen in view.see
-        )
-
-    def act(self, item: Item, now: float, travel: float) -> Outcome:
+    def _covered(self, item: Item) -> bool:
+        """Something stands so close behind that its place is not empty after the blast; or the
+        blast takes both."""
         floor = self._floor
-        if not self._chute:
-            floor.mark(item, self._role, next(self._supply, None))
-        elif floor.caps:
-            cap = floor.caps.popleft()
-            item.marks[self._role] = cap
-            if not cap.readable:
-                spoil(item, "unreadable")
-        else:
-            spoil(item, "uncoded")
-        return Outcome.STAYS
+        follower = floor.followers.get(item) if floor.followers else None
+        if follower is None:
+            return False
+        floor.part(item)
+        if follower.serial & 1:
+            return True
+        self._belt.remove(follower)
+        self._take(follower, "next_to")
+        return False
+
+    def _take(self, item: Item, why: str) -> None:
+        item.place, item.rejected, item.why = "rejected", self._name, why
+        self._floor.table[item.level].append(item)
 
 
-class ApplicatorStation:
+class ApplicatorStation(Point):
     """The belt stands until a label is printed, or `wait` s have passed."""
 
-    def __init__(self, spec: Applicator, floor: Floor) -> None:
+    def __init__(self, spec: Applicator, floor: Floor, belt: Belt) -> None:
         self._floor = floor
+        self._belt = belt
         self._spec = spec
         self._printer = floor.printers[spec.printer]
         self._since: float | None = None
+        self._shifted = floor.trouble("label_shifted", spec.name)
+        self._stuck: tuple[str, ...] | None = None
+        self._left = 0  # containers until the label that sticks falls off
 
     def act(self, item: Item, now: float, travel: float) -> Outcome:
         texts = self._printer.fire(now)
@@ -259,14 +235,32 @@ class ApplicatorStation:
                 return Outcome.WAIT
             spoil(item, "unlabelled")
         else:
-            for role, text in zip(self._spec.roles, texts, strict=True):
-                self._floor.mark(item, role, text)
+            texts = self._shift(item, texts, now)
+            for role, text in zip(self._spec.roles, texts or (), strict=bool(texts)):
+                self._floor.mark(item, role, text, now)
+            if item.number == UNKNOWN:
+                item.number = self._belt.numbers.take()
             self._floor.plc.write(LABEL_APPLIED, self._spec.station, 0, item.number, travel)
         self._since = None
         return Outcome.STAYS
 
+    def _shift(self, item: Item, texts: tuple[str, ...], now: float) -> tuple[str, ...] | None:
+        """What really lands on the container; None: the label stuck to the pad."""
+        if self._stuck is not None:
+            self._floor.spoiled(item, "label_shifted", now)
+            texts, self._stuck = self._stuck, texts
+            self._left -= 1
+            if not self._left:
+                self._stuck = None
+            return texts
+        if not self._shifted.hits(item.serial):
+            return texts
+        self._floor.spoiled(item, "label_shifted", now)
+        self._stuck, self._left = texts, 1 + self._shifted.pick(item.serial, 4)
+        return None
 
-class Output:
+
+class Output(Point):
     """The end of the last belt: finished goods."""
 
     def act(self, item: Item, now: float, travel: float) -> Outcome:
@@ -275,22 +269,24 @@ class Output:
 
 
 def points(
-    stations: Sequence[Coder | Preprinted | Capper | Camera | Applicator], floor: Floor
+    stations: Sequence[Coder | Preprinted | Capper | Camera | Applicator],
+    floor: Floor,
+    belt: Belt,
 ) -> list[tuple[float, Point]]:
     """The stations of a belt by place; a gate stands at its own."""
     found: list[tuple[float, Point]] = []
     for spec in stations:
         match spec:
             case Coder():
-                found.append((spec.at, CoderStation(spec, floor)))
+                found.append((spec.at, CoderStation(spec, floor, belt)))
             case Preprinted():
                 found.append((spec.at, PreprintedStation(spec, floor)))
             case Capper():
                 found.append((spec.at, CapperStation(spec, floor)))
             case Applicator():
-                found.append((spec.at, ApplicatorStation(spec, floor)))
+                found.append((spec.at, ApplicatorStation(spec, floor, belt)))
             case Camera():
-                found.append((spec.at, CameraStation(spec, floor)))
+                found.append((spec.at, CameraStation(spec, floor, belt)))
                 if spec.gate is not None:
-                    found.append((spec.gate, Gate(spec, floor)))
+                    found.append((spec.gate, Gate(spec, floor, belt)))
     return sorted(found, key=lambda point: point[0])

@@ -17,30 +17,49 @@ class Mark(NamedTuple):
     readable: bool
 
 
+UNKNOWN = -1
+"""The number of an item that lies in no window of the PLC."""
+
+
 class Item:
     """A bottle or a container. `bad` says why an honest line would not pass it ("" = good);
-    `place` is belt, lane, packed, rejected or output."""
+    `place` is belt, lane, packed, rejected, taken, foreign (rejector) or output.
+
+    What the PLC has of it: `number`, and `seen_at`, the station whose eye saw it last (both
+    UNKNOWN until an eye saw it). A `ghost` is a window of the PLC with nothing in it. What is
+    `hidden` no eye sees; it may stand `next_to` another, whose edge covers its own.
+    """
 
     __slots__ = (
         "at",
         "bad",
+        "befell",
         "children",
+        "ghost",
+        "hidden",
         "level",
         "marks",
+        "next_to",
         "number",
         "open",
         "origin",
         "parent",
         "place",
         "rejected",
+        "seen_at",
         "serial",
         "why",
     )
 
-    def __init__(self, serial: int, level: int, number: int) -> None:
+    def __init__(self, serial: int, level: int, number: int = UNKNOWN) -> None:
         self.serial = serial  # among all things of its level, from 1
         self.level = level  # index of its belt
-        self.number = number  # the PLC's
+        self.number = number
+        self.seen_at = UNKNOWN
+        self.ghost = False
+        self.hidden = False
+        self.next_to: Item | None = None
+        self.befell: tuple[str, ...] = ()
         self.marks: dict[str, Mark] = {}
         self.children: list[Item] = []
         self.parent: Item | None = None
@@ -53,14 +72,43 @@ class Item:
         self.at = 0  # index of the point it reaches next
 
 
-class GateCount:
-    """What went through one gate, told apart by what it physically was."""
+class Happening(NamedTuple):
+    """One trouble that happened: when (s), to which thing of which level, where on the line, and
+    whether anything told of it."""
 
-    __slots__ = ("passed_bad", "passed_good", "rejected_bad", "rejected_good", "station")
+    trouble: str
+    at: float
+    level: str
+    serial: int
+    where: str
+    told: bool
+
+
+class GateCount:
+    """What went through one gate, told apart by what it physically was.
+
+    Beside what the gate told of the things in their windows (passed, rejected): `failed`, both in
+    the window and in the chute; `empty`, windows of triggers in which nothing came; `unasked`,
+    those of the rejected that had no trigger here; `unseen`, things that passed in no window, of
+    which no gate can tell.
+    """
+
+    __slots__ = (
+        "empty",
+        "failed",
+        "passed_bad",
+        "passed_good",
+        "rejected_bad",
+        "rejected_good",
+        "station",
+        "unasked",
+        "unseen",
+    )
 
     def __init__(self, station: int) -> None:
         self.station = station
         self.passed_good = self.passed_bad = self.rejected_good = self.rejected_bad = 0
+        self.empty = self.failed = self.unasked = self.unseen = 0
 
     def data(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -75,8 +123,26 @@ class Truth:
         self.levels: list[list[Item]] = [[] for _ in levels]
         self.gates: dict[str, GateCount] = {}
         self.triggers: dict[str, int] = {}
+        self.troubled: list[Happening] = []
 
-    def new(self, level: int, number: int) -> Item:
+    def happened(
+        self,
+        trouble: str,
+        now: float,
+        item: Item | None = None,
+        where: str = "",
+        *,
+        told: bool = True,
+    ) -> None:
+        """A trouble happened to this item (None: to none) at this place. Not `told`: no event of
+        the PLC, no count and no picture of an honest agent can show it."""
+        serial = 0 if item is None else item.serial
+        level = "" if item is None else self._names[item.level][0]
+        if item is not None:
+            item.befell = (*item.befell, trouble)
+        self.troubled.append(Happening(trouble, round(now, 3), level, serial, where, told))
+
+    def new(self, level: int, number: int = UNKNOWN) -> Item:
         things = self.levels[level]
         item = Item(len(things) + 1, level, number)
         things.append(item)
@@ -117,6 +183,9 @@ class Truth:
             "bad": _tally(item.bad for item in bottles if item.bad),
             "gates": {name: gate.data() for name, gate in self.gates.items()},
             "triggers": dict(self.triggers),
+            "happened": _tally(each.trouble for each in self.troubled),
+            "untold": _tally(each.trouble for each in self.troubled if not each.told),
+            "troubled": [each._asdict() for each in self.troubled],
             "good_rejected": [
                 {**self._fate(item, canonical), "reason": item.why}
                 for item in bottles
@@ -156,6 +225,7 @@ class Truth:
             "rejected": item.rejected or None,
             "why": item.why or None,
             "container": None if parent is None else parent.serial,
+            "befell": list(item.befell),
         }
 
     def write(self, folder: Path, canonical: Callable[[str], str], more: Mapping[str, Any]) -> None:

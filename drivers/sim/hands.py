@@ -1,0 +1,205 @@
+"""What befalls items on their way along a belt: hands, falls, bottles that touch, other rejectors.
+
+Everything is thrown when an item is laid on the belt and happens when the item reaches a place that
+is thrown too. Hands may act on an item while it is on its belt, never inside a closed container.
+"""
+
+from collections.abc import Callable
+
+from drivers.sim.belt import Belt
+from drivers.sim.floor import Floor, spoil
+from drivers.sim.layout import Applicator, Camera, Capper, Coder, Preprinted
+from drivers.sim.layout import Belt as BeltSpec
+from drivers.sim.troubles import Trouble
+from drivers.sim.truth import UNKNOWN, Item
+from drivers.sim.world import FOREIGN_REJECT
+
+EDGE = 15.0  # mm from the ends of a belt within which no hand acts
+CLOSE = 0.2  # pitches between two items that touch
+REACH = 3.0  # pitches within which items close up
+FALL = 0.45  # pitches by which a fallen bottle lags behind
+SLOPPY = 0.1  # pitches by which a hand misses an item's own place at most
+
+
+class Hands:
+    """The troubles of one belt's way; `laid` is called for each item when it begins."""
+
+    def __init__(self, spec: BeltSpec, belt: Belt, floor: Floor) -> None:
+        self._belt = belt
+        self._floor = floor
+        self._truth = floor.truth
+        marking = [
+            station.at
+            for station in spec.stations
+            if isinstance(station, Coder | Preprinted | Capper | Applicator)
+        ]
+        self._coded = max(marking, default=0.0)
+        gates = [s.gate or s.at for s in spec.stations if isinstance(s, Camera)]
+        self._after_gates = max(gates, default=0.0)
+        befall: dict[str, Callable[[Item, Trouble, float, float], None]] = {
+            "taken": self._taken,
+            "put_back": self._put_back,
+            "put_elsewhere": self._put_elsewhere,
+            "put_in": self._put_in,
+        }
+        if not belt.index:
+            befall |= {
+                "fallen": self._fallen,
+                "touching": self._touching,
+                "foreign_told": self._foreign,
+                "foreign_silent": self._foreign,
+            }
+        where = spec.level if belt.index else ""
+        self._befall = [
+            (trouble, act)
+            for trouble, act in ((floor.trouble(name, where), act) for name, act in befall.items())
+            if trouble
+        ]
+        if self._befall:
+            belt.laid = self.laid
+
+    def laid(self, belt: Belt, item: Item, now: float) -> None:
+        serial = item.serial
+        for trouble, act in self._befall:
+            if trouble.hits(serial):
+                self._await(item, trouble, act)
+
+    def _await(
+        self, item: Item, trouble: Trouble, act: Callable[[Item, Trouble, float, float], None]
+    ) -> None:
+        low = EDGE
+        if trouble.name == "foreign_told":
+            low = self._after_gates + EDGE  # a filler's check weigher stands before the packer
+        place = low + trouble.share(item.serial) * (self._belt.length - EDGE - low)
+        origin = item.origin
+
+        def happens(now: float, travel: float) -> None:
+            # It may have left the belt, or lie elsewhere on it by now.
+            if item.place == "belt" and item.level == self._belt.index and item.origin == origin:
+                act(item, trouble, now, travel)
+
+        self._belt.happen(origin + place, happens)
+
+    # ---------------------------------------------------------------------------------- off, on
+
+    def _off(self, item: Item, now: float, place: str) -> None:
+        self._floor.part(item)
+        self._belt.lift(item, now)
+        item.place = place
+
+    def _on(self, item: Item, origin: float, now: float) -> None:
+        item.place, item.rejected, item.why = "belt", "", ""
+        self._belt.lay(item, origin, now)
+
+    def _taken(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
+        self._happened(trouble, now, item, travel)
+        self._off(item, now, "taken")
+        self._floor.table[item.level].append(item)
+
+    def _put_back(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
+        """The hand goes along with the belt; if it is too slow the item stays off."""
+        belt = self._belt
+        origin, share = item.origin, trouble.share(item.serial ^ 1)
+        self._happened(trouble, now, item, travel)
+        self._off(item, now, "taken")
+
+        def back(now: float, travel: float) -> None:
+            there = origin + (share - 0.5) * 2 * SLOPPY * belt.pitch
+            if travel - there < belt.length - EDGE and item.place == "taken":
+                self._on(item, there, now)
+
+        belt.happen(travel + (0.1 + share) * belt.length / 3, back)
+
+    def _put_elsewhere(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
+        """Into the gap nearest to a place behind the last station that marks."""
+        belt = self._belt
+        self._happened(trouble, now, item, travel)
+        self._off(item, now, "taken")
+        share = trouble.share(item.serial ^ 1)
+
+        def back(now: float, travel: float) -> None:
+            if item.place == "taken":
+                self._lay_in_gap(item, travel, share, now)
+
+        belt.happen(travel + (0.1 + share) * belt.length / 2, back)
+
+    def _put_in(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
+        """One of those that lie about, or a bottle that was never coded."""
+        table = self._floor.table[item.level]
+        share = trouble.share(item.serial ^ 1)
+        blank = not item.level and (trouble.pick(item.serial, 2) or not table)
+        if not blank and not table:
+            return
+        if self._gap(travel, share) is None:
+            return
+        if blank:
+            stranger = self._truth.new(0)
+            spoil(stranger, "uncoded")
+        else:
+            stranger = table.pop()
+        if self._lay_in_gap(stranger, travel, share, now):
+            self._happened(trouble, now, stranger, travel)
+
+    def _gap(self, travel: float, share: float) -> float | None:
+        belt = self._belt
+        low = self._coded + EDGE
+        place = low + share * (belt.length - EDGE - low)
+        origin = belt.gap(travel - place, belt.length)
+        if origin is None or not low <= travel - origin <= belt.length - EDGE:
+            return None
+        return origin
+
+    def _lay_in_gap(self, item: Item, travel: float, share: float, now: float) -> bool:
+        origin = self._gap(travel, share)
+        if origin is None:
+            return False
+        self._on(item, origin, now)
+        return True
+
+    # ------------------------------------------------------------------- falls and other things
+
+    def _fallen(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
+        self._floor.spoiled(item, "fallen", now)
+        item.marks = {role: mark._replace(readable=False) for role, mark in item.marks.items()}
+        if trouble.pick(item.serial, 2):
+            item.hidden = True
+            return
+        origin = item.origin + FALL * self._belt.pitch
+        self._belt.lift(item, now)
+        self._belt.lay(item, origin, now)
+
+    def _touching(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
+        belt, floor = self._belt, self._floor
+        front = belt.before(item)
+        near = front is not None and item.origin - front.origin <= REACH * belt.pitch
+        if front is None or not near or front.hidden or front in floor.followers:
+            return
+        self._happened(trouble, now, item, travel)
+        floor.part(item)
+        belt.lift(item, now)
+        origin = front.origin + CLOSE * belt.pitch
+        belt.lay(item, origin, now)
+        item.hidden, item.next_to = True, front
+        floor.followers[front] = item
+        if trouble.pick(item.serial, 2):
+            belt.happen(origin + belt.length - 1.0, lambda now, travel: self._apart(item, origin))
+
+    def _apart(self, item: Item, origin: float) -> None:
+        """The divider's screw pulls them apart before the infeed's eye."""
+        if item.place == "belt" and item.origin == origin:
+            self._floor.part(item)
+
+    def _foreign(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
+        told = trouble.name == "foreign_told"
+        if told and item.number == UNKNOWN:
+            return
+        self._happened(trouble, now, item, travel)
+        if told:
+            plc = self._floor.plc
+            plc.write(FOREIGN_REJECT, item.seen_at, 0, item.number, travel)
+            item.number = item.seen_at = UNKNOWN  # the PLC closes its window
+        self._off(item, now, "foreign")
+
+    def _happened(self, trouble: Trouble, now: float, item: Item, travel: float) -> None:
+        where = f"{self._belt.level} belt, {travel - item.origin:.0f} mm"
+        self._truth.happened(trouble.name, now, item, where)
