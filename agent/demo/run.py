@@ -260,6 +260,7 @@ class Demo:
             "scheme": self._scene.scheme,
             "target": self._most,
             "pools": dict(self._scene.orders),
+            "campaign": scenes.CAMPAIGN,
         }
         line = f"/api/lines/{self._scene.line}"
         with self._client(config, agent) as client:
@@ -372,7 +373,9 @@ class Demo:
                 self._account,
                 _balances(conn),
                 balance.living_units(conn, truth_level(plant)),
-                strict=self._options.troubles == "none" and not self._options.kills,
+                strict=self._options.troubles == "none"
+                and not self._options.rates
+                and not self._options.kills,
                 doubted=balance.doubted_units(conn, truth_level(plant)),
                 killed=self._options.kills > 0,
                 stations={each.id: each.index for line in site.lines for each in line.stations},

@@ -28,8 +28,12 @@ ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 HOST = "https://q.example.cn"
 PRINT_TIME = 0.15
 """Seconds that a label takes."""
+CAMPAIGN, OLD_CAMPAIGN = "SUMMER", "WINTER"
 SPARE = 300
 """Codes that a pool has beyond what the bottles need."""
+
+STRANGE = ("foreign", "old-campaign")
+"""Pools whose codes have no business on this line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,18 @@ def _pool(name: str, level: str, roles: Mapping[str, str], **more: Any) -> PoolP
     return PoolPlan(Declared(name=name, level=level, roles=tuple(roles), **more), dict(roles))
 
 
+def _old_campaign(product: str) -> PoolPlan:
+    """Bottles of the same product, left from the promotion before."""
+    return _pool(
+        "old-campaign",
+        "bottle",
+        {"body": "url"},
+        product=product,
+        campaign=OLD_CAMPAIGN,
+        preprinted=True,
+    )
+
+
 SCENES: dict[str, Scene] = {
     "bottling": Scene(
         "bottling.toml",
@@ -69,6 +85,7 @@ SCENES: dict[str, Scene] = {
             _pool("cases", "case", {"case-outer": "url"}, product="COLA-500"),
             _pool("pallets", "pallet", {"pallet": "sscc"}),
             _pool("foreign", "bottle", {"body": "url"}, product="OTHER", preprinted=True),
+            _old_campaign("COLA-500"),
         ),
         {"bottle/body": "bottles", "case/case-outer": "cases", "pallet/pallet": "pallets"},
     ),
@@ -92,6 +109,7 @@ SCENES: dict[str, Scene] = {
             _pool("cases", "case", {"case-outer": "url"}, product="BAIJIU-52"),
             _pool("pallets", "pallet", {"pallet": "sscc"}),
             _pool("foreign", "bottle", {"body": "url"}, product="OTHER", preprinted=True),
+            _old_campaign("BAIJIU-52"),
         ),
         {
             "bottle/body": "bodies",
@@ -124,7 +142,7 @@ def make_pools(scene: Scene, bottles: int, seed: int, folder: Path) -> dict[str,
     for n, plan in enumerate(scene.pools):
         dice = random.Random(f"{seed}/{plan.declared.name}")
         path = folder / f"{plan.declared.name}.csv"
-        rows = counts[plan.declared.level] if plan.declared.product != "OTHER" else SPARE
+        rows = counts[plan.declared.level] if plan.declared.name not in STRANGE else SPARE
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(plan.columns)
@@ -145,18 +163,19 @@ def column(path: Path, role: str) -> tuple[str, ...]:
 def layout(site: str, pack: str, pools: Mapping[str, Path]) -> Layout:
     """The physical line of a site."""
     foreign = column(pools["foreign"], "body")
+    campaign = column(pools["old-campaign"], "body")
     url, serial = Look(f"{HOST}/{'W' * 16}"), Look("W" * 16, kind="DataMatrix")
     sscc = Look("00106901234000000018", kind="Code128", gs1=True)
     sequence = pack == "sequence"
     if site == "bottling":
-        return bottling(url, url, sscc, sequence=sequence, foreign=foreign)
+        return bottling(url, url, sscc, sequence=sequence, foreign=foreign, campaign=campaign)
     looks = {"cap-inner": serial, "body": url, "box": url, "case-outer": url, "pallet": sscc}
     supplies = {
         "body": column(pools["bodies"], "body"),
         "cap-inner": column(pools["caps"], "cap-inner"),
         "box": column(pools["boxes"], "box"),
     }
-    return liquor(looks, supplies, sequence=sequence, foreign=foreign)
+    return liquor(looks, supplies, sequence=sequence, foreign=foreign, campaign=campaign)
 
 
 def free_ports(count: int) -> list[int]:

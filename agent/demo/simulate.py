@@ -298,6 +298,7 @@ class Shift:
             scheme=scene.scheme,
             target=self._options.bottles,
             pools=dict(scene.orders),
+            campaign=scenes.CAMPAIGN,
         )
         await Orders(site, _OneConnection(conn), control).create(order, by="")
         await line.runner.command(i.StartOrder(ORDER, "demo"))

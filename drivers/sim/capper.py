@@ -31,6 +31,8 @@ class CapperStation(Point):
 
     def act(self, item: Item, now: float, travel: float) -> Outcome:
         floor, serial = self._floor, item.serial
+        if item in floor.uncapped:
+            floor.uncapped.remove(item)
         head = self._turn
         self._turn = (head + 1) % len(self._heads)
         cap, self._heads[head] = self._heads[head] or self._take(item), None
@@ -51,7 +53,7 @@ class CapperStation(Point):
 
     def _take(self, item: Item) -> Mark | None:
         """The next cap of the chute, or of the bag."""
-        if self._chute:
-            return self._floor.caps.popleft() if self._floor.caps else None
+        if self._chute and self._floor.caps:
+            return self._floor.caps.popleft()
         text = next(self._supply, None)
         return None if text is None else Mark(text, not self._floor.damaged(item, self._role))

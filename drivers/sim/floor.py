@@ -18,8 +18,9 @@ RECENT = 256  # passed bottles of which a duplicate may be a copy
 class Floor:
     """What the stations of one plant share.
 
-    `table` holds by level what was rejected or taken and lies about; `followers` the item that
-    stands close behind another and gives no edge of its own.
+    `caps` lie in the capper's chute for the `uncapped` bottles before it; `table` holds by level
+    what was rejected or taken and lies about; `followers` the item that stands close behind
+    another and gives no edge of its own.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Floor:
         self.exposures: list[Exposure] = []
         self.shutters: list[Shutter] = []
         self.caps: deque[Mark] = deque()
+        self.uncapped: deque[Item] = deque()
         self.recent: deque[Item] = deque(maxlen=RECENT)
         self.table: list[deque[Item]] = [deque(maxlen=RECENT) for _ in layout.belts]
         self.followers: dict[Item, Item] = {}

@@ -100,12 +100,7 @@ class CameraStation(Point):
 
     def act(self, item: Item, now: float, travel: float) -> Outcome:
         floor = self._floor
-        cap = None
-        if self._supply is not None:
-            text = next(self._supply, None)
-            if text is not None:
-                cap = Mark(text, not floor.damaged(item, self._cap_role))
-                floor.caps.append(cap)
+        cap = None if self._supply is None else self._next_cap(item)
         if not self._eye.sees(item, now, travel):
             return Outcome.STAYS
         own: Item | None = item
@@ -118,6 +113,28 @@ class CameraStation(Point):
         for camera in self._cameras:
             camera.shoot(now, own, item.children, cap, beside)
         return Outcome.STAYS
+
+    def _next_cap(self, item: Item) -> Mark | None:
+        """The cap at the chute's window when this item passes. The chute holds one cap for each
+        item between here and the capper: it has stood still where a head took none, and one went
+        by unseen where a head took two."""
+        floor, waiting = self._floor, self._floor.uncapped
+        assert self._supply is not None
+        while waiting and waiting[0].place != "belt":
+            waiting.popleft()
+        between = sum(other.place == "belt" for other in waiting)
+        waiting.append(item)
+        if len(floor.caps) > between:
+            return floor.caps[-1]
+        while True:
+            text = next(self._supply, None)
+            if text is None:
+                return None
+            seen = len(floor.caps) >= between
+            cap = Mark(text, not (seen and floor.damaged(item, self._cap_role)))
+            floor.caps.append(cap)
+            if seen:
+                return cap
 
     def _look_aside(self, item: Item, beside: list[Item], now: float) -> Item | None:
         """The item before or behind is in the picture too; its own code may be turned away."""

@@ -41,7 +41,6 @@ from tests.drivers.plant_help import (
     run,
 )
 
-
 MARKS = ("unreadable", "duplicate", "foreign", "campaign", "repeat", "label_unreadable")
 """The troubles of codes and symbols."""
 

@@ -62,7 +62,9 @@ def test_harsh_troubles_by_sequence_are_never_called_proven(tmp_path: Path) -> N
     status, result = demo(
         tmp_path,
         *("--bottles", "120", "--speed", "60000", "--pack", "sequence"),
-        *("--troubles", "harsh", "--seed", "3"),
+        *("--trouble", "unreadable=1/50", "--trouble", "repeat=1/300", "--seed", "3"),
+        *("--trouble", "duplicate=1/500", "--trouble", "foreign=1/500"),
+        *("--trouble", "campaign=1/500", "--trouble", "label_unreadable=1/50"),
     )
     assert status == 0, result
     assert result["rejected"].keys() & {"no_read", "duplicate", "wrong_product", "mismatch"}
