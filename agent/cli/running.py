@@ -78,7 +78,7 @@ def demo(
     """Run a packaging line against a simulated plant, then audit every container."""
     # The simulated plant and its libraries are an extra of their own.
     from agent.demo.run import Demo, DemoOptions
-    from drivers.sim.troubles import parse
+    from agent.demo.scene import trouble_rate
 
     options = DemoOptions(
         bottles=bottles,
@@ -86,7 +86,7 @@ def demo(
         speed=speed,
         seed=seed,
         troubles=troubles,
-        rates=dict(parse(each) for each in trouble or ()),
+        rates=dict(trouble_rate(each) for each in trouble or ()),
         pack=pack,
         site=site,
         web=web,

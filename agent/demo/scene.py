@@ -225,6 +225,11 @@ def rates(preset: str, overrides: Mapping[str, float] | None = None) -> dict[str
     return sim_troubles.rates(preset, overrides)
 
 
+def trouble_rate(written: str) -> tuple[str, float]:
+    """A trouble and its rate as a person writes them. ConfigError where they are wrong."""
+    return sim_troubles.parse(written)
+
+
 def site_file(
     scene: Scene,
     speed: int,
