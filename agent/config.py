@@ -127,6 +127,7 @@ class LineSection(_Section):
     paths: tuple[PathSection, ...] = ()
     speed: SpeedSection | None = None
     limits: LimitsSection = LimitsSection()
+    anchor_every: Annotated[int, Field(ge=0, le=60)] = 20
 
     def plan(self) -> LinePlan:
         """The line as the core sees it."""
@@ -150,6 +151,7 @@ class LineSection(_Section):
             ),
             tuple(Path(p.source, p.target, p.kind) for p in self.paths),
             Limits(self.limits.rejects_in_a_row),
+            self.anchor_every,
         )
 
 

@@ -7,7 +7,7 @@ bound, and a label that is not the one meant for this container is told.
 
 from collections.abc import Collection
 
-from agent.core import coding, stopping
+from agent.core import anchors, coding, doubt, slips, stopping
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import SetSlot
@@ -44,8 +44,15 @@ def label_pools(plan: LinePlan, state: LineState, pack: str) -> tuple[int, ...]:
 
 
 def _taken(state: LineState, what: i.Stroked) -> tuple[int | None, ...]:
-    """Row by row across the lanes; a lane that has fewer than the stroke took gives unknowns."""
+    """Row by row across the lanes; a lane that has fewer than the stroke took gives unknowns: last,
+    or first where the lanes may hold older children than those we know of."""
     lanes = state.lanes.get(what.station, {})
+    packing = state.packing.get(what.station)
+    if packing is not None and packing.deep:
+        lanes = {
+            lane: [*[None] * (count - len(lanes.get(lane, ()))), *lanes.get(lane, ())]
+            for lane, count in enumerate(what.counts)
+        }
     taken: list[int | None] = []
     for row in range(max(what.counts, default=0)):
         for lane, count in enumerate(what.counts):
@@ -60,11 +67,9 @@ def stroked(out: Outcome, what: i.Stroked) -> None:
     plan, state = out.plan, out.state
     station = plan.by_id[what.station]
     units = _taken(state, what)
-    if station.id in plan.into and any(
-        count > len(state.lanes.get(station.id, {}).get(lane, []))
-        for lane, count in enumerate(what.counts)
-    ):
+    if doubt.short_lanes(out, station, what.counts):
         out.alarm("count_difference", 2, station.id, what.number, count=str(sum(what.counts)))
+        doubt.too_many(out, station)
     out.facts.append(f.StrokeSeen(station.id, what.number, units, what.counts, what.last))
     if station.mode == "sequence":
         _pack_by_order(out, station, what, units)
@@ -87,7 +92,10 @@ def _pack_by_order(
             f.ContainerFormed(unit, spec.name, order.number, station.id, what.number, spec.children)
         )
     before = container.count if container else 0
-    out.facts.append(f.Packed(unit, children, (f.LinkEvidence.ORDER,), before))
+    why, disturbed = doubt.of_stroke(out, station, what.counts, units)
+    out.facts.append(
+        f.Packed(unit, children, (f.LinkEvidence.ORDER,), before, what.counts, why, disturbed)
+    )
     count = before + len(children)
     unknown = (container.unknown if container else 0) + sum(child is None for child in children)
     partial = station.id in out.state.partial
@@ -260,8 +268,40 @@ def _label(
     evidence = {f.LinkEvidence(kind) for kind in container.evidence}
     unit, count, unknown = container.unit, container.count, container.unknown
     _close(out, container, unit, count, unknown, evidence, own)
+    _content_in_view(out, container, order, what, reader.roles)
     if has_gate(station):
         out.effects.append(SetSlot(station.id, container.number, passed=True))
+
+
+def _content_in_view(
+    out: Outcome,
+    container: Container,
+    order: WorkOrder,
+    what: i.ItemReadings,
+    roles: tuple[str, ...],
+) -> None:
+    """The label's camera may see children too: they show whether the order was right."""
+    below = order.scheme.below(container.level)
+    if container.unit is None or below is None:
+        return
+    seen = {
+        code.unit.unit: None
+        for text in what.texts
+        if (code := out.known.codes.get(text)) is not None
+        and code.unit is not None
+        and code.role in roles
+        and code.unit.level == below.name
+    }
+    whole = len(seen) == container.count
+    slips.content_seen(
+        out,
+        container.unit,
+        tuple(seen),
+        whole=whole,
+        evidence=f.LinkEvidence.READ,
+        own=f.OwnCode.SAME_FRAME,
+        why="read",
+    )
 
 
 def _doubt(out: Outcome, station: Station, container: Container, others: tuple[int, ...]) -> None:
@@ -287,6 +327,7 @@ def _close(
     out.facts.append(f.ContainerClosed(unit, count, unknown, worth, reason, by))
     for station in dict.fromkeys((container.station, container.at)):
         stopping.passed(out, station)
+    anchors.ask(out, container.station, container.number)
 
 
 def _own_code(plan: LinePlan, container: Container, station: Station) -> f.OwnCode:

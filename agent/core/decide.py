@@ -5,7 +5,7 @@ Inputs of items on the belt are decided here, of containers in `containers`, of 
 `coding`, of people in `orders`.
 """
 
-from agent.core import coding, containers, orders, rework, scan, stopping
+from agent.core import coding, containers, doubt, orders, rework, scan, stopping
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import Effect, SetSlot
@@ -67,6 +67,8 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
             _foreign(out, what)
         case i.Stroked():
             containers.stroked(out, what)
+        case i.PathDisturbed():
+            doubt.path_disturbed(out, what)
         case i.RunChanged():
             _run_changed(out, what)
         case i.AcknowledgeAlarm() | i.ConditionChanged():
@@ -238,8 +240,11 @@ def _pass(
     new = {
         role: read for role, read in reads.items() if item.unit is None or role not in item.reads
     }
+    # A code that is read again behind a disturbed path shows that it is the same item.
+    again = any(role in item.before for role in judgement.reads)
+    before = () if again else tuple(item.before)
     codes = tuple(
-        f.Attachment(role, read[0], _pair_integrity(out.plan, reads, spec.primary, role))
+        f.Attachment(role, read[0], _pair_integrity(out.plan, reads, spec.primary, role, before))
         for role, read in new.items()
     )
     commissioned = item.unit is None
@@ -255,8 +260,10 @@ def _pair_integrity(
     reads: dict[str, tuple[f.CodeKey, str, str]],
     primary: str,
     role: str,
+    before: tuple[str, ...],
 ) -> f.PairIntegrity:
-    """How well it is known that this role's code is on the unit that the primary code names."""
+    """How well it is known that this role's code is on the unit that the primary code names.
+    `before` are the roles that were read before its path was disturbed."""
     if role == primary:
         return f.PairIntegrity.PROVEN
     key, at, reader = reads[role]
@@ -272,6 +279,9 @@ def _pair_integrity(
     if (at, reader) == (main_at, main_reader) and not loose:
         return f.PairIntegrity.PROVEN
     way = plan.between(at, main_at) or plan.between(main_at, at)
+    if (role in before) != (primary in before):
+        # Its path was disturbed between the two readings: the number may name another item.
+        return f.PairIntegrity.SUPPLIED if supplied else f.PairIntegrity.UNKNOWN
     if way is PathKind.CAPTIVE and not loose:
         return f.PairIntegrity.PROVEN
     if supplied:

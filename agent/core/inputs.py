@@ -77,6 +77,15 @@ class ForeignReject(Input):
     item: int
 
 
+@dataclass(frozen=True, slots=True)
+class PathDisturbed(Input):
+    """Something happened after which the content of paths may have changed unseen (`why`: estop,
+    guard_open, jam, plc_link); into this station, or "" for the whole line."""
+
+    why: str
+    station: str = ""
+
+
 # ----------------------------------------------------------------------------- from the readers
 
 

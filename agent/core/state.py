@@ -18,7 +18,8 @@ class Item:
 
     `reads` maps role -> (code, station, reader); `waiting` are the readers of the present station
     that have not reported; `fault` is a verdict that waits for the next gate; `verdict` is what was
-    decided at the present gate ("" = nothing yet).
+    decided at the present gate ("" = nothing yet). `before` are the roles that were read before its
+    path was disturbed: it may be another item than the one that is read after it.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Item:
     verdict: str = ""
     unit: int | None = None
     expected: CodeKey | None = None
+    before: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -40,7 +42,7 @@ class Container:
     `moved` counts children that strokes moved and no picture has shown yet; `evidence` the kinds
     of its links; `at` the station that it triggered last, `judged` whether a verdict was given
     there. `label` is the code that was printed for it, `codes` what was read on it, by role, and
-    `own` where.
+    `own` where; `closed` that nothing more goes in.
     """
 
     number: int
@@ -65,6 +67,47 @@ class Container:
     at: str = ""
     judged: bool = False
     closed: bool = False
+
+
+@dataclass(slots=True)
+class Kept:
+    """A container packed by order, as it is remembered until it is anchored: its children by place,
+    the strokes that moved them (how many of each lane), whether something unexplained happened to
+    them (`disturbed`), why their order was doubtful at the stroke, where its own code was read, and
+    what its record was worth at closing ("" = open). `fresh`: nothing in it lay in the lanes at the
+    last disturbance. `seen` are children that were read in it later; `whole`: all of them, as
+    predicted."""
+
+    unit: int
+    children: list[int | None] = field(default_factory=list)
+    strokes: list[list[int]] = field(default_factory=list)
+    disturbed: bool = False
+    doubt: str = ""
+    fresh: bool = True
+    own: str = ""
+    worth: str = ""
+    seen: list[int] = field(default_factory=list)
+    whole: bool = False
+
+
+@dataclass(slots=True)
+class Packing:
+    """How certain the order of the children is at a station that packs by order.
+
+    `doubt` is why it is not ("" = it is); `deep`: the lanes may hold older children than those we
+    know of; `event`: something unexplained happened that no container has been marked for. `taken`
+    counts by lane what strokes took; what stood in a lane before `marks[lane]`, and the numbers
+    `pending` on the path, were there at the last disturbance. `kept` are the last containers, the
+    oldest first.
+    """
+
+    doubt: str = ""
+    deep: bool = False
+    event: bool = False
+    taken: dict[int, int] = field(default_factory=dict)
+    marks: dict[int, int] = field(default_factory=dict)
+    pending: list[int] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -128,7 +171,8 @@ class LineState:
 
     `items[zone][number]`, `containers[zone][number]`; `on_path[station]` are the numbers that left
     that station and have not been seen at the next; `lanes[pack station][lane]` are units (None =
-    unknown) in the order in which they entered; `series[station]` are the rejects in a row there.
+    unknown) in the order in which they entered; `packing[pack station]` how
+    certain that order is; `series[station]` are the rejects in a row there.
     `paused_by` paused the work order (core.stopping.AGENT: we did) and `paused_why` says why.
     `loose[station]` are the units whose last word was a PASS there, oldest first: whether they are
     still on the line, nobody knows after a restart.
@@ -151,6 +195,7 @@ class LineState:
     unprinted: dict[str, list[int]] = field(default_factory=dict)
     unpaired: dict[str, list[CodeKey]] = field(default_factory=dict)
     partial: dict[str, tuple[str, str]] = field(default_factory=dict)
+    packing: dict[str, Packing] = field(default_factory=dict)
     alarms: dict[str, OpenAlarm] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     series: dict[str, Series] = field(default_factory=dict)

@@ -49,7 +49,11 @@ LAZY = 0.05
 """Seconds that inputs of prints may wait for an urgent input."""
 QUEUED = 4096
 """Inputs that may wait for the store. More means that it stands still: they are lost."""
+BLIND = 1.0
+"""Seconds without the PLC's flags in which hands may have been at the belt unseen."""
 LOST = "inputs_lost"
+DISTURBING = frozenset({"estop", "guard_open", "jam"})
+"""Flags of the PLC while which hands may be at the belt, or things at places unknown."""
 PATIENCE = 2.0
 """Seconds that a person's command waits for what happened before it."""
 STALE = 1.0
@@ -96,6 +100,7 @@ class LineRunner:
         self.healths: list[Health] = [plc_health]
         self.plc_flags: frozenset[str] = frozenset()
         self.plc_speed = 0
+        self._polled = 0.0
         self.wants_running = False
         self.wants_stop = False
         self.plc_up: Callable[[], Awaitable[None]] = _nobody
@@ -313,7 +318,11 @@ class LineRunner:
     def _new_run(self, report: PlcReport, why: str) -> None:
         # Nothing is awaited between a poll and its events: an error there would lose them unseen.
         if why == "plc_link" and self._run == report.run and not report.lost:
-            return  # a short break: the ring still holds everything
+            # A short break: the ring still holds every event, but a guard that was opened and
+            # closed in it left no trace.
+            if monotonic() - self._polled > BLIND:
+                self.tell(i.PathDisturbed(why))
+            return
         self._run = report.run
         for watch in self.watches:
             watch.reset()
@@ -371,10 +380,18 @@ class LineRunner:
         return all(health.state == "ok" for health in self.healths)
 
     def _take(self, report: PlcReport) -> None:
+        self._polled = monotonic()
+        before = self.plc_flags & DISTURBING
+        now = report.flags & DISTURBING
         self.plc_flags = report.flags
         self.plc_speed = report.speed
+        # Of what lies there when it begins, and again of what lies there when it is over.
+        for why in sorted(now - before):
+            self.tell(i.PathDisturbed(why))
         for event in report.events:
             self._event(event, report.received)
+        for why in sorted(before - now):
+            self.tell(i.PathDisturbed(why))
 
     def _may_tell(self, station: Station, kind: PlcEventKind) -> bool:
         if kind is PlcEventKind.ENTERED:

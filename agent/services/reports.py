@@ -23,5 +23,5 @@ def trace(conn: Connection, code: str) -> dict[str, Any]:
 
 def containers(conn: Connection) -> Iterator[dict[str, Any]]:
     """One object per container: level, code, children (None = unknown), integrity, state,
-    closed_at."""
+    doubtful, closed_at."""
     return store.containers(conn)

@@ -4,7 +4,7 @@ bound children to it and took them out."""
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from agent.core.facts import LinkEvidence, Packed, Unpacked
+from agent.core.facts import LinkEvidence, LinksCorrected, Packed, Unpacked
 from agent.store import journal
 from agent.store.database import Connection
 
@@ -33,6 +33,16 @@ def links(conn: Connection, container: int, upto: int | None = None) -> dict[int
                 places[place] = Link(child, evidence, entry.seq)
         elif isinstance(fact, Unpacked):
             _leave(places, fact)
+        elif isinstance(fact, LinksCorrected):
+            before = {link.child: link.since for link in places.values()}
+            places = {
+                place: Link(
+                    child,
+                    fact.evidence[0] if len(fact.evidence) == 1 else fact.evidence[place],
+                    entry.seq if child is None else before.get(child, entry.seq),
+                )
+                for place, child in enumerate(fact.children)
+            }
     return dict(sorted(places.items()))
 
 
@@ -54,5 +64,7 @@ def events(conn: Connection, container: int) -> Iterator[journal.Entry]:
         seqs.add(int(row[0]))
     for entry in journal.read_some(conn, seqs):
         fact = entry.fact
-        if isinstance(fact, Packed | Unpacked) and fact.container == container:
+        if not isinstance(fact, Packed | Unpacked | LinksCorrected):
+            continue
+        if fact.container == container:
             yield entry

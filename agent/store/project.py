@@ -14,7 +14,7 @@ from agent.core import facts
 from agent.core.facts import Attachment, CodeKey, Fact, PairIntegrity
 from agent.core.life import CodeState, IllegalTransition, UnitState
 from agent.core.scheme import WorkOrder
-from agent.store import names, orders, pools, rework, units
+from agent.store import doubt, names, orders, pools, rework, units
 from agent.store.database import Connection
 from agent.store.words import (
     DOUBTFUL,
@@ -217,6 +217,8 @@ def _packed(conn: Connection, seq: int, line: str, fact: facts.Packed) -> None:
             f"{len(fact.evidence)} evidences"
         )
     unknown = units.pack(conn, fact.container, fact.children)
+    if fact.doubt:
+        units.flag(conn, seq, fact.container, DOUBTFUL)
     conn.change(
         "UPDATE container SET count = count + ?, unknown = unknown + ?, packed = ? WHERE unit = ?",
         (len(fact.children), unknown, seq, fact.container),
@@ -360,6 +362,7 @@ _CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
     facts.AlarmRaised: _alarm_raised,
     facts.AlarmCleared: _alarm_cleared,
     facts.AlarmAcknowledged: _alarm_acknowledged,
+    **doubt.CHANGES,
     **rework.CHANGES,
 }
 

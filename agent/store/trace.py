@@ -173,7 +173,8 @@ def trace_unit(conn: Connection, unit: int) -> dict[str, Any] | None:
 
 def containers(conn: Connection) -> Iterator[dict[str, Any]]:
     """Every container in the order in which they were formed: level, code (None without one),
-    children (codes by place, None = unknown), integrity (None while open), state, closed_at."""
+    children (codes by place, None = unknown), integrity (None while open), state,
+    doubtful, closed_at."""
     last = 0
     while True:
         row = conn.execute(
@@ -190,6 +191,7 @@ def containers(conn: Connection) -> Iterator[dict[str, Any]]:
             "children": _children(conn, container),
             "integrity": _integrity(container.integrity),
             "state": str(UNIT_STATES[unit.state]),
+            "doubtful": bool(unit.flags & DOUBTFUL),
             "closed_at": None if container.closed is None else _when(conn, container.closed),
         }
 

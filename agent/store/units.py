@@ -40,6 +40,13 @@ _MAY_PACK = ",".join(
     str(UNIT_NUMBER[state]) for state, to in UNIT_LIFE.items() if UnitState.PACKED in to
 )
 _REJECTED = UNIT_NUMBER[UnitState.REJECTED]
+_MAY_BE_FOUND = frozenset(UnitState) - {
+    UnitState.SHIPPED,
+    UnitState.RECEIVED,
+    UnitState.SAMPLED,
+    UnitState.DESTROYED,
+}
+"""States of a unit that may turn out to be in a container of which nobody knew."""
 
 _MAY_ATTACH = ",".join(
     str(CODE_NUMBER[state]) for state, to in CODE_LIFE.items() if CodeState.ATTACHED in to
@@ -249,6 +256,18 @@ def attach(
             conn.change("INSERT INTO unit_code VALUES (?, ?)", (unit, at))
 
 
+def put(conn: Connection, row: UnitRow, container: int) -> None:
+    """The unit is in this container, wherever it was recorded before."""
+    if row.unit == container or UNIT_STATES[row.state] not in _MAY_BE_FOUND:
+        raise IllegalTransition(
+            f"unit {row.unit} is {UNIT_STATES[row.state]} and cannot be in container {container}"
+        )
+    packed = UNIT_NUMBER[UnitState.PACKED]
+    conn.change(
+        "UPDATE code SET parent = ?, unit_state = ? WHERE id = ?", (container, packed, row.home)
+    )
+
+
 def note(conn: Connection, unit: int, seq: int) -> None:
     """Keep that journal row `seq` is part of the unit's history."""
     conn.change("INSERT OR IGNORE INTO unit_event VALUES (?, ?)", (unit, seq))
@@ -267,6 +286,14 @@ def flag(conn: Connection, seq: int, unit: int, flags: int) -> None:
     row = get(conn, unit)
     conn.change("UPDATE code SET flags = ? WHERE id = ?", (row.flags | flags, row.home))
     note(conn, unit, seq)
+
+
+def unflag(conn: Connection, seq: int, unit: int, flags: int) -> None:
+    """Take flags from a unit and note it, if it has them."""
+    row = get(conn, unit)
+    if row.flags & flags:
+        conn.change("UPDATE code SET flags = ? WHERE id = ?", (row.flags & ~flags, row.home))
+        note(conn, unit, seq)
 
 
 def pack(conn: Connection, container: int, children: Sequence[int | None]) -> int:

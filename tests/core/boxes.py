@@ -83,6 +83,9 @@ class Boxes(Items):
         lanes, believed = belt.lanes[pack], self.infeed[pack]
         counts = [min(count, len(lane)) for count, lane in zip(counts, lanes, strict=True)]
         moved, units = [], []
+        if pack in self.deep:
+            for lane, count in zip(believed, counts, strict=True):
+                lane.extendleft([None] * (count - len(lane)))
         for row in range(max(counts)):
             for lane, count in enumerate(counts):
                 if row < count:
@@ -94,7 +97,7 @@ class Boxes(Items):
                 lanes[lane].popleft()
                 if believed[lane]:
                     believed[lane].popleft()
-        box.slipped = box.slipped or pack in self.slipped
+        box.slipped = box.slipped or pack in self.slipped | self.handled
         if not any(lanes):
             self.slipped.discard(pack)
         thing.children += moved
@@ -318,9 +321,15 @@ class Boxes(Items):
         elif read and box.own in ("same_frame", "captive") and not box.doubted:
             best = "proven"
         assert fact.integrity == best, f"{box} is {best}, the record says {fact.integrity}"
-        if box.blind or (not read and box.slipped):
-            return
         inside = box.thing.children
+        if not read and box.slipped:
+            (flags,) = self.rig.ask(
+                "SELECT flags FROM code WHERE unit = ? AND unit_state IS NOT NULL", box.unit.unit
+            )
+            assert flags[0] & 1, f"{box} may be wrong and is not said to be doubtful"
+            return
+        if box.blind:
+            return
         right = [
             kid
             for kid in box.unit.kids

@@ -242,6 +242,8 @@ class Items(Told):
                     near.bad.append("on another item")
         visit.bad += bad
         before = dict(visit.reads)
+        if any(found.get(role) == visit.reads[role][0] for role in visit.before):
+            visit.before = set()  # it is the same item
         for role, text in found.items():
             visit.reads.setdefault(role, (text, station.id, reader.id))
         visit.waiting.discard(reader.id)
@@ -298,16 +300,18 @@ class Items(Told):
             return "proven"
         text, at, by = visit.reads[role]
         main, main_at, main_by = visit.reads[primary]
+        apart = (role in visit.before) != (primary in visit.before)
         reader = next(r for r in self.plan.by_id[at].readers if r.id == by)
         way = self.plan.between(at, main_at) or self.plan.between(main_at, at)
         together = (at, by) == (main_at, main_by) or way is PathKind.CAPTIVE
+        together = together and not apart
         behind = next((r for r in self.plan.by_id[main_at].readers if r.id == main_by), reader)
         if together and not reader.loose and not behind.loose:
             return "proven"
         one, two = self.site.where(text), self.site.where(main)
         if one and two and one[:2] == two[:2]:
             return "supplied"
-        return "unknown" if way in (None, PathKind.MIXED) else "inferred"
+        return "unknown" if way in (None, PathKind.MIXED) or apart else "inferred"
 
     # ------------------------------------------------------------------------- gates
 

@@ -295,6 +295,11 @@ class Line(Natural):
         """Containers that hold something in the record and are not closed."""
         return [t for t, b in self.p.boxes.items() if b.unit and not b.unit.closed and not t.off]
 
+    @rule(why=st.sampled_from(("guard_open", "jam")), hands=SOME)
+    def disturb(self, why: str, hands: int) -> None:
+        """Hands may be in the lanes."""
+        self.p.disturb(why, hands)
+
     @rule(half=st.booleans())
     def overrun(self, half: bool) -> None:
         """Events of the PLC were overwritten before they were read."""
@@ -353,6 +358,7 @@ TROUBLES = (
     "acknowledge",
     "fail",
     "power_cut",
+    "disturb",
     "overrun",
     "restart",
     "restart_plc",

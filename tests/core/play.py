@@ -92,6 +92,27 @@ class Play(Boxes):
         """The agent knows that it missed events; the belt and the PLC go on."""
         self._again("ring_overrun")
 
+    def disturb(self, why: str, hands: int) -> None:
+        """A guard is opened, and hands may be in the lanes."""
+        for pack, lanes in self.belt.lanes.items():
+            lane = lanes[hands % len(lanes)]
+            if hands and lane:
+                at = hands // 3 % len(lane)
+                if hands % 2:
+                    lane[0], lane[at] = lane[at], lane[0]
+                else:
+                    self.belt.drop(lane[at])
+                    del lane[at]
+                self.handled.add(pack)
+        if self.tell(i.PathDisturbed(why)) is None:
+            return
+        for visit in self.visits.values():
+            way = self.plan.out_of.get(visit.at)
+            if way is not None and self.plan.zone[way.target] == self.plan.zone[visit.at]:
+                visit.before, visit.expected = set(visit.reads), ""
+        for box in self.boxes.values():
+            box.doubted = box.doubted or box.unit is not None
+
     def judged_well(self, thing: Thing) -> bool:
         """Whether the agent gave this thing a PASS at the station where it is."""
         visit = self.visits.get(thing)

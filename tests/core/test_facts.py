@@ -31,6 +31,7 @@ FORGOTTEN_AT_RESTART = {
     "ContainerSeen",
     "ContainerJudged",
     "RejectSeries",
+    "ChildrenSeen",
 }
 """Facts that change a line's state and are not written: what is on its way when power fails."""
 

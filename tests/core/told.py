@@ -40,6 +40,7 @@ class Visit:
     reads: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # role: text, station, by
     bad: list[str] = field(default_factory=list)
     expected: str = ""
+    before: set[str] = field(default_factory=set)  # roles read before its path was disturbed
 
 
 @dataclass(eq=False)
@@ -92,12 +93,16 @@ class Told:
         self.unread: dict[str, deque[int]] = defaultdict(deque)
         self.taken = {pool.number: VOIDED for pool in site.pools}
         self.slipped: set[str] = set()
+        self.deep: set[str] = set()
+        self.handled: set[str] = set()  # packers whose lanes hands were in, and nobody saw how
         self.partial_told = False
         self.rig.grown()
+        self.began = False
         self.forget()
         for code in self.rig.ask("SELECT 1"):
             assert code
         self.tell(i.RunChanged(self.belt.plc.run, "first_start"))
+        self.began = True
         for station in self.belt.printers:
             self.tell(i.PrinterConnected(station, True))
 
@@ -116,6 +121,8 @@ class Told:
         self.unprinted: dict[str, list[Thing]] = defaultdict(list)
         self.unpaired: dict[str, list[str]] = defaultdict(list)
         self.slipped |= {s for s, lanes in self.belt.lanes.items() if any(lanes)}
+        if self.began:  # what stood in the lanes of a packer by order is older than what comes
+            self.deep |= {s for s in self.belt.lanes if self.plan.by_id[s].mode == "sequence"}
         for box in self.boxes.values():
             box.blind = box.blind or bool(box.layer)
             box.doubted = box.doubted or box.unit is not None

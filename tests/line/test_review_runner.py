@@ -4,6 +4,7 @@ goes on by itself."""
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from agent.core import inputs as i
@@ -277,3 +278,22 @@ def test_an_idle_line_does_not_ask_for_codes_without_pause() -> None:
     loop.run_until_complete(play())
     assert loop.time() - began >= printing.FULL_WAIT
     loop.close()
+
+
+def test_a_guard_that_is_opened_and_closed_disturbs_what_lies_on_the_belt() -> None:
+    async def play() -> None:
+        gate = MemoryGate()
+        plc = MemoryPlc(
+            report(),
+            replace(report(event(PlcEventKind.STROKE, station=1)), flags=frozenset({"guard_open"})),
+            report(event(PlcEventKind.STROKE, station=1)),
+            report(),
+        )
+        line = runner(gate, plc)
+        await until(lambda: not plc.reports[1:], line.run_plc)
+        await until(lambda: sum(map(len, gate.groups)) >= 5, line.run_writer)
+        told = [type(what) for group in gate.groups for what in group]
+        around = [i.PathDisturbed, i.Stroked, i.Stroked, i.PathDisturbed]
+        assert told == [i.RunChanged, *around], "before what came with it, and after"
+
+    asyncio.run(play())

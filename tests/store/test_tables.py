@@ -392,6 +392,7 @@ def test_containers_are_exported_with_their_children_by_place(plant: Plant) -> N
         "children": [text[1], text[0], text[3], None],
         "integrity": None,
         "state": "commissioned",
+        "doubtful": False,
         "closed_at": None,
     }
     plant.put(f.ContainerClosed(5, 4, 1, f.Integrity.INCOMPLETE, "last", "li"))

@@ -5,9 +5,10 @@ here: a fact has happened. Facts that are not about a line (pools, the agent) ch
 """
 
 from agent.core import facts as f
-from agent.core.evolve import alarms, containers, items, orders, printing, rework
+from agent.core.evolve import alarms, containers, doubt, items, orders, printing, rework
 from agent.core.evolve.common import LANE_KEPT, Table, has_gate
 from agent.core.evolve.containers import can_close, open_container
+from agent.core.evolve.doubt import is_fresh, kept_of
 from agent.core.evolve.orders import ORDERS_KEPT
 from agent.core.plan import LinePlan
 from agent.core.state import LineState
@@ -19,6 +20,8 @@ __all__ = [
     "can_close",
     "evolve",
     "has_gate",
+    "is_fresh",
+    "kept_of",
     "open_container",
 ]
 
@@ -31,23 +34,30 @@ _TABLE: Table = {
     **alarms.TABLE,
 }
 
-HANDLED: frozenset[type[f.Fact]] = frozenset(_TABLE) | {
-    f.AgentStarted,
-    f.PoolImported,
-    f.CodeRegistered,
-    f.UnitsDoubted,
-    f.ContainerReopened,
-    f.Relabelled,
-    f.HoldPlaced,
-    f.HoldReleased,
-    f.ContainerScanned,
-}
+HANDLED: frozenset[type[f.Fact]] = (
+    frozenset(_TABLE)
+    | frozenset(doubt.TABLE)
+    | {
+        f.AgentStarted,
+        f.PoolImported,
+        f.CodeRegistered,
+        f.UnitsDoubted,
+        f.ContainerReopened,
+        f.Relabelled,
+        f.HoldPlaced,
+        f.HoldReleased,
+        f.ContainerScanned,
+    }
+)
 """Every kind of fact, those that change nothing of a line too; a test compares it with the
 vocabulary."""
 
 
 def evolve(plan: LinePlan, state: LineState, fact: f.Fact) -> LineState:
     """The state after `fact`. The given state is consumed."""
+    first = doubt.TABLE.get(type(fact))
+    if first is not None:
+        first(plan, state, fact)
     change = _TABLE.get(type(fact))
     if change is not None:
         change(plan, state, fact)

@@ -90,6 +90,7 @@ def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
     container.unknown += sum(child is None for child in fact.children)
     container.evidence = sorted({*container.evidence, *fact.evidence})
     container.moved = max(0, container.moved - len(fact.children))
+    container.doubtful = container.doubtful or bool(fact.doubt)
     if container.count >= container.expected or (container.last and container.partial):
         container.full = True
 

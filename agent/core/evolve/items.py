@@ -41,6 +41,8 @@ def _item_read(plan: LinePlan, state: LineState, fact: f.ItemRead) -> None:
     item = state.items[plan.zone[fact.station]][fact.item]
     for role, key in fact.reads:
         item.reads.setdefault(role, (key, fact.station, fact.reader))
+        if role in item.before and item.reads[role][0] == key:
+            item.before = []  # it is the same item
     item.waiting = [reader for reader in item.waiting if reader != fact.reader]
     item.fault = item.fault or fact.fault
 

@@ -64,12 +64,19 @@ class ContainerFormed(Fact):
 @dataclass(frozen=True, slots=True)
 class Packed(Fact):
     """Children were bound to a parent. `children[i]` is at place `first_place + i`; None is an
-    unknown child. `evidence` has one value for all or one for each child."""
+    unknown child. `evidence` has one value for all or one for each child.
+
+    By order: `lanes` is how many each lane gave (the children stand row by row across them),
+    `doubt` why their order is not certain ("" = it is), `disturbed` that something happened to
+    them, or just before, that nothing explains."""
 
     container: int
     children: tuple[int | None, ...]
     evidence: tuple[LinkEvidence, ...]
     first_place: int = 0
+    lanes: tuple[int, ...] = ()
+    doubt: str = ""
+    disturbed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,52 @@
+"""Anchors: full readings of containers that were packed by order.
+
+A full reading that comes out as predicted shows that the order was right up to here; two of them
+with nothing unexplained between make what was packed between them *anchored* (DOMAIN.md).
+"""
+
+from agent.core import facts as f
+from agent.core.outcome import Outcome
+from agent.core.state import Kept, Packing
+
+
+def unanchored(packing: Packing) -> int:
+    """Containers since the last one that was read in full."""
+    count = 0
+    for kept in reversed(packing.kept):
+        if kept.whole:
+            break
+        count += 1
+    return count
+
+
+def ask(out: Outcome, station: str, number: int) -> None:
+    """A container of this packer is closed: ask for a hand-scanned one when too many are not
+    anchored."""
+    packing = out.state.packing.get(station)
+    wanted = out.plan.anchor_every
+    if packing is not None and wanted and unanchored(packing) >= wanted:
+        out.alarm("anchor_wanted", 3, station, number, count=str(unanchored(packing)))
+
+
+def confirm(out: Outcome, station: str, kept: Kept) -> None:
+    """A full reading of this container came out as predicted."""
+    packing = out.state.packing[station]
+    out.facts.append(f.ContainerConfirmed(station, kept.unit, kept.fresh))
+    at = packing.kept.index(kept)
+    before = next((n for n in range(at - 1, -1, -1) if packing.kept[n].whole), None)
+    after = next((n for n in range(at + 1, len(packing.kept)) if packing.kept[n].whole), None)
+    for first, last in ((before, at), (at, after)):
+        if first is not None and last is not None:
+            _between(out, station, packing.kept[first : last + 1])
+    out.clear("anchor_wanted", station)
+    if kept.fresh:
+        out.clear("order_doubtful", station)
+
+
+def _between(out: Outcome, station: str, run: list[Kept]) -> None:
+    """`run` begins and ends with a full reading that came out as predicted."""
+    if any(kept.disturbed for kept in run[1:]):
+        return
+    found = tuple(kept.unit for kept in run[1:-1] if kept.worth == f.Integrity.INFERRED)
+    if found:
+        out.facts.append(f.ContainersAnchored(station, run[0].unit, run[-1].unit, found))

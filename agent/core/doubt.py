@@ -1,0 +1,77 @@
+"""What may be wrong after something happened to a path, and nothing else: path doubt.
+
+After a guard was opened, an emergency stop, a jam, a count that does not fit, what lies on a path
+may have changed unseen. Numbers name items again once those that lay there are gone; lanes have no
+numbers, so their order stays doubtful until a full reading comes out as predicted (`anchors`).
+"""
+
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.evolve import is_fresh
+from agent.core.outcome import Outcome
+from agent.core.plan import PathKind, Station
+
+COUNT = "count"
+"""More came out of a lane than was seen to go in."""
+CHILD = "child"
+"""A child is in doubt itself."""
+
+
+def path_disturbed(out: Outcome, what: i.PathDisturbed) -> None:
+    """Something happened after which the content of paths may have changed."""
+    plan, state = out.plan, out.state
+    stations = [
+        station.id
+        for station in plan.stations
+        if what.station in ("", station.id)
+        if station.kind == "pack"
+        or (station.id in plan.into and plan.into[station.id].kind is not PathKind.MIXED)
+    ]
+    zones = {plan.zone[station] for station in stations}
+    containers = tuple(
+        container.unit
+        for zone in zones
+        for container in state.containers.get(zone, {}).values()
+        if container.unit is not None and not container.closed and not container.doubtful
+    )
+    out.facts.append(f.PathDisturbed(tuple(stations), what.why, tuple(sorted(containers))))
+    for station in stations:
+        if plan.by_id[station].kind == "pack" and plan.by_id[station].mode == "sequence":
+            out.alarm("order_doubtful", 3, station, why=what.why)
+
+
+def short_lanes(out: Outcome, station: Station, counts: tuple[int, ...]) -> bool:
+    """Whether the stroke takes more from a lane than is known to be there."""
+    lanes = out.state.lanes.get(station.id, {})
+    return station.id in out.plan.into and any(
+        count > len(lanes.get(lane, ())) for lane, count in enumerate(counts)
+    )
+
+
+def too_many(out: Outcome, station: Station) -> None:
+    """More came out of a lane than went in: where the stranger got in, nobody knows. Lanes that are
+    not known since a restart tell so every time, and are in doubt already."""
+    packing = out.state.packing.get(station.id)
+    if station.mode == "sequence" and not (packing is not None and packing.deep):
+        out.facts.append(f.PathDisturbed((station.id,), COUNT))
+        out.alarm("order_doubtful", 3, station.id, why=COUNT)
+
+
+def of_stroke(
+    out: Outcome, station: Station, counts: tuple[int, ...], units: tuple[int | None, ...]
+) -> tuple[str, bool]:
+    """Why the order of what a stroke takes is doubtful ("" = it is not), and whether something
+    unexplained happened to it."""
+    packing = out.state.packing.get(station.id)
+    short = short_lanes(out, station, counts)
+    doubt, disturbed = "", False
+    if packing is not None:
+        doubt = packing.doubt
+        first = {lane: packing.taken.get(lane, 0) for lane, count in enumerate(counts) if count}
+        disturbed = packing.event or not is_fresh(out.plan, out.state, station.id, first)
+    if short and not doubt:
+        doubt, disturbed = COUNT, True
+    known = out.known.units
+    if any(unit in known and known[unit].doubtful for unit in units if unit is not None):
+        doubt, disturbed = doubt or CHILD, True
+    return doubt, disturbed

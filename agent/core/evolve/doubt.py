@@ -1,0 +1,203 @@
+"""How facts change what is certain of the order at a packer. `TABLE` is applied before the other
+tables: it looks at lanes and paths as they were."""
+
+from agent.core import facts as f
+from agent.core.evolve.common import Table
+from agent.core.plan import LinePlan
+from agent.core.state import Container, Kept, LineState, Packing
+
+KEPT = 64
+"""Containers that are remembered at each packer; a slip that is found later is not mended."""
+
+
+def packing_at(plan: LinePlan, state: LineState, station: str) -> Packing | None:
+    """What is known of the order at a station; None where nothing is packed by order."""
+    spec = plan.by_id[station]
+    if spec.kind != "pack" or spec.mode != "sequence":
+        return None
+    return state.packing.setdefault(station, Packing())
+
+
+def kept_of(state: LineState, container: int) -> tuple[str, Kept] | None:
+    """The station and the remembered container of this unit id."""
+    for station, packing in state.packing.items():
+        for kept in reversed(packing.kept):
+            if kept.unit == container:
+                return station, kept
+    return None
+
+
+def is_fresh(plan: LinePlan, state: LineState, station: str, first: dict[int, int]) -> bool:
+    """Whether a stroke takes nothing that lay on the path or in a lane at the last disturbance.
+    `first[lane]` is the place in its lane's order of the first child that it takes."""
+    packing = state.packing[station]
+    way = plan.into.get(station)
+    if way is not None and packing.pending:
+        numbers = {*state.on_path.get(way.source, {})}
+        numbers |= {*state.items.get(plan.zone[way.source], {})}
+        if any(number in numbers for number in packing.pending):
+            return False
+    return all(at >= packing.marks.get(lane, 0) for lane, at in first.items())
+
+
+def _path_entered(plan: LinePlan, state: LineState, fact: f.PathEntered) -> None:
+    packing = packing_at(plan, state, fact.station)
+    if packing is not None and fact.item in packing.pending:
+        packing.pending.remove(fact.item)
+        held = len(state.lanes.get(fact.station, {}).get(fact.lane, ()))
+        packing.marks[fact.lane] = packing.taken.get(fact.lane, 0) + held + 1
+
+
+def _stroke_seen(plan: LinePlan, state: LineState, fact: f.StrokeSeen) -> None:
+    packing = packing_at(plan, state, fact.station)
+    if packing is not None:
+        for lane, count in enumerate(fact.counts):
+            packing.taken[lane] = packing.taken.get(lane, 0) + count
+
+
+def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
+    container = state.container_of(fact.container)
+    if container is None or not fact.lanes:
+        return
+    packing = packing_at(plan, state, container.station)
+    if packing is None:
+        return
+    kept = next((k for k in reversed(packing.kept) if k.unit == fact.container), None)
+    if kept is None:
+        kept = Kept(fact.container)
+        packing.kept.append(kept)
+        del packing.kept[:-KEPT]
+    kept.children += fact.children
+    kept.strokes.append(list(fact.lanes))
+    kept.disturbed = kept.disturbed or fact.disturbed
+    kept.doubt = kept.doubt or fact.doubt
+    first = {
+        lane: packing.taken.get(lane, 0) - count for lane, count in enumerate(fact.lanes) if count
+    }
+    kept.fresh = kept.fresh and is_fresh(plan, state, container.station, first)
+    packing.event = False
+
+
+def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
+    if state.run == -1:
+        return  # a line that never ran: nothing lies in its lanes
+    for station in plan.stations:
+        packing = packing_at(plan, state, station.id)
+        if packing is None:
+            continue
+        packing.doubt, packing.deep, packing.event = fact.why, True, True
+        packing.taken.clear()
+        packing.marks.clear()
+        packing.pending.clear()
+        for kept in packing.kept:
+            kept.fresh = False
+            kept.disturbed = kept.disturbed or not kept.worth
+
+
+def _path_disturbed(plan: LinePlan, state: LineState, fact: f.PathDisturbed) -> None:
+    for station in fact.stations:
+        _items_disturbed(plan, state, station)
+        packing = packing_at(plan, state, station)
+        if packing is None:
+            continue
+        packing.doubt = packing.doubt or fact.why
+        packing.event = True
+        for lane, held in state.lanes.get(station, {}).items():
+            packing.marks[lane] = packing.taken.get(lane, 0) + len(held)
+        source = plan.into[station].source if station in plan.into else ""
+        packing.pending = list(state.on_path.get(source, {}))
+        packing.pending += [
+            item.number
+            for item in state.items.get(plan.zone.get(source, ""), {}).values()
+            if item.at == source and item.number not in packing.pending
+        ]
+        if packing.kept and not packing.kept[-1].worth:
+            packing.kept[-1].disturbed, packing.kept[-1].fresh = True, False
+    for unit in fact.containers:
+        container = state.container_of(unit)
+        if container is not None:
+            container.doubtful = True
+
+
+def _items_disturbed(plan: LinePlan, state: LineState, station: str) -> None:
+    """The items on the path into a station of their zone may have changed places."""
+    way = plan.into.get(station)
+    if way is None or plan.zone.get(way.source) != plan.zone[station]:
+        return
+    for item in state.items.get(plan.zone[station], {}).values():
+        if item.at == way.source:
+            item.before = list(item.reads)
+            item.expected = None
+
+
+def _items_missed(plan: LinePlan, state: LineState, fact: f.ItemsMissed) -> None:
+    way = plan.out_of.get(fact.station)
+    packing = packing_at(plan, state, way.target) if way is not None else None
+    if packing is not None:
+        packing.event = True
+
+
+def _label_bound(plan: LinePlan, state: LineState, fact: f.LabelBound) -> None:
+    found = kept_of(state, fact.container)
+    if found is not None:
+        found[1].own = str(fact.own)
+
+
+def _container_closed(plan: LinePlan, state: LineState, fact: f.ContainerClosed) -> None:
+    found = kept_of(state, fact.container)
+    if found is not None:
+        found[1].worth = str(fact.integrity)
+
+
+def _children_seen(plan: LinePlan, state: LineState, fact: f.ChildrenSeen) -> None:
+    found = kept_of(state, fact.container)
+    if found is not None:
+        found[1].seen = sorted({*found[1].seen, *fact.children})
+
+
+def _confirmed(plan: LinePlan, state: LineState, fact: f.ContainerConfirmed) -> None:
+    packing = packing_at(plan, state, fact.station)
+    if packing is None:
+        return
+    for kept in packing.kept:
+        if kept.unit == fact.container:
+            kept.whole, kept.doubt = True, ""
+            kept.seen = [child for child in kept.children if child is not None]
+    if fact.settles:
+        packing.doubt, packing.deep = "", False
+
+
+def _anchored(plan: LinePlan, state: LineState, fact: f.ContainersAnchored) -> None:
+    for unit in fact.containers:
+        found = kept_of(state, unit)
+        if found is not None:
+            found[1].worth, found[1].doubt = str(f.Integrity.ANCHORED), ""
+
+
+def _links_corrected(plan: LinePlan, state: LineState, fact: f.LinksCorrected) -> None:
+    found = kept_of(state, fact.container)
+    if found is not None:
+        found[1].children = list(fact.children)
+        if fact.integrity is not None:
+            found[1].worth = str(fact.integrity)
+    container: Container | None = state.container_of(fact.container)
+    if container is not None:
+        container.count = len(fact.children)
+        container.unknown = sum(child is None for child in fact.children)
+        container.evidence = sorted({str(each) for each in fact.evidence})
+
+
+TABLE: Table = {
+    f.PathEntered: _path_entered,
+    f.StrokeSeen: _stroke_seen,
+    f.Packed: _packed,
+    f.RunBegan: _run_began,
+    f.PathDisturbed: _path_disturbed,
+    f.ItemsMissed: _items_missed,
+    f.LabelBound: _label_bound,
+    f.ContainerClosed: _container_closed,
+    f.ChildrenSeen: _children_seen,
+    f.ContainerConfirmed: _confirmed,
+    f.ContainersAnchored: _anchored,
+    f.LinksCorrected: _links_corrected,
+}

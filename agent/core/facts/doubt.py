@@ -1,0 +1,65 @@
+"""Facts of what is not certain, and of what makes it certain again."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agent.core.facts.words import Fact, Integrity, LinkEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class PathDisturbed(Fact):
+    """Hands, or a stop, may have changed what lies on the paths into these stations and in the
+    lanes of those that pack (`why`: estop, guard_open, jam, plc_link, count ...). `containers` are
+    those on the line that were not closed: what was put into them may have changed too."""
+
+    stations: tuple[str, ...]
+    why: str
+    containers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChildrenSeen(Fact):
+    """Some children were read in a container that was packed by order, and they were predicted."""
+
+    durable: ClassVar[bool] = False
+    container: int
+    children: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerConfirmed(Fact):
+    """A full reading of a container that was packed by order came out as predicted. `settles`: all
+    that lay in the lanes at the last disturbance was packed before it, so the order of what follows
+    is certain again."""
+
+    station: str
+    container: int
+    settles: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContainersAnchored(Fact):
+    """These containers were packed by order between `first` and `last`, whose full readings came
+    out as predicted, and nothing unexplained happened between: they are anchored."""
+
+    station: str
+    first: int
+    last: int
+    containers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinksCorrected(Fact):
+    """What the container holds is not (or is better known than) what was recorded: `children` by
+    place from 0 take the place of all earlier links of it, `removed` are children that were
+    recorded in it and are not. A child that stands in another container leaves it; that one has a
+    correction of its own. `integrity` is what the record is worth now, None while the container is
+    open. `why`: read, scanned, slip, elsewhere."""
+
+    container: int
+    children: tuple[int | None, ...]
+    removed: tuple[int, ...]
+    evidence: tuple[LinkEvidence, ...]
+    integrity: Integrity | None
+    why: str
+    by: str = ""

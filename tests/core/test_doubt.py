@@ -1,0 +1,222 @@
+"""What may be wrong is marked, what cannot be wrong is not; and full readings make it certain.
+
+Two bottles go into a case by order; the camera over the label sees the bottles too, where it can.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.facts import Integrity, PairIntegrity
+from agent.core.inputs import GateSaw
+from agent.core.plan import LinePlan, ReaderPlan
+from agent.core.poolfile import Declared
+from agent.core.scheme import LevelSpec
+from agent.store.verify import verify
+from tests.core.lines import (
+    LABEL,
+    PACKER,
+    VERIFY,
+    Line,
+    chain,
+    filled,
+    labelled,
+    order,
+    read,
+    scheme,
+    shown,
+)
+from tests.core.test_containers import record
+
+SEQUENCE = replace(PACKER, mode="sequence", readers=(), gate=False)
+EYE = replace(LABEL, readers=(ReaderPlan("eye", ("case-outer", "body")),))
+ANCHORS = chain(VERIFY, SEQUENCE, EYE, paths=("single_file", "captive"))
+
+
+@contextmanager
+def by_order(where: Path, plan: LinePlan = ANCHORS) -> Iterator[Line]:
+    """A running line; at the end its tables are what its journal says."""
+    with Line(where, plan, preprinted=True).start() as line:
+        yield line
+        assert verify(line.conn).problems == []
+
+
+def case(line: Line, number: int, *bottles: int, seen: tuple[int, ...] = ()) -> None:
+    """Two bottles go into case `number` by order; `seen` show beside its label."""
+    for lane, bottle in enumerate(bottles):
+        line.see_bottle(bottle, f"B-{bottle:04d}")
+        line.tell(i.ItemEntered("packer", lane, bottle))
+    line.tell(i.Stroked("packer", number, (1, 1)))
+    texts = [f"B-{bottle:04d}" for bottle in seen]
+    labelled(line, f"C-{number:04d}", *texts, number=number)
+
+
+def cases(line: Line, first: int, last: int, *seen: int) -> None:
+    """Cases `first` to `last`, of which `seen` are read in full."""
+    for n in range(first, last + 1):
+        pair = (2 * n, 2 * n + 1)
+        case(line, n, *pair, seen=pair if n in seen else ())
+
+
+def worth(line: Line) -> list[str | None]:
+    return [each["integrity"] for each in record(line)]
+
+
+def doubtful(line: Line) -> list[bool]:
+    return [each["doubtful"] for each in record(line)]
+
+
+# ------------------------------------------------------------------------------------- anchored
+
+
+def test_cases_between_two_full_readings_that_came_out_are_anchored(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        cases(line, 0, 4, 1, 4)
+        assert worth(line) == ["inferred", "proven", "anchored", "anchored", "proven"]
+        (fact,) = line.facts(f.ContainersAnchored)
+        assert (fact.station, len(fact.containers)) == ("packer", 2)
+
+
+def test_a_part_of_the_content_is_no_full_reading(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        cases(line, 0, 1, 0)
+        case(line, 2, 4, 5, seen=(4,))
+        assert worth(line) == ["proven", "inferred", "inferred"]
+
+
+@pytest.mark.parametrize("what", ["jam", "restart", "missed"])
+def test_nothing_is_anchored_over_something_that_nobody_can_explain(
+    tmp_path: Path, what: str
+) -> None:
+    with by_order(tmp_path) as line:
+        cases(line, 0, 1, 0)
+        if what == "missed":  # two are overtaken: they are gone, who knows where to
+            for bottle in (20, 21, 22, 23):
+                line.see_bottle(bottle, f"B-{bottle:04d}")
+            line.tell(i.ItemEntered("packer", 0, 22), i.ItemEntered("packer", 1, 23))
+            line.tell(i.Stroked("packer", 2, (1, 1)))
+            labelled(line, "C-0002", number=2)
+        else:
+            happened = {"jam": i.PathDisturbed("jam"), "restart": i.RunChanged(1, "ring_overrun")}
+            line.tell(happened[what])
+            cases(line, 2, 2)
+        cases(line, 3, 6, 3, 4, 6)
+        wanted = ["proven", "inferred", "inferred", "proven", "proven", "anchored", "proven"]
+        assert worth(line) == wanted
+
+
+def test_a_person_is_asked_for_a_full_reading_when_too_many_cases_have_none(
+    tmp_path: Path,
+) -> None:
+    with by_order(tmp_path, replace(ANCHORS, anchor_every=3)) as line:
+        cases(line, 0, 1)
+        assert "anchor_wanted" not in line.alarms
+        cases(line, 2, 3)
+        assert line.alarms["anchor_wanted"] == 2
+        cases(line, 4, 4, 4)
+        assert "anchor_wanted" not in line.alarms
+
+
+# ----------------------------------------------------------------------------------- path doubt
+
+
+def test_after_a_jam_the_order_is_doubtful_until_a_case_of_what_came_after_it_fits(
+    tmp_path: Path,
+) -> None:
+    with by_order(tmp_path) as line:
+        cases(line, 0, 0)
+        for lane, bottle in enumerate((2, 3)):  # they are in the lanes when it happens
+            line.see_bottle(bottle, f"B-{bottle:04d}")
+            line.tell(i.ItemEntered("packer", lane, bottle))
+        line.see_bottle(4, "B-0004")  # and this one is on the path
+        line.tell(i.PathDisturbed("jam"))
+        assert line.alarms["order_doubtful"] is None
+        line.tell(i.Stroked("packer", 1, (1, 1)))
+        labelled(line, "C-0001", "B-0002", "B-0003", number=1)
+        assert "order_doubtful" in line.alarms, "it says nothing of what lay behind it"
+        line.see_bottle(5, "B-0005")
+        line.tell(i.ItemEntered("packer", 0, 4), i.ItemEntered("packer", 1, 5))
+        line.tell(i.Stroked("packer", 2, (1, 1)))
+        labelled(line, "C-0002", "B-0004", "B-0005", number=2)
+        assert "order_doubtful" in line.alarms, "a bottle of it was on the path"
+        cases(line, 3, 3)
+        assert doubtful(line) == [False, False, False, True]
+        cases(line, 4, 5, 4)
+        assert "order_doubtful" not in line.alarms
+        assert doubtful(line) == [False] * 6
+        assert worth(line)[3:] == ["anchored", "proven", "inferred"]
+
+
+def test_only_what_was_not_closed_is_doubtful_after_a_guard_was_opened(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        filled(line, 0, 1, number=0)
+        shown(line, "B-0000", "B-0001", number=0)
+        labelled(line, "C-0000", number=0)
+        filled(line, 2, 3, number=1)
+        shown(line, "B-0002", "B-0003", number=1)
+        line.tell(i.PathDisturbed("guard_open"))
+        labelled(line, "C-0001", number=1)
+        filled(line, 4, 5, number=2)
+        shown(line, "B-0004", "B-0005", number=2)
+        labelled(line, "C-0002", number=2)
+        assert worth(line) == ["proven", "inferred", "proven"]
+        assert doubtful(line) == [False, True, False]
+
+
+def test_roles_that_were_read_on_both_sides_of_a_disturbance_may_be_of_two_items(
+    tmp_path: Path,
+) -> None:
+    front = replace(VERIFY, id="front", index=5, gate=False, readers=(ReaderPlan("f", ("cap",)),))
+    plan = chain(front, VERIFY, SEQUENCE, LABEL, paths=("captive", "single_file", "captive"))
+    assert plan.zone["front"] == plan.zone["verify"]
+    with Line(tmp_path, plan, preprinted=True) as line:
+        line.add_pool(Declared("caps", "bottle", ("cap",), preprinted=True), "K", 9)
+        bottle = LevelSpec("bottle", "body", ("body", "cap"))
+        line.order = order(scheme=scheme(bottle=bottle))
+        line.start()
+        for item in (1, 2):
+            line.tell(i.ItemTriggered("front", item))
+            line.tell(read(f"K-{item:04d}", item=item, station="front", reader="f"))
+            if item == 2:
+                line.tell(i.PathDisturbed("guard_open"))
+            line.see_bottle(item, f"B-{item:04d}")
+        pairs = [
+            code.integrity
+            for fact in line.facts(f.ItemPassed)
+            for code in fact.codes
+            if code.role == "cap"
+        ]
+        assert pairs == [PairIntegrity.PROVEN, PairIntegrity.UNKNOWN]
+
+
+def test_what_stood_in_the_lanes_before_a_restart_is_packed_first(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        cases(line, 0, 0)
+        line.see_bottle(2, "B-0002")
+        line.tell(i.ItemEntered("packer", 0, 2))
+        line.tell(i.RunChanged(1, "agent_restart"))
+        for lane, bottle in ((1, 3), (0, 4), (1, 5)):
+            line.see_bottle(bottle, f"B-{bottle:04d}")
+            line.tell(i.ItemEntered("packer", lane, bottle))
+        line.tell(i.Stroked("packer", 1, (2, 1)))
+        packed = line.facts(f.Packed)[-1]
+        units = [fact.unit for fact in line.facts(f.ItemPassed)]
+        assert packed.children == (None, units[3], units[4]), "the unknown one is the older"
+        assert packed.doubt == "agent_restart"
+
+
+def test_more_out_of_a_lane_than_went_in_makes_the_order_doubtful(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        line.see_bottle(0, "B-0000")
+        line.tell(i.ItemEntered("packer", 0, 0), i.Stroked("packer", 0, (1, 1)))
+        assert {"count_difference", "order_doubtful"} <= set(line.alarms)
+        labelled(line, "C-0000", number=0, gate=GateSaw.REJECTED)
+        cases(line, 1, 2)
+        assert line.facts(f.Packed)[-1].doubt == "count"
+        assert worth(line)[1:] == [Integrity.INFERRED, Integrity.INFERRED]
+        assert doubtful(line)[1:] == [True, True]
