@@ -7,7 +7,7 @@ from typing import NoReturn
 import httpx
 import typer
 
-from agent.cli import configs, orders, pools, record, running, simulating
+from agent.cli import alarms, configs, orders, pools, record, running, simulating
 from agent.cli.common import err
 from agent.core.errors import CaselinkError
 
@@ -23,6 +23,7 @@ app.add_typer(configs.app, name="config")
 app.add_typer(pools.app, name="pool")
 app.add_typer(orders.app, name="order")
 app.add_typer(record.app)
+app.add_typer(alarms.app)
 app.add_typer(record.export_app, name="export")
 app.add_typer(record.db_app, name="db")
 

@@ -253,6 +253,7 @@ def _pass(
         f.ItemPassed(station.id, item.number, unit, spec.name, order.number, codes, commissioned)
     )
     out.effects.append(SetSlot(station.id, item.number, passed=True))
+    stopping.passed(out, station.id)
 
 
 def _pair_integrity(
@@ -327,13 +328,13 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
     passed = here and item is not None and item.verdict == Verdict.PASS
     if what.saw is i.GateSaw.PASSED and passed:
         out.facts.append(f.GatePassed(station.id, what.item))
-        stopping.passed(out, station.id)
+        stopping.passed(out, station.id, at_gate=True)
     elif what.saw is i.GateSaw.REJECTED:
         unit = item.unit if item is not None and here else None
         judged = item is not None and here and bool(item.verdict)
         out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, passed))
         if here and (passed or not judged):
-            stopping.rejected(out, station.id, what.item)
+            stopping.rejected(out, station.id, what.item, at_gate=True)
     else:
         # The gate failed, or it let an item pass that had no PASS.
         out.facts.append(f.RejectFailed(station.id, what.item))

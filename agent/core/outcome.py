@@ -23,6 +23,20 @@ EVENT_ALARMS = frozenset(
 clear when the condition is over."""
 
 
+CONDITION_ALARMS = frozenset(
+    {
+        "device_lost",
+        "plc_lost",
+        "printer_fault",
+        "reject_full",
+        "low_air",
+        "pool_low",
+        "pool_empty",
+    }
+)
+"""Alarms of something that is so, and clear when it is over."""
+
+
 class Outcome:
     """Facts and effects of one decision, in the making. Reads the state, never changes it."""
 

@@ -171,8 +171,8 @@ class LineState:
 
     `items[zone][number]`, `containers[zone][number]`; `on_path[station]` are the numbers that left
     that station and have not been seen at the next; `lanes[pack station][lane]` are units (None =
-    unknown) in the order in which they entered; `packing[pack station]` how
-    certain that order is; `series[station]` are the rejects in a row there.
+    unknown) in the order in which they entered; `packing[pack station]` how certain that order is;
+    `series` are rejects in a row.
     `paused_by` paused the work order (core.stopping.AGENT: we did) and `paused_why` says why.
     `loose[station]` are the units whose last word was a PASS there, oldest first: whether they are
     still on the line, nobody knows after a restart.

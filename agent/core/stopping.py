@@ -17,24 +17,31 @@ STOPS = frozenset({SERIES, "reject_full", "low_air"})
 """Alarms that stop the line. While one is open the line does not start."""
 
 
-def rejected(out: Outcome, station: str, number: int) -> None:
-    """One more reject at a station; too many in a row stop the line. What no reader can have
-    answered for is not counted: a stop of the belt is on its way already."""
+def rejected(out: Outcome, station: str, number: int, *, at_gate: bool = False) -> None:
+    """One more reject at a station; too many in a row stop the line. Verdicts and gates are counted
+    apart, as several items are between the two: `at_gate` are those that the gate took without a
+    verdict or against it. What no reader can have answered for is not counted: a stop of the belt
+    is on its way already."""
     limit = out.plan.limits.rejects_in_a_row
     if not limit or out.blind:
         return
-    before = out.state.series.get(station)
+    before = out.state.series.get(_row(station, at_gate=at_gate))
     count, first = (before.count + 1, before.first) if before else (1, number)
-    out.facts.append(f.RejectSeries(station, count, first))
+    out.facts.append(f.RejectSeries(_row(station, at_gate=at_gate), count, first))
     if count >= limit and out.state.status == "running":
         out.alarm(SERIES, 1, station, first, count=str(count))
         stop(out, SERIES)
 
 
-def passed(out: Outcome, station: str) -> None:
+def passed(out: Outcome, station: str, *, at_gate: bool = False) -> None:
     """One passed: the series is over."""
-    if station in out.state.series:
-        out.facts.append(f.RejectSeries(station, 0, 0))
+    row = _row(station, at_gate=at_gate)
+    if row in out.state.series:
+        out.facts.append(f.RejectSeries(row, 0, 0))
+
+
+def _row(station: str, *, at_gate: bool) -> str:
+    return f"{station}/gate" if at_gate else station
 
 
 def stop(out: Outcome, why: str) -> None:

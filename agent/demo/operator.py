@@ -1,18 +1,25 @@
 """The person at the demonstration's panel: when the line has stopped by itself, looks, acknowledges
-what stopped it, and starts it again."""
+what stopped it, and starts it again. Once over the agent's API, once in virtual time."""
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
 
-from agent.core.errors import CaselinkError
+from agent.core import inputs as i
+from agent.core.errors import CaselinkError, DomainError
+from agent.core.state import LineState
+from agent.core.stopping import AGENT
 
 LOOK = 0.5
 """Seconds between two looks at the panel."""
+SLOW = 5.0
+"""The same in virtual time: what a person needs to come and look."""
 BY = "demo"
 
 
@@ -63,3 +70,27 @@ class Operator:
         if client.post(f"{self._line}/resume", json={"by": BY}).is_success:
             self.stops += 1
             self._say(f"The line had stopped ({cause['key']}); it was started again.")
+
+
+async def attend(
+    look: Callable[[Callable[[LineState], list[i.Input]]], list[i.Input]],
+    command: Callable[[i.Input], Awaitable[None]],
+) -> None:
+    """The same for a line in virtual time, until cancelled. `look` reads the line's state."""
+    while True:
+        await asyncio.sleep(SLOW)
+        for what in look(_presses):
+            # Refused while the cause stands: looks again later.
+            with suppress(DomainError):
+                await command(what)
+
+
+def _presses(state: LineState) -> list[i.Input]:
+    """What a person would press now."""
+    if state.order is None or state.status != "paused" or state.paused_by != AGENT:
+        return []
+    seen = [name for name, alarm in state.alarms.items() if alarm.key == state.paused_why]
+    return [
+        *(i.AcknowledgeAlarm(name, BY) for name in seen),
+        i.StartOrder(state.order.number, BY),
+    ]

@@ -31,6 +31,7 @@ from agent.core.plan import LinePlan
 from agent.core.state import LineState
 from agent.demo import scene as scenes
 from agent.demo.audit import Result, audit
+from agent.demo.operator import attend
 from agent.demo.simports import MemoryCamera, MemoryDevices, MemoryPlc
 from agent.demo.simtime import VirtualLoop
 from agent.line.runner import clock
@@ -276,6 +277,8 @@ class Shift:
         floor.due = lambda: min(watch.due for watch in runner.watches)
         loop.world = floor
         tasks = [loop.create_task(work, name=name) for name, work in line.work().items()]
+        person = attend(lambda read: gate.look(section.id, read), runner.command)
+        tasks.append(loop.create_task(person, name="person"))
         try:
             await self._until(lambda: runner.ready, START)
             await self._order(site, conn, line)

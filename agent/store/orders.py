@@ -131,7 +131,10 @@ def open_alarms(conn: Connection, line: str | None = None) -> list[Alarm]:
     return _alarms(conn, where, (line, line))
 
 
-def alarm_history(conn: Connection, limit: int = 200, before_seq: int | None = None) -> list[Alarm]:
+def alarm_history(
+    conn: Connection, limit: int = 200, before_seq: int | None = None, line: str | None = None
+) -> list[Alarm]:
     """Alarms, newest first; `before_seq` pages on from the last one's seq."""
     upto = (1 << 62) if before_seq is None else before_seq
-    return _alarms(conn, "WHERE raised < ? ORDER BY raised DESC LIMIT ?", (upto, limit))
+    where = "WHERE raised < ? AND (? IS NULL OR line = ?) ORDER BY raised DESC LIMIT ?"
+    return _alarms(conn, where, (upto, line, line, limit))

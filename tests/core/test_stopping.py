@@ -61,6 +61,18 @@ def test_so_many_rejects_in_a_row_pause_the_order_and_name_the_first(tmp_path: P
         assert len(line.facts(f.OrderPaused)) == 1
 
 
+def test_what_the_gate_says_of_earlier_items_does_not_end_the_row(tmp_path: Path) -> None:
+    """The gate is some items behind the camera."""
+    with verifier(tmp_path).start() as line:
+        for item in range(LIMIT - 1):
+            line.see_bottle(item, f"B-{item:04d}", gate=None)
+        for item in range(10, 10 + LIMIT):
+            line.tell(i.ItemTriggered("verify", item), read(item=item))
+            if item - 10 < LIMIT - 1:
+                line.tell(i.GateReported("verify", item - 10, GateSaw.PASSED))
+        assert line.alarms == {"reject_series": 10}
+
+
 def test_the_line_starts_again_by_a_person_who_has_acknowledged(tmp_path: Path) -> None:
     with verifier(tmp_path).start() as line:
         for item in range(LIMIT):

@@ -164,9 +164,9 @@ def _reject_confirmed(plan: LinePlan, state: LineState, fact: f.RejectConfirmed)
 
 def _reject_series(plan: LinePlan, state: LineState, fact: f.RejectSeries) -> None:
     if fact.count:
-        state.series[fact.station] = Series(fact.count, fact.first)
+        state.series[fact.row] = Series(fact.count, fact.first)
     else:
-        state.series.pop(fact.station, None)
+        state.series.pop(fact.row, None)
 
 
 def _foreign_rejected(plan: LinePlan, state: LineState, fact: f.ForeignRejected) -> None:

@@ -142,11 +142,11 @@ class RejectFailed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class RejectSeries(Fact):
-    """So many items in a row were rejected at this station, `first` the first of them; 0: one
-    passed."""
+    """So many items in a row were rejected, `first` the first of them; 0: one passed. `row` is a
+    station, or a station's gate (core.stopping)."""
 
     durable: ClassVar[bool] = False
-    station: str
+    row: str
     count: int
     first: int
 

@@ -1,0 +1,48 @@
+"""The message catalogue for programs other than the panel: the same texts, the same holes."""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+Language = Literal["zh", "en"]
+
+_PANEL = Path(__file__).parent / "panel"
+_HOLE = re.compile(r"\{(\w+)\}")
+
+
+@cache
+def catalogue(language: Language) -> Mapping[str, Any]:
+    """Every text of a language by its key; an entry is a text, or `one` and `other` of them."""
+    found: dict[str, Any] = json.loads((_PANEL / f"text.{language}.json").read_text("utf-8"))
+    return found
+
+
+def text(language: Language, key: str, /, **holes: object) -> str:
+    """The text of a key with its holes filled; KeyError if there is none."""
+    entry = catalogue(language)[key]
+    if isinstance(entry, dict):
+        entry = entry["one"] if str(holes.get("n")) == "1" and "one" in entry else entry["other"]
+    return _HOLE.sub(lambda hole: str(holes.get(hole[1], hole[0])), str(entry))
+
+
+def alarm_words(language: Language, key: str, args: Mapping[str, str]) -> tuple[str, str, str, str]:
+    """What an alarm is called, what it concerns, its cause, and what to do. `args` are those of the
+    live feed, `station` and `item` among them."""
+    words = catalogue(language)
+    known = f"alarm.{key}.title" in words
+    title, cause, remedy = (
+        text(language, f"alarm.{key if known else 'other'}.{part}", **{"key": key, **args})
+        for part in ("title", "cause", "do")
+    )
+    concerned = []
+    for name, value in args.items():
+        if value == "" or f"arg.{name}" not in words:
+            continue
+        word = f"why.{value}"
+        if name == "verdict" and word in words:
+            value = text(language, word)
+        concerned.append(text(language, f"arg.{name}", value=value))
+    return title, " · ".join(concerned), cause, remedy
