@@ -17,6 +17,7 @@ import typer.main
 from agent.app import Files
 from agent.cli import app, main
 from agent.config import load
+from agent.core import inputs as i
 from tests.core.lines import Line, filled, labelled, shown
 
 SITE = """
@@ -92,6 +93,7 @@ def commands() -> Iterator[tuple[str, ...]]:
 
 def test_there_are_these_commands() -> None:
     assert sorted(" ".join(command) for command in commands()) == [
+        "alarms",
         "config check",
         "config schema",
         "db rebuild",
@@ -351,3 +353,43 @@ def test_a_store_that_is_not_there_is_told(shell: Shell) -> None:
         status, _, err = shell(*words)
         assert status == 1
         assert "there is no database" in err
+
+
+# ----------------------------------------------------------------------------------------- alarms
+
+
+@pytest.fixture
+def alarmed(shell: Shell) -> Shell:
+    """A store with an alarm that is open, and one that a person has acknowledged and is over."""
+    with Line(shell.folder).start() as line:
+        line.code_bottle(7, 0)
+        line.tell(i.ItemTriggered("verify", 7), i.GateReported("verify", 7, i.GateSaw.FAILED))
+        line.tell(i.AcknowledgeAlarm("L1/verify/reject_failed", "li"))
+        line.tell(i.ConditionChanged("L1/plc/low_air", True, 1, "low_air"))
+    return shell
+
+
+def test_alarms_say_cause_item_and_remedy_in_both_languages(alarmed: Shell) -> None:
+    status, out, _ = alarmed("alarms")
+    assert status == 0
+    assert "Open alarms: 1" in out
+    assert "Air pressure low" in out
+    assert "Check air supply" in out
+    assert re.search(r"over: 1\n\[1\] .* L1  Reject failed: station verify · item 7", out)
+    assert "acknowledged by li" in out
+    status, out, _ = alarmed("alarms", "--lang", "zh", "--limit", "0")
+    assert "气压低" in out
+    assert "剔除失败" not in out
+    assert not re.search("[A-Za-z]{4}", out), "one language"
+
+
+def test_alarms_as_json(alarmed: Shell) -> None:
+    status, out, _ = alarmed("alarms", "--json", "--lang", "zh")
+    assert status == 0
+    found = json.loads(out)
+    (now,), (over,) = found["open"], found["history"]
+    assert (now["key"], now["priority"], now["cleared"]) == ("low_air", 1, None)
+    assert (over["key"], over["item"], over["acknowledged_by"]) == ("reject_failed", 7, "li")
+    assert over["do"].startswith("停线")
+    assert over["raised"] < over["cleared"]
+    assert json.loads(alarmed("alarms", "--json", "--line", "L9")[1]) == {"open": [], "history": []}

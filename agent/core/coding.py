@@ -97,6 +97,8 @@ def _suspect(
     out: Outcome, station: Station, window: Window, states: Collection[CodeState], why: str
 ) -> None:
     doubtful = {p: CodeState(state) for p, state in window.codes.items() if state in states}
+    if doubtful:
+        out.alarm("print_unconfirmed", 3, station.id, count=str(len(doubtful)))
     out.facts += suspect(
         window.pool,
         window.column,

@@ -384,3 +384,10 @@ def _run_changed(out: Outcome, what: i.RunChanged) -> None:
             if state.run != what.run and label is not None and container.label is not None:
                 coding.give_up(out, label, container.label)
     out.facts.append(f.RunBegan(what.run, what.why, tuple(sorted(units))))
+    # Of a state that was lost inside (state_lost) the shell tells in its own words.
+    if what.why == "ring_overrun":
+        out.alarm("ring_overrun", 2, "", count=str(len(units)))
+    elif what.why == "inputs_lost":
+        out.alarm("record_gap", 2, "", count=str(len(units)))
+    elif units and what.why in ("agent_restart", "plc_restart", "plc_link"):
+        out.alarm("restart_doubt", 3, "", count=str(len(units)))

@@ -16,6 +16,8 @@ EVENT_ALARMS = frozenset(
         "label_mismatch",
         "container_refused",
         "print_unconfirmed",
+        "record_gap",
+        "restart_doubt",
         "ring_overrun",
     }
 )
@@ -30,6 +32,7 @@ CONDITION_ALARMS = frozenset(
         "printer_fault",
         "reject_full",
         "low_air",
+        "store_failed",
         "pool_low",
         "pool_empty",
     }

@@ -60,6 +60,7 @@ class _Seen:
     stops: int = 0
     stopped: float = 0.0
     looked: float = 0.0
+    failed: int | None = None
 
 
 class LinePanel:
@@ -123,7 +124,7 @@ class LinePanel:
             "backlog": {"events": None, "oldest": None},
             "operator": None,
             "shift": None,
-            "alarms": _alarms(state),
+            "alarms": [*self._shell_alarms(state.line, now), *_alarms(state)],
             **self._numbers(state, now),
             "current": self._current(state),
             "camera": self._camera(state),
@@ -176,6 +177,23 @@ class LinePanel:
         if not held:
             found["key"] = "pool_empty"
         return found
+
+    def _shell_alarms(self, line: str, now: float) -> list[dict[str, Any]]:
+        """That the store keeps nothing cannot be kept either: it is said here."""
+        if self._runner.held_by != "store_failed":
+            self._seen.failed = None
+            return []
+        self._seen.failed = self._seen.failed or int(now * 1000)
+        return [
+            {
+                "id": f"{line}/store_failed",
+                "priority": 1,
+                "key": "store_failed",
+                "args": {},
+                "since": self._seen.failed,
+                "acked": False,
+            }
+        ]
 
     def _order(self, state: LineState) -> dict[str, Any] | None:
         order = state.order

@@ -200,9 +200,24 @@ def test_the_same_run_is_no_restart(tmp_path: Path) -> None:
         assert line.tell(i.RunChanged(1, "plc_restart")).facts == ()
         assert names(line)[-1] != "RunBegan"
         # Ring entries were lost: the run is the same and yet nothing is certain.
-        assert line.tell(i.RunChanged(1, "ring_overrun")).facts == (
-            f.RunBegan(1, "ring_overrun", ()),
+        assert line.tell(i.RunChanged(1, "ring_overrun")).facts[0] == (
+            f.RunBegan(1, "ring_overrun", ())
         )
+        assert set(line.alarms) == {"ring_overrun"}
+
+
+def test_a_restart_that_leaves_something_doubtful_says_how_much(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        line.tell(i.RunChanged(1, "agent_restart"))
+        assert line.alarms == {}, "nothing was on the belt"
+        line.good_bottle(0)
+        line.good_bottle(1)
+        line.tell(i.RunChanged(1, "agent_restart"))
+        (alarm,) = line.state.alarms.values()
+        assert (alarm.key, alarm.args) == ("restart_doubt", {"count": "2"})
+        line.tell(i.AcknowledgeAlarm(next(iter(line.state.alarms)), "li"))
+        line.tell(i.RunChanged(1, "inputs_lost"))
+        assert set(line.alarms) == {"record_gap"}
 
 
 def test_numbers_of_the_old_run_mean_nothing_in_the_new_one(tmp_path: Path) -> None:

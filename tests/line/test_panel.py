@@ -172,3 +172,38 @@ def test_a_line_that_makes_bottles_executes_and_one_that_pauses_is_held(stage: S
     now = stage.now
     assert now["state"]["packml"] == "held"
     assert now["oee"]["stops"] == 1
+
+
+def test_why_a_line_is_held_and_whether_it_goes_on_by_itself(stage: Shown) -> None:
+    stage.line.start()
+    assert stage.now["state"]["cause"] is None
+    stage.runner.healths.append(Health("cam7", "camera", "lost"))
+    now = stage.now
+    assert now["state"]["packml"] == "held"
+    assert now["state"]["cause"] == {"key": "device", "by": None, "agent": True, "device": "cam7"}
+    assert now["order"]["status"] == "running", "there is nothing to resume"
+    stage.runner.healths.pop()
+    stage.line.tell(i.ConditionChanged("L1/plc/low_air", True, 1, "low_air"))
+    now = stage.now
+    assert now["state"]["cause"] == {
+        "key": "low_air",
+        "by": "agent",
+        "agent": True,
+        "device": None,
+    }
+    assert now["order"]["status"] == "paused"
+    stage.line.tell(i.ConditionChanged("L1/plc/low_air", False, 1, "low_air"))
+    stage.line.tell(i.StartOrder("WO-1", "li"), i.PauseOrder("li"))
+    cause = stage.now["state"]["cause"]
+    assert (cause["key"], cause["by"], cause["agent"]) == (None, "li", False)
+
+
+def test_a_store_that_keeps_nothing_is_said_although_it_cannot_be_recorded(stage: Shown) -> None:
+    stage.line.start()
+    stage.runner._store_failed = True
+    now = stage.now
+    assert now["state"]["cause"]["key"] == "store_failed"
+    assert [alarm["key"] for alarm in now["alarms"]] == ["store_failed"]
+    assert stage.now["alarms"] == now["alarms"], "since when, stays"
+    stage.runner._store_failed = False
+    assert stage.now["alarms"] == []
