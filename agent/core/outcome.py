@@ -35,6 +35,8 @@ CONDITION_ALARMS = frozenset(
         "store_failed",
         "pool_low",
         "pool_empty",
+        "order_doubtful",
+        "anchor_wanted",
     }
 )
 """Alarms of something that is so, and clear when it is over."""
