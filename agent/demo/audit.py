@@ -243,7 +243,7 @@ def _one(
             _wrong(result, said, "differs from a container that is still being filled")
         return
     if rejected:
-        if said is not None and said["state"] != "rejected":
+        if said is not None and said["state"] != "rejected" and not said.get("doubtful"):
             _wrong(result, said, f"was rejected, the record says {said['state']}")
         elif said is not None:
             _compare(result, container, said)

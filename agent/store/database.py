@@ -14,6 +14,7 @@ from agent.core.errors import ConfigError, TransientError
 from agent.core.facts import Fact
 from agent.core.known import KnownPool
 from agent.core.scheme import WorkOrder
+from agent.secret_file import create_secret, sync_directory
 from agent.store.migrations import migrate
 
 APPLICATION_ID = 0x63736C6B  # "cslk"
@@ -64,24 +65,9 @@ class Connection(dbapi2.Connection):  # type: ignore[misc]  # sqlcipher3 has no 
         self.last_unit: tuple[int, int] | None = None
 
 
-def sync_directory(path: Path) -> None:
-    """Make a new file's name durable; without it a power cut may lose the whole file."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def create_key(path: Path) -> None:
     """Write 32 random bytes as hex into a new file of mode 0600; FileExistsError if it is there."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(handle, os.urandom(32).hex().encode() + b"\n")
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    sync_directory(path.parent)
+    create_secret(path, os.urandom(32).hex())
 
 
 def load_key(path: Path) -> str:

@@ -8,12 +8,12 @@ as the process: after a restart a page fetches a new token (`GET /api/session`) 
 
 import hashlib
 import hmac
-import os
 import secrets
 import stat
 from pathlib import Path
 
 from agent.core.errors import ConfigError
+from agent.secret_file import create_secret
 
 COOKIE = "caselink"
 CSRF_HEADER = "x-csrf-token"
@@ -53,15 +53,13 @@ def local_token(path: Path) -> str:
     The file is made with mode 0600 when it is missing. ConfigError when it is readable by others,
     empty, or cannot be read or written.
     """
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        create_secret(path, token)
     except FileExistsError:
         return _read_token(path)
     except OSError as error:
         raise ConfigError(f"{path}: the web token cannot be written ({error.strerror})") from error
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(token + "\n")
     return token
 
 
