@@ -99,7 +99,10 @@ def test_there_are_these_commands() -> None:
         "db rebuild",
         "db verify",
         "demo",
+        "destroy",
         "export containers",
+        "hold",
+        "holds",
         "order create",
         "order finish",
         "order list",
@@ -108,8 +111,14 @@ def test_there_are_these_commands() -> None:
         "order start",
         "pool import",
         "pool list",
+        "release",
+        "replace",
         "run",
+        "sample",
+        "scan",
         "trace",
+        "unpack",
+        "void",
     ]
 
 
@@ -314,6 +323,60 @@ def test_export_gives_one_json_line_per_container(packed: Shell) -> None:
     assert set(case) == {"level", "code", "children", "integrity", "state", "doubtful", "closed_at"}
     assert (case["level"], case["code"], case["integrity"]) == ("case", "C-0000", "proven")
     assert sorted(case["children"]) == ["B-0000", "B-0001"]
+
+
+# ------------------------------------------------------------------- what people do with units
+
+
+def test_a_case_is_mended_where_no_agent_runs(packed: Shell) -> None:
+    why = ("--reason", "leaks", "--by", "li")
+    status, out, _ = packed("replace", "B-0002", "--old", "B-0001", *why)
+    assert (status, out) == (0, "Done: 1 taken out, 1 put in.\n")
+    case = json.loads(packed("trace", "C-0000", "--json")[1])
+    assert (case["children"], case["integrity"]) == (["B-0000", "B-0002"], "proven")
+    (former,) = json.loads(packed("trace", "B-0001", "--json")[1])["formerly"]
+    assert former["container"] == "C-0000"
+    status, _, err = packed("replace", "B-0001", "--old", "B-0001", *why)
+    assert status == 1
+    assert "is in no container" in err
+    assert packed("unpack", "C-0000", "--child", "B-0000", *why)[0] == 0
+    assert packed("unpack", "C-0000", *why)[1] == "Done: 1 taken out.\n"
+    assert packed("sample", "B-0000", *why)[1] == "Done: 1 sampled.\n"
+    assert packed("destroy", "B-0000", *why)[1] == "Done: 1 destroyed.\n"
+    assert packed("void", "B-0030", "B-0031", *why)[1] == "Done: 2 codes void.\n"
+    rows = ("--pool", "bottles", "--from", "32", "--to", "39")
+    assert packed("void", *rows, *why)[1] == "Done: 8 codes void.\n"
+    assert packed("db", "verify")[0] == 0
+
+
+def test_quality_holds_and_lets_go(packed: Shell) -> None:
+    why = ("--reason", "smell", "--by", "qa")
+    assert packed("hold", "C-0000", *why)[1] == "Done: 3 units held, hold 1.\n"
+    assert packed("hold", "--lot", "A", "--product", "cola", *why)[0] == 0
+    (lot, units) = json.loads(packed("holds", "--json")[1])
+    assert (lot["hold"], lot["lot"], units["units"]) == (2, "A", 3)
+    assert "lot A of cola" in packed("holds")[1]
+    status, _, err = packed("release", "B-0002", *why)
+    assert status == 1
+    assert "release that one" in err
+    assert packed("release", "--hold", "2", *why)[0] == 0
+    assert packed("release", "B-0000", *why)[1] == "Done: 1 units released.\n"
+    held = json.loads(packed("trace", "B-0001", "--json")[1])
+    assert (held["held"], held["holds"]) == (True, [1])
+
+
+def test_a_hand_scan_says_when_it_differs(packed: Shell) -> None:
+    status, out, err = packed("scan", "C-0000", "B-0000", "B-0001", "--complete", "--by", "li")
+    assert (status, out, err) == (0, "Done: 2 scanned.\n", "")
+    status, _, err = packed("scan", "C-0000", "B-0000", "B-0002", "--by", "li")
+    assert status == 0
+    assert "differs from the record" in err
+    assert json.loads(packed("trace", "C-0000", "--json")[1])["doubtful"]
+
+
+def test_a_reason_is_asked_for(packed: Shell) -> None:
+    assert packed("unpack", "C-0000", "--by", "li")[0] == 2
+    assert packed("unpack", "C-0000", "--by", "li", "--reason", "")[0] == 2
 
 
 def test_the_orders_are_listed(packed: Shell) -> None:

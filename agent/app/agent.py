@@ -30,6 +30,7 @@ from agent.vision.workers import VisionWorkers
 from agent.web.app import PanelServer, create_app
 from agent.web.auth import local_token
 from agent.web.local import local_router
+from agent.web.rework import rework_router
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class Agent:
             app = create_app(
                 services,
                 token=local_token(self.files.token),
-                routers=[local_router(services)],
+                routers=[local_router(services), rework_router(services)],
             )
             server = PanelServer(app, self.site.web.host, self.site.web.port)
             self.port = server.port

@@ -16,7 +16,7 @@ from agent.core.poolfile import Declared
 from agent.core.state import LineState
 from agent.line.runner import LineRunner, clock
 from agent.ports import CommitGate, Image
-from agent.services import pool_files, reports
+from agent.services import pool_files, reports, rework
 from agent.services.orders import Orders, OrderSpec
 from agent.store.readers import Readers
 from agent.store.writer import Writer
@@ -100,6 +100,19 @@ class Services:
 
     async def close_partial(self, line: str, body: PartialBody) -> None:
         await self._agent.command(line, i.ClosePartial(body.station, body.reason, body.by))
+
+    async def rework(self, wish: rework.Asked) -> dict[str, Any]:
+        def look() -> tuple[i.Input, str]:
+            with self._readers.connection() as conn:
+                what = rework.asked(conn, wish)
+                return what, rework.line_of(conn, what, self._agent.lines())
+
+        what, line = await asyncio.to_thread(look)
+        if line:
+            committed = await self._agent.runner(line).command(what)
+        else:
+            committed = await self._gate.submit(line, [(what, clock())])
+        return rework.summary(committed.facts)
 
     async def account(self, line: str) -> dict[str, Any]:
         if line not in self._agent.lines():

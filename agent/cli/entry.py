@@ -7,7 +7,7 @@ from typing import NoReturn
 import httpx
 import typer
 
-from agent.cli import alarms, configs, orders, pools, record, running, simulating
+from agent.cli import alarms, configs, orders, pools, record, rework, running, simulating
 from agent.cli.common import err
 from agent.core.errors import CaselinkError
 
@@ -24,6 +24,7 @@ app.add_typer(pools.app, name="pool")
 app.add_typer(orders.app, name="order")
 app.add_typer(record.app)
 app.add_typer(alarms.app)
+app.add_typer(rework.app)
 app.add_typer(record.export_app, name="export")
 app.add_typer(record.db_app, name="db")
 

@@ -412,7 +412,7 @@ def _release(out: Outcome, what: i.Release) -> None:
         if all(hold.hold != what.hold for hold in out.known.holds):
             raise DomainError(
                 "hold_unknown",
-                f"There is no open hold {what.hold}: see `caselink hold --list`.",
+                f"There is no open hold {what.hold}: see `caselink holds`.",
             )
         out.facts.append(f.HoldReleased(what.hold, (), what.reason, what.by))
         return

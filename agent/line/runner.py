@@ -151,13 +151,15 @@ class LineRunner:
                 del self._traces[next(iter(self._traces))]
         self.tell(readings)
 
-    async def command(self, what: i.Input) -> None:
+    async def command(self, what: i.Input) -> Committed:
         """What a person asked for: alone in its group, so that a refusal harms nothing else, and
         after what happened before it."""
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await self._urgent.join()
-        await self._settle(await self._gate.submit(self.plan.id, [(what, clock())]))
+        committed = await self._gate.submit(self.plan.id, [(what, clock())])
+        await self._settle(committed)
+        return committed
 
     async def run_writer(self) -> None:
         """Hand inputs to the gate, for ever."""

@@ -137,6 +137,26 @@ def test_two_lines_whose_devices_are_not_there_say_so(tmp_path: Path) -> None:
         assert refused.json()["reason"] == "order_unknown"
 
 
+def test_what_people_do_with_codes_goes_through_the_agent(tmp_path: Path) -> None:
+    pool = tmp_path / "codes.csv"
+    pool.write_text("body\nB-1\nB-2\nB-3\n", "utf-8")
+    config = write(tmp_path, {"agent": {"id": "warehouse-1"}, "web": {"port": 0}})
+    with agent(config) as client:
+        said = {"path": str(pool), "name": "bodies", "level": "bottle", "roles": ["body"]}
+        assert client.post("/api/local/pools", json=said).status_code == 201
+        body: dict[str, Any] = {"reason": "torn", "by": "li", "codes": ["B-2"]}
+        answer = client.post("/api/local/rework/void", json=body)
+        assert (answer.status_code, answer.json()) == (200, {"done": True, "void": 1})
+        again = client.post("/api/local/rework/void", json=body)
+        assert (again.status_code, again.json()["reason"]) == (409, "void_already")
+        assert client.get("/api/trace", params={"code": "B-2"}).json()["state"] == "void"
+        rows = {**body, "codes": [], "pool": "bodies", "first": 0, "last": 0}
+        assert client.post("/api/local/rework/hold", json=rows).json()["hold"] == 1
+        assert client.post("/api/local/rework/hold", json={"by": "li"}).status_code == 422
+        with httpx.Client(base_url=client.base_url, timeout=SECONDS) as page:
+            assert page.post("/api/local/rework/void", json=body).status_code == 403
+
+
 class Babbler:
     """A device that says `noise` to whoever connects, as much as it can, and reads nothing."""
 

@@ -1,0 +1,29 @@
+"""Every refusal that the agent can give has its words in both languages."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from agent.core import codes, poolfile, pools
+
+ROOT = Path(__file__).resolve().parents[2] / "agent"
+MADE = {"child_child", "child_held", "child_wrong_product", "child_wrong_lot"}
+"""Reasons that are put together: see core.rework."""
+
+
+def reasons() -> set[str]:
+    found = set(MADE) | codes.REASONS | poolfile.REASONS | pools.REASONS
+    for path in ROOT.rglob("*.py"):
+        source = path.read_text("utf-8")
+        found |= set(re.findall(r'DomainError\(\s*"([a-z0-9_]+)"', source))
+        found |= set(re.findall(r'_Refusal\(\s*\d+,\s*"([a-z0-9_]+)"', source))
+    return found
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_reason_has_its_words(language: str) -> None:
+    words = json.loads((ROOT / "web" / "panel" / f"text.{language}.json").read_text("utf-8"))
+    assert len(reasons()) > 60
+    assert sorted(r for r in reasons() if not words.get(f"refused.{r}")) == []
