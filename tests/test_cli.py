@@ -116,6 +116,7 @@ def test_there_are_these_commands() -> None:
         "run",
         "sample",
         "scan",
+        "simulate",
         "trace",
         "unpack",
         "void",
