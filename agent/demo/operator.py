@@ -74,7 +74,7 @@ class Operator:
 
 async def attend(
     look: Callable[[Callable[[LineState], list[i.Input]]], list[i.Input]],
-    command: Callable[[i.Input], Awaitable[None]],
+    command: Callable[[i.Input], Awaitable[object]],
 ) -> None:
     """The same for a line in virtual time, until cancelled. `look` reads the line's state."""
     while True:
