@@ -15,7 +15,7 @@ from agent.core.outcome import Outcome
 from agent.core.plan import LinePlan, PathKind, Station
 from agent.core.scheme import LevelSpec, WorkOrder
 from agent.core.state import Item, LineState
-from agent.core.tracking import overtaken
+from agent.core.tracking import came_in, overtaken
 from agent.core.verdict import Judgement, Verdict, judge, missing, worst
 
 Decision = tuple[list[f.Fact], list[Effect]]
@@ -98,13 +98,13 @@ def _triggered(out: Outcome, what: i.ItemTriggered) -> None:
     station = plan.by_id[what.station]
     if station.kind in ("pack", "label"):
         if not plan.first_of_zone(station.id):
-            _overtakes(out, station, what.item)
+            _arrives(out, station, what.item)
         out.facts.append(f.ContainerSeen(station.id, what.item))
         return
     # A paused line coasts: what still comes belongs to its work order.
     order = state.order.number if state.order else ""
     if not plan.first_of_zone(station.id):
-        _overtakes(out, station, what.item)
+        _arrives(out, station, what.item)
     out.facts.append(
         f.ItemSeen(station.id, what.item, what.lane, what.encoder, order, out.known.now.wall_ms)
     )
@@ -112,9 +112,12 @@ def _triggered(out: Outcome, what: i.ItemTriggered) -> None:
         coding.item_at_coder(out, station, what.item)
 
 
-def _overtakes(out: Outcome, station: Station, number: int) -> None:
-    """Items that should have come before this one are gone from the path. A container that was
-    seen at its packer and gets more strokes there is not on the path yet."""
+def _arrives(out: Outcome, station: Station, number: int) -> None:
+    """What never left for this station came in on the way, and what should have come before this
+    one is gone from the path. A container that was seen at its packer and gets more strokes there
+    is not on the path yet."""
+    if came_in(out.plan, out.state, station.id, number):
+        out.alarm("came_in", 2, station.id, number)
     before = overtaken(out.plan, out.state, station.id, number)
     if not before:
         return
@@ -343,7 +346,7 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
 
 def _entered(out: Outcome, what: i.ItemEntered) -> None:
     station = out.plan.by_id[what.station]
-    _overtakes(out, station, what.item)
+    _arrives(out, station, what.item)
     out.facts.append(f.PathEntered(station.id, what.lane, what.item))
 
 

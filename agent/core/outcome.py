@@ -8,6 +8,7 @@ from agent.core.state import LineState
 
 EVENT_ALARMS = frozenset(
     {
+        "came_in",
         "count_difference",
         "reject_failed",
         "reject_series",

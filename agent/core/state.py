@@ -113,7 +113,8 @@ class Packing:
 @dataclass(slots=True)
 class Counts:
     """Per station: triggers = passed + rejected + failed + foreign + in flight (rule 4).
-    `earlier` of those that arrived were on the path already when the counting began."""
+    `earlier` of those that arrived were on the path already when the counting began, `added` came
+    onto it on the way."""
 
     triggers: int = 0
     passed: int = 0
@@ -122,6 +123,7 @@ class Counts:
     foreign: int = 0
     entered: int = 0
     earlier: int = 0
+    added: int = 0
 
 
 @dataclass(slots=True)

@@ -66,7 +66,8 @@ def _path_difference(plan: LinePlan, state: LineState, station: Station) -> list
     after = state.counts.get(target.id)
     came = 0
     if after is not None:
-        came = (after.entered if target.kind == "pack" else after.triggers) - after.earlier
+        came = after.entered if target.kind == "pack" else after.triggers
+        came -= after.earlier + after.added
     went = counts.passed + counts.failed if has_gate(station) else counts.triggers
     on_path = state.on_path.get(station.id, {})
     amount = went - came - len(on_path) - counts.foreign
@@ -87,3 +88,15 @@ def overtaken(plan: LinePlan, state: LineState, station: str, number: int) -> li
             return before
         before.append(other)
     return []
+
+
+def came_in(plan: LinePlan, state: LineState, station: str, number: int) -> bool:
+    """Whether the number arrives at a station and was never seen to leave for it: something was put
+    onto the path, or an eye saw one thing twice."""
+    path = plan.into.get(station)
+    return (
+        path is not None
+        and path.kind is not PathKind.MIXED
+        and number not in state.on_path.get(path.source, {})
+        and station not in state.settling.get("path", [])
+    )

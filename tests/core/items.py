@@ -135,8 +135,10 @@ class Items(Told):
             assert all(alarm.item == gone[0] for alarm in raised), "the alarm names another item"
         if path.pop(thing.number, None) is not None:
             self.settling["path"].discard(station.id)
-        elif station.id not in self.settling["path"]:
-            self.blind["path", way.source] += 1
+        elif way.kind is not PathKind.MIXED and station.id not in self.settling["path"]:
+            self.count(station.id).added += 1
+            name = f"{LINE}/{station.id}/came_in"
+            assert name in self.rig.state().alarms, "rule 4: no alarm"
         elif way.kind is not PathKind.MIXED:
             self.count(station.id).earlier += 1
 
@@ -393,9 +395,8 @@ class Items(Told):
             return
         found = self.believed[source].pop(thing.number, None)
         if found is None:
-            if station not in self.settling["path"]:
+            if self.plan.out_of[source].kind is PathKind.MIXED:
                 self.count(source).foreign += 1
-                self.blind["path", source] += 1
             return
         self.count(source).foreign += 1
         (fact,) = (fact for fact in done.facts if isinstance(fact, f.ForeignRejected))

@@ -115,6 +115,7 @@ def test_every_word_the_panel_asks_for_exists() -> None:
     "key",
     [
         "reject_failed",
+        "came_in",
         "count_difference",
         "printer_fault",
         "device_lost",

@@ -37,6 +37,8 @@ def off_path(plan: LinePlan, state: LineState, station: Station, number: int) ->
         return on_path.pop(number)
     if station.id in settling:
         state.count(station.id).earlier += 1
+    else:
+        state.count(station.id).added += 1
     return None
 
 

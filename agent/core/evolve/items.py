@@ -14,7 +14,7 @@ from agent.core.evolve.common import (
     pass_on,
     tally_reject,
 )
-from agent.core.plan import LinePlan
+from agent.core.plan import LinePlan, PathKind
 from agent.core.state import Item, LineState, Series
 
 
@@ -171,8 +171,9 @@ def _reject_series(plan: LinePlan, state: LineState, fact: f.RejectSeries) -> No
 
 def _foreign_rejected(plan: LinePlan, state: LineState, fact: f.ForeignRejected) -> None:
     path = plan.out_of.get(fact.station)
-    known = fact.item in state.on_path.get(fact.station, {})
-    if known or path is None or path.target not in state.settling.get("path", []):
+    numbered = path is not None and path.kind is not PathKind.MIXED
+    # What was never on the path takes nothing off it.
+    if not numbered or fact.item in state.on_path.get(fact.station, {}):
         state.count(fact.station).foreign += 1
     let_go(state, (fact.unit,))
     _off_the_belt(plan, state, fact.station, fact.item)
