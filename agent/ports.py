@@ -215,6 +215,7 @@ class PlcEventKind(IntEnum):
     LABEL_APPLIED = 6  # the applicator put a label on the container
     FOREIGN_REJECT = 7  # a rejector that is not ours took the item
     ENTERED = 8  # the photo-eye at the end of a path saw the item; no camera fires
+    CLEARED = 9  # a person emptied the packer's lanes and confirmed it: the PLC counts from 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Belt:
     __slots__ = (
         "_accidents",
         "_halted",
+        "_ghosts",
         "_heap",
         "_last",
         "_order",
@@ -65,6 +66,7 @@ class Belt:
         "_travel",
         "_v",
         "due",
+        "forgot",
         "index",
         "laid",
         "length",
@@ -81,6 +83,7 @@ class Belt:
         self.index = index
         self.speed = speed
         self.due = inf
+        self.forgot = -inf  # the travel at which the PLC lost its memory
         self.pitch = pitch
         self.length = length
         self.numbers = numbers
@@ -89,6 +92,7 @@ class Belt:
         self._heap: list[tuple[float, int, Item]] = []
         self._accidents: list[tuple[float, int, Accident]] = []
         self._order = 0
+        self._ghosts = 0  # windows with nothing in them
         self._last = -inf
         self._travel = 0.0
         self._since = 0.0
@@ -177,19 +181,68 @@ class Belt:
 
     def lay(self, item: Item, origin: float, now: float) -> None:
         """Put a lifted item back; it gets the number of the empty window that it lies in."""
-        half = WINDOW * self.pitch
         item.number = item.seen_at = UNKNOWN
-        for _, _, other in self._heap:
-            if other.ghost and abs(other.origin - origin) <= half:
-                item.number, item.seen_at = other.number, other.seen_at
-                self.remove(other)
-                break
         self.insert(item, origin, now)
+        self._fill(item)
+
+    def _fill(self, item: Item) -> None:
+        # A window that is before or behind another station than its item ends there without it.
+        window = self._window(item)
+        if window is not None and window.at == item.at:
+            self.adopt(item)
+
+    def _window(self, item: Item) -> Item | None:
+        if not self._ghosts:
+            return None
+        half = WINDOW * self.pitch
+        near = [
+            other
+            for _, _, other in self._heap
+            if other.ghost and abs(other.origin - item.origin) <= half
+        ]
+        return min(near, key=lambda other: abs(other.origin - item.origin), default=None)
+
+    def adopt(self, item: Item) -> None:
+        """An item without a number gets that of the empty window in which it is, if in any."""
+        window = self._window(item)
+        if window is not None:
+            item.number, item.seen_at = window.number, window.seen_at
+            self._ghosts -= 1
+            self.remove(window)
+
+    def slip(self, mm: float, now: float) -> None:
+        """Everything on the belt lags behind by so much while the belt, and with it the PLC's
+        windows, has gone on."""
+        items = self.items()
+        passed = [item.at for item in items]
+        for item in items:
+            self.lift(item, now)
+        for item, at in zip(items, passed, strict=True):
+            self.insert(item, item.origin + mm, now)
+            if item.at < at:  # it stood still, it did not go back
+                self.remove(item)
+                item.at = at
+                self._push(item)
+        for item in items:
+            self._fill(item)
+        if self._v:
+            self._schedule()
+
+    def forget(self, now: float) -> None:
+        """The PLC lost its memory: no window is left, and numbers begin anew."""
+        self.forgot = self.travel(now)
+        self._ghosts = 0
+        self._heap = [entry for entry in self._heap if not entry[2].ghost]
+        heapify(self._heap)
+        for _, _, item in self._heap:
+            item.number = item.seen_at = UNKNOWN
+        self.numbers.restart()
 
     def ghost(self, number: int, seen_at: int, origin: float, now: float) -> None:
         """A window of the PLC with nothing in it."""
         window = Item(0, self.index, number)
         window.ghost = True
+        self._ghosts += 1
         window.seen_at = seen_at
         self.insert(window, origin, now)
 
@@ -233,6 +286,7 @@ class Belt:
             point.empty(item, now, travel)
             last = item.at == len(self._points) - 1
             outcome = Outcome.GONE if last else Outcome.STAYS
+            self._ghosts -= last
         else:
             outcome = point.act(item, now, travel)
         if outcome is Outcome.WAIT:

@@ -49,8 +49,10 @@ class PhotoEye:
         if self._extra.hits(serial):
             self._truth.happened("extra_trigger", now, item, self._name)
             self._later(EXTRA, None, travel)
-        if item.hidden:
-            return False
+        if item.number == UNKNOWN and not item.hidden:
+            self._belt.adopt(item)
+        if item.hidden or (item.seen_at == self._station and item.number != UNKNOWN):
+            return False  # the PLC counts one edge in a window
         if self._lost.hits(serial):
             self._truth.happened("lost_trigger", now, item, self._name)
             return False

@@ -20,7 +20,7 @@ class Floor:
 
     `caps` lie in the capper's chute for the `uncapped` bottles before it; `table` holds by level
     what was rejected or taken and lies about; `followers` the item that stands close behind
-    another and gives no edge of its own.
+    another and gives no edge of its own; `away` names the devices that cannot be reached now.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Floor:
         self.recent: deque[Item] = deque(maxlen=RECENT)
         self.table: list[deque[Item]] = [deque(maxlen=RECENT) for _ in layout.belts]
         self.followers: dict[Item, Item] = {}
+        self.away: set[str] = set()
         self.supplies = {name: iter(codes) for name, codes in layout.supplies.items()}
         self._strangers = {"foreign": iter(layout.foreign), "campaign": iter(layout.campaign)}
         self._strange = 0

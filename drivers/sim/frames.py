@@ -30,12 +30,16 @@ class Shutter:
         truth: Truth,
         out: list[Exposure],
     ) -> None:
-        name = self._camera = view.camera
+        name = self.camera = view.camera
+        self.dark_until = -inf  # no picture arrives
+        self.stuck_until = -inf  # every picture is the last one
+        self._booted_at: float | None = None
         self._eye = Eye(view, seed)
         self._truth = truth
         self.out = out
         self._late: deque[tuple[float, Exposure]] = deque()
         self._picture: Scene | None = None
+        self._shots = 0
         (self._lost, self._extra, self._delayed, self._twice, self._frozen) = (
             Trouble(seed, trouble, rates.get(trouble, 0), name)
             for trouble in (
@@ -57,6 +61,12 @@ class Shutter:
         while self._late and self._late[0][0] <= t:
             self.out.append(self._late.popleft()[1])
 
+    def boot(self, until: float) -> None:
+        """Off until then; afterwards its numbers begin at 1."""
+        self._booted_at = until
+        self._late.clear()
+        self._picture = None
+
     def shoot(
         self,
         now: float,
@@ -66,24 +76,35 @@ class Shutter:
         beside: Sequence[Item] = (),
     ) -> None:
         """The camera was fired."""
+        if self._booted_at is not None:
+            if now < self._booted_at:
+                return
+            self._booted_at = None
+            self._eye.restart()
         exposure = self._eye.shoot(now, own, content, cap, beside)
         number = exposure.counter
-        if self._frozen.hits(number) and self._picture is not None:
-            self._happened("repeated_picture", now, own)
+        self._shots += 1
+        shot = self._shots
+        stuck = now < self.stuck_until
+        if self._picture is not None and (stuck or self._frozen.hits(shot)):
+            if not stuck:
+                self._happened("repeated_picture", now, own)
             exposure = Exposure(exposure.camera, number, now, self._picture)
         self._picture = exposure.scene
-        if self._lost.hits(number):
+        if now < self.dark_until:
+            return
+        if self._lost.hits(shot):
             self._happened("lost_frame", now, own)
         else:
             delay = 0.0
-            if self._delayed.hits(number):
+            if self._delayed.hits(shot):
                 self._happened("late_frame", now, own)
-                delay = MAX_DELAY * self._delayed.share(number)
+                delay = MAX_DELAY * self._delayed.share(shot)
             self._send(exposure, now, delay)
-            if self._twice.hits(number):
+            if self._twice.hits(shot):
                 self._happened("repeated_frame", now, own)
                 self._send(exposure, now, delay)
-        if self._extra.hits(number):
+        if self._extra.hits(shot):
             self._happened("extra_frame", now, own)
             again = self._eye.shoot(now + BOUNCE, None)
             self._send(again, now, BOUNCE)
@@ -98,4 +119,4 @@ class Shutter:
         self._late.append((due, exposure))
 
     def _happened(self, trouble: str, now: float, own: Item | None) -> None:
-        self._truth.happened(trouble, now, own, self._camera)
+        self._truth.happened(trouble, now, own, self.camera)

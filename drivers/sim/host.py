@@ -154,6 +154,7 @@ class Host:
         self.plant = Plant(spec.layout, spec.seed, spec.troubles, models, spec.feed)
         self._now = 0.0  # the plant's time, s
         self._stalled = 0.0
+        self._away: frozenset[str] = frozenset()
         self._quit = False
         self._began = 0.0
         self._last = 0.0
@@ -266,8 +267,21 @@ class Host:
         self._now += passed
         out = self.plant.advance(self._now, self._plc.agent())
         self._plc.publish(out.plc)
+        if out.away != self._away:
+            await self._unplug(out.away)
         for exposure in out.exposures:
             self._cameras[exposure.camera].submit(exposure)
+
+    async def _unplug(self, away: frozenset[str]) -> None:
+        """Cut the links of what is away now, and listen again for what is back. A camera that is
+        away posts nothing: there is no link to cut."""
+        self._plc.trouble.frozen = "plc" in away
+        for name, server in self._servers.items():
+            if name in away and name not in self._away:
+                await server.stop()
+            elif name in self._away and name not in away:
+                await server.start()
+        self._away = away
 
 
 async def run(spec: HostSpec, say: Say | None = None) -> bool:

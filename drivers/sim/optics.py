@@ -14,12 +14,12 @@ SIDES = (0.16, 0.84)
 class Eye:
     """One camera: counts its exposures and strews symbols a little, by seed and exposure."""
 
-    __slots__ = ("_angle", "_cells", "_counter", "_dice", "_jitter", "_view")
+    __slots__ = ("_angle", "_cells", "_counter", "_dice", "_jitter", "_shots", "_view")
 
     def __init__(self, view: View, seed: int) -> None:
         self._view = view
         self._dice = Dice(seed, f"view/{view.camera}")
-        self._counter = 0
+        self._counter = self._shots = 0
         self._jitter = view.jitter / 128
         self._angle = view.angle / 128
         self._cells = [
@@ -27,6 +27,10 @@ class Eye:
             for row in range(view.rows)
             for column in range(view.columns)
         ]
+
+    def restart(self) -> None:
+        """Number exposures from 1 again."""
+        self._counter = 0
 
     def shoot(
         self,
@@ -40,7 +44,8 @@ class Eye:
         order, of a waiting cap, and of what else is in view at the edges."""
         view = self._view
         self._counter += 1
-        chance = self._dice.roll(self._counter)
+        self._shots += 1
+        chance = self._dice.roll(self._shots)
         symbols: list[Symbol] = []
         for seen in view.see:
             role, kind, size, gs1 = seen.role, seen.kind, seen.size, seen.gs1

@@ -1,12 +1,13 @@
 """The end of a belt: divider, lanes, strokes, and the container they fill."""
 
 from collections import deque
+from collections.abc import Callable
 
 from drivers.sim.belt import Belt, Outcome, Point
 from drivers.sim.floor import Floor
-from drivers.sim.layout import Packer
+from drivers.sim.layout import Camera, Packer
 from drivers.sim.truth import Item
-from drivers.sim.world import ENTERED, STROKE, TRIGGER
+from drivers.sim.world import CLEARED, ENTERED, STROKE, TRIGGER
 
 
 class PackerStation(Point):
@@ -24,6 +25,7 @@ class PackerStation(Point):
     def __init__(self, spec: Packer, level: int, belt: Belt, next_belt: Belt, floor: Floor) -> None:
         self._spec = spec
         self._level = level
+        self._belt = belt
         self._next = next_belt
         self._floor = floor
         self._eye = floor.eye(belt, spec.name, spec.station, belt.length, self._false_edge)
@@ -34,6 +36,18 @@ class PackerStation(Point):
         self._strokes = 0
         self._container: Item | None = None
         self._cameras = [floor.shutter(view) for view in spec.views]
+        self._divider = floor.trouble("divider", spec.name)
+        self._short = floor.trouble("stroke_short", spec.name)
+        self._aborted = floor.trouble("stroke_aborted", spec.name)
+        self._moves = 0
+        self._pictured = bool(spec.views) or any(
+            seen.of == "content"
+            for station in floor.layout.belts[level].stations
+            if isinstance(station, Camera)
+            for view in station.views
+            for seen in view.see
+        )
+        self.on_abort: Callable[[PackerStation, float], None] = lambda packer, now: None
         self._data = sum(spec.rows << 4 * lane for lane in range(spec.lanes))
 
     def act(self, item: Item, now: float, travel: float) -> Outcome:
@@ -42,6 +56,10 @@ class PackerStation(Point):
         item.place = "lane"
         if not item.level:
             self._floor.arrived(item)
+        if self._spec.lanes > 1 and self._divider.hits(item.serial):
+            # The PLC goes by where its divider should be.
+            self._floor.truth.happened("divider", now, item, self._spec.name, told=False)
+            lane = (lane + 1) % self._spec.lanes
         if item.next_to is not None:
             # It goes where the one before it went: the divider moves by edges.
             lane = (lane - 1) % self._spec.lanes
@@ -64,7 +82,12 @@ class PackerStation(Point):
         if self._counted[lane] == spec.rows:
             self._full += 1
             if self._full == spec.lanes:
-                self._stroke(now, travel)
+                self._moves += 1
+                if self._aborted.hits(self._moves):
+                    self._floor.truth.happened("stroke_aborted", now, None, spec.name)
+                    self.on_abort(self, now)
+                else:
+                    self._stroke(now, travel)
 
     def _stroke(self, now: float, travel: float) -> None:
         spec, floor = self._spec, self._floor
@@ -74,7 +97,7 @@ class PackerStation(Point):
             container.open = True
             container.place = "packer"
             self._container = container
-        moved = [queue.popleft() for _ in range(spec.rows) for queue in self._lanes if queue]
+        moved = self._grip(now)
         for child in moved:
             child.place = "packed"
             child.parent = container
@@ -97,6 +120,45 @@ class PackerStation(Point):
             self._next.put(container, now)
         self._counted = [count - spec.rows for count in self._counted]
         self._full = sum(count >= spec.rows for count in self._counted)
+
+    def _grip(self, now: float) -> list[Item]:
+        """Up to `rows` of each lane, row by row; a gripper may leave one behind at its lane's
+        head."""
+        spec = self._spec
+        slack = None
+        if self._short.hits(self._moves):
+            slack = self._lanes[self._short.pick(self._moves, spec.lanes)]
+        left = slack.popleft() if slack else None
+        moved = [
+            queue.popleft()
+            for row in range(spec.rows)
+            for queue in self._lanes
+            if queue and not (row == spec.rows - 1 and left is not None and queue is slack)
+        ]
+        if slack is not None and left is not None:
+            slack.appendleft(left)
+            self._floor.truth.happened("stroke_short", now, left, spec.name, told=self._pictured)
+        return moved
+
+    def empty_lanes(self, now: float) -> None:
+        """A person takes everything out of the lanes and confirms it at the PLC."""
+        for queue in self._lanes:
+            for item in queue:
+                item.place = "taken"
+                self._floor.table[item.level].append(item)
+            queue.clear()
+        self._counted = [0] * self._spec.lanes
+        self._lane = self._full = 0
+        self._floor.plc.write(CLEARED, self._spec.station, 0, 0, self._belt.travel(now))
+
+    def set_aside(self, now: float) -> None:
+        """After the PLC lost its memory: the lanes are emptied, and a container that was not full
+        is put aside; its number means nothing any more."""
+        if self._container is not None:
+            self._container.place = "aside"
+            self._container = None
+        self._strokes = 0
+        self.empty_lanes(now)
 
     @property
     def waiting(self) -> int:

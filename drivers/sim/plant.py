@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from math import inf
 
 from agent.core.errors import ConfigError
+from drivers.sim.agenda import Agenda
 from drivers.sim.belt import Belt
 from drivers.sim.floor import Floor
 from drivers.sim.hands import Hands
 from drivers.sim.layout import Feed, Layout, check
+from drivers.sim.outages import Outages
 from drivers.sim.packer import PackerStation
 from drivers.sim.plcmodel import Numbers
 from drivers.sim.stations import Output, points
+from drivers.sim.stops import Stops
 from drivers.sim.troubles import check as check_troubles
 from drivers.sim.truth import Truth
 from drivers.sim.world import AgentImage, Exposure, FiredPrinter, PlcImage
@@ -23,11 +26,16 @@ from drivers.sim.world import AgentImage, Exposure, FiredPrinter, PlcImage
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What came out of one `advance`: exposures in the order in which cameras fired, and the PLC's
-    registers (one object that the plant goes on writing: publish it before the next call)."""
+    """What came out of one `advance`: exposures in the order in which cameras fired, the PLC's
+    registers (one object that the plant goes on writing: publish it before the next call), and the
+    devices that cannot be reached now ("plc", cameras and printers by name)."""
 
     exposures: list[Exposure]
     plc: PlcImage
+    away: frozenset[str] = frozenset()
+
+
+_NONE: frozenset[str] = frozenset()
 
 
 class Feeder:
@@ -103,6 +111,40 @@ class Plant:
             Hands(spec, belt, floor)
         self._feeder = Feeder(self._belts[0], feed, floor)
         self._running = False
+        self._holds: list[int] = []  # why the line may not run
+        self._agenda = Agenda(seed)
+        self._stops = Stops(floor, self, self._belts, self._packers, self._agenda)
+        Outages(floor, self._agenda)
+
+    @property
+    def running(self) -> bool:
+        """The belts run, or wait for a station."""
+        return self._running
+
+    def hold(self, flag: int, now: float) -> None:
+        """Stop every belt for a reason, a bit of the PLC's flags (0: one that has none)."""
+        self._holds.append(flag)
+        self._floor.plc.held |= flag
+        if self._running:
+            self._running = False
+            for belt in self._belts:
+                belt.stop(now)
+        self._feeder.switch(False, now)
+
+    def release(self, flag: int, now: float) -> None:
+        """One reason less; without any the belts start again."""
+        self._holds.remove(flag)
+        if flag not in self._holds:
+            self._floor.plc.held &= ~flag
+        if not self._holds:
+            self._stops.starts(now)
+            self._start(now)
+            self._switch(now)
+
+    def _start(self, now: float) -> None:
+        for belt in self._belts:
+            belt.run(now)
+        self._running = True
 
     @property
     def truth(self) -> Truth:
@@ -136,14 +178,19 @@ class Plant:
     def next_time(self) -> float:
         """When something happens next if the agent writes nothing new; inf: never."""
         shutters = (shutter.due for shutter in self._floor.shutters)
-        return min(self._feeder.due, *(belt.due for belt in self._belts), *shutters)
+        belts = (belt.due for belt in self._belts)
+        return min(self._agenda.due, self._feeder.due, *belts, *shutters)
 
     def advance(self, t: float, agent: AgentImage) -> Outputs:
         """Let everything happen until `t`, under what the agent has written; `t` never falls."""
         floor = self._floor
         floor.plc.observe(t, agent)
         self._switch(t)
-        sources: list[Belt | Feeder] = [*reversed(self._belts), self._feeder]
+        sources: list[Belt | Feeder | Agenda] = [
+            self._agenda,
+            *reversed(self._belts),
+            self._feeder,
+        ]
         while True:
             first = sources[0]
             for source in sources:
@@ -162,14 +209,12 @@ class Plant:
             shutter.deliver(t)
         exposures = floor.exposures[:]
         floor.exposures.clear()
-        return Outputs(exposures, floor.plc.image)
+        return Outputs(exposures, floor.plc.image, frozenset(floor.away) if floor.away else _NONE)
 
     def _switch(self, t: float) -> None:
         """Open the infeed if the agent permits it, close it if not."""
-        permits = self._floor.plc.permits and self._feeder.left > 0
+        permits = self._floor.plc.permits and self._feeder.left > 0 and not self._holds
         if permits and not self._running:
-            for belt in self._belts:
-                belt.run(t)
-            self._running = True
+            self._start(t)
         if permits != self._feeder.open:
             self._feeder.switch(permits, t)

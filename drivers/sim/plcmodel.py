@@ -31,12 +31,14 @@ class PlcModel:
         "_pulses",
         "_used",
         "alive",
+        "held",
         "image",
     )
 
     def __init__(self, pulses_per_mm: float) -> None:
         self.image = PlcImage()
         self.alive = False
+        self.held = 0  # the flags of what holds the line
         self._agent = AgentImage()
         self._beat: int | None = None
         self._beat_at = 0.0
@@ -95,6 +97,18 @@ class PlcModel:
         self._head += 1
         image.head = self._head & 0xFFFF
 
+    def restart(self, t: float) -> None:
+        """Memory lost: a new run. All answers are cleared, the agent must beat again."""
+        image = self.image
+        image.run = image.run + 1 & 0xFFFF
+        image.ring = [None] * RING
+        image.head = self._head = 0
+        self.alive = False
+        self._beat_at = t
+        for station, slots in self._agent.slots.items():
+            for index, register in enumerate(slots):
+                self._used[station, index] = register
+
     def refresh(self, t: float, running: bool, travel: float, speed: float) -> None:
         """Set the registers that are not events."""
         image = self.image
@@ -102,16 +116,20 @@ class PlcModel:
         image.encoder = int(travel * self._pulses) & 0xFFFFFFFF
         image.speed = round(speed) & 0xFFFF if running else 0
         lost = AGENT_LOST if self._known and not self.alive else 0
-        image.flags = (RUNNING if running else 0) | lost
+        image.flags = (RUNNING if running else 0) | lost | self.held
 
 
 class Numbers:
     """The PLC's 16-bit count of one belt's items."""
 
-    __slots__ = ("_next",)
+    __slots__ = ("_first", "_next")
 
     def __init__(self, first: int) -> None:
-        self._next = first
+        self._next = self._first = first
+
+    def restart(self) -> None:
+        """Count anew."""
+        self._next = self._first
 
     def take(self) -> int:
         number = self._next & 0xFFFF

@@ -50,8 +50,8 @@ class TcpAdapter:
             self._begin(reader, writer)
             return self._connect_to[1]
         self._server = await asyncio.start_server(self._begin, self._host, self._port)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        self._port = int(self._server.sockets[0].getsockname()[1])
+        return self._port
 
     async def stop(self) -> None:
         """Stop listening and cut every connection."""

@@ -171,6 +171,8 @@ class Gate(Point):
         self._belt = belt
         self._name = spec.name
         self._station = spec.station
+        assert spec.gate is not None
+        self._reach = spec.gate - spec.at
         self._count = floor.truth.gates[spec.name] = GateCount(spec.station)
 
     def act(self, item: Item, now: float, travel: float) -> Outcome:
@@ -178,6 +180,11 @@ class Gate(Point):
         count = self._count
         number = item.number
         if number == UNKNOWN:
+            if travel - self._belt.forgot < self._reach:
+                # Behind its eye when the PLC lost its memory: nobody can answer for it.
+                count.blind += 1
+                self._take(item, "plc_restart")
+                return Outcome.GONE
             count.unseen += 1
             return Outcome.STAYS
         why = plc.gate(self._station, number)

@@ -61,6 +61,13 @@ class TextCoder:
         self.fires = 0
         self.printed: list[tuple[str, ...]] = []
 
+    empty = "ink_out"
+
+    def reboot(self) -> None:
+        """Switched off and on: its records are gone, its counter begins at 0."""
+        self.buffer.clear()
+        self.counter = 0
+
     @property
     def ready(self) -> bool:
         return self.running and not (self.faults - {"ink_low"})

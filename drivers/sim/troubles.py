@@ -63,6 +63,24 @@ TROUBLES: dict[str, Kind] = {
     "late_frame": Kind(1 / 20_000, "picture", "delivered up to 2 s late, and what follows behind"),
     "repeated_frame": Kind(1 / 100_000, "picture", "the same picture is delivered twice"),
     "repeated_picture": Kind(1 / 200_000, "picture", "a new number with the picture before"),
+    # Packers.
+    "divider": Kind(1 / 500_000, "bottle", "goes into the lane beside the one that is counted"),
+    "stroke_short": Kind(1 / 50_000, "stroke", "the gripper leaves one behind in its lane"),
+    "stroke_aborted": Kind(1 / 20_000, "stroke", "the packer stops in mid-move and is emptied"),
+    # The line as a whole: a stop every other hour.
+    "jam": Kind(0.5, "hour", "a stretch is cleared by hand: taken out, or put in another order"),
+    "guard_open": Kind(0.5, "hour", "a guard is opened; half of the time with a hand in it"),
+    "estop": Kind(0.1, "hour", "the emergency stop"),
+    "creep": Kind(1 / 50, "start", "items lag behind a belt that starts after a stop"),
+    "plc_restart": Kind(1 / 200, "hour", "a new run: numbers begin anew, lanes are emptied"),
+    # Devices and their links, each of them.
+    "link_loss": Kind(0.1, "hour", "the PLC cannot be reached for some seconds"),
+    "camera_away": Kind(0.02, "hour", "no picture arrives for some seconds"),
+    "camera_reboot": Kind(0.005, "hour", "the camera starts anew and counts from 1"),
+    "camera_stuck": Kind(0.002, "hour", "for some seconds every picture is the last one"),
+    "printer_away": Kind(0.05, "hour", "prints on, and cannot be reached for some seconds"),
+    "printer_reboot": Kind(0.01, "hour", "starts anew: what it held is gone"),
+    "ink_out": Kind(0.1, "hour", "ink or labels run out and are refilled"),
 }
 """Every trouble by name."""
 

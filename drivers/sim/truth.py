@@ -23,7 +23,7 @@ UNKNOWN = -1
 
 class Item:
     """A bottle or a container. `bad` says why an honest line would not pass it ("" = good);
-    `place` is belt, lane, packed, rejected, taken, foreign (rejector) or output.
+    `place` is belt, lane, packer, packed, rejected, taken, aside, foreign (rejector) or output.
 
     What the PLC has of it: `number`, and `seen_at`, the station whose eye saw it last (both
     UNKNOWN until an eye saw it). A `ghost` is a window of the PLC with nothing in it. What is
@@ -89,11 +89,12 @@ class GateCount:
 
     Beside what the gate told of the things in their windows (passed, rejected): `failed`, both in
     the window and in the chute; `empty`, windows of triggers in which nothing came; `unasked`,
-    those of the rejected that had no trigger here; `unseen`, things that passed in no window, of
-    which no gate can tell.
+    those of the rejected that had no trigger here; `unseen`, things that passed in no window, and
+    `blind`, those that were rejected without a word after the PLC had lost its memory.
     """
 
     __slots__ = (
+        "blind",
         "empty",
         "failed",
         "passed_bad",
@@ -108,7 +109,7 @@ class GateCount:
     def __init__(self, station: int) -> None:
         self.station = station
         self.passed_good = self.passed_bad = self.rejected_good = self.rejected_bad = 0
-        self.empty = self.failed = self.unasked = self.unseen = 0
+        self.empty = self.failed = self.unasked = self.unseen = self.blind = 0
 
     def data(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}

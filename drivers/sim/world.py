@@ -6,11 +6,11 @@ out again on purpose, so that a mistake in one place shows in the other.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 # Kinds in the PLC's event ring (docs/plc.md).
 TRIGGER, PASSED, REJECTED, REJECT_FAILED = 1, 2, 3, 4
-STROKE, LABEL_APPLIED, FOREIGN_REJECT, ENTERED = 5, 6, 7, 8
+STROKE, LABEL_APPLIED, FOREIGN_REJECT, ENTERED, CLEARED = 5, 6, 7, 8, 9
 
 # Bits of the PLC's state word (docs/plc.md).
 RUNNING, ESTOP, GUARD_OPEN, JAM, REJECT_FULL, LOW_AIR, AGENT_LOST = (1 << n for n in range(7))
@@ -104,3 +104,17 @@ class FiredPrinter(Protocol):
 
     def fire(self, now: float) -> tuple[str, ...] | None:
         """The texts of the symbols that came out, in template order; None if nothing did."""
+
+
+@runtime_checkable
+class Machine(Protocol):
+    """A printer whose machine can fail: its present faults, and the one of running out."""
+
+    @property
+    def faults(self) -> set[str]: ...
+
+    @property
+    def empty(self) -> str: ...
+
+    def reboot(self) -> None:
+        """Switched off and on: what it held is lost, its counter begins at 0."""

@@ -67,6 +67,14 @@ class ZplPrinter:
         self.printed: list[PrintedLabel] = []
         self._done_at: float | None = None
 
+    empty = "paper_out"
+
+    def reboot(self) -> None:
+        """Switched off and on: queue and templates are gone. The odometer is not."""
+        self.queue.clear()
+        self.templates.clear()
+        self._done_at = None
+
     def advance(self, now: float) -> None:
         """Print what is due by `now`."""
         begin = now

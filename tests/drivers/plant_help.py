@@ -89,6 +89,7 @@ class Scripted:
         self.verdict = verdict
         self.beating = True
         self._head = 0
+        self._run = 1
 
     def work(self, t: float, plant: Plant, log: Log, keep: bool = True) -> None:
         """One poll: advance the plant to `t`, read the new events, answer."""
@@ -97,6 +98,8 @@ class Scripted:
         out = plant.advance(t, self.image)
         if keep:
             log.exposures += out.exposures
+        if out.plc.run != self._run:
+            self._run, self._head = out.plc.run, 0
         new = (out.plc.head - self._head) & 0xFFFF
         assert new <= RING, "the ring overran: poll in smaller steps"
         for n in range(self._head, self._head + new):
