@@ -73,8 +73,11 @@ class Mailbox(Generic[T]):
         self._things: deque[T] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._lost = ""
+        self._cut = ""
 
     def open(self) -> None:
+        if self._cut:
+            raise TransientError(self._cut)
         self._lost = ""
         self._things.clear()
 
@@ -86,6 +89,15 @@ class Mailbox(Generic[T]):
         """Whoever waits, now or later in this session, gets a TransientError."""
         self._lost = why
         self._wake()
+
+    def cut(self, why: str) -> None:
+        """The session is lost, and no other begins until `mend`."""
+        self._cut = why
+        self.lose(why)
+
+    def mend(self) -> None:
+        """A new session may begin."""
+        self._cut = ""
 
     def check(self) -> None:
         """TransientError when the session is lost."""
@@ -384,6 +396,14 @@ class MemoryCoder:
         """The connection is gone; it can be opened again."""
         self._events.lose(why)
 
+    def cut(self, why: str) -> None:
+        """The connection is gone until `mend`."""
+        self._events.cut(why)
+
+    def mend(self) -> None:
+        """It can be opened again."""
+        self._events.mend()
+
     def _done(self, done: Done) -> None:
         now = _loop().time()
         self._events.put(PrintEvent(PrintEventKind.PRINTED, int(done.ref), now))
@@ -436,6 +456,14 @@ class MemoryLabels:
     def lose(self, why: str) -> None:
         """The connection is gone; it can be opened again."""
         self._events.lose(why)
+
+    def cut(self, why: str) -> None:
+        """The connection is gone until `mend`."""
+        self._events.cut(why)
+
+    def mend(self) -> None:
+        """It can be opened again."""
+        self._events.mend()
 
     async def send(self, job: PrintJob) -> bool:
         self._events.check()

@@ -32,7 +32,13 @@ from agent.core.state import LineState
 from agent.demo import scene as scenes
 from agent.demo.audit import Result, audit
 from agent.demo.operator import attend
-from agent.demo.simports import MemoryCamera, MemoryDevices, MemoryPlc
+from agent.demo.simports import (
+    MemoryCamera,
+    MemoryCoder,
+    MemoryDevices,
+    MemoryLabels,
+    MemoryPlc,
+)
 from agent.demo.simtime import VirtualLoop
 from agent.line.runner import clock
 from agent.ports import Committed, Stamped
@@ -147,6 +153,8 @@ class Floor:
         self.plant = plant
         self.agent = AgentImage(slots={n: [0] * SLOTS for n in range(STATIONS)})
         self.cameras: Mapping[str, MemoryCamera] = {}
+        self.printers: Mapping[str, MemoryCoder | MemoryLabels] = {}
+        self._away: frozenset[str] = frozenset()
         self.due: Callable[[], float] = lambda: inf
         self._loop = loop
         self._tick = 0.0
@@ -161,7 +169,23 @@ class Floor:
         out = self.plant.advance(now, self.agent)
         for exposure in out.exposures:
             self.cameras[exposure.camera].show(exposure)
+        if out.away != self._away:
+            self._unplug(out.away)
         self.plc.changed()
+
+    def _unplug(self, away: frozenset[str]) -> None:
+        """Cut the links of what is away now, mend those of what is back. A camera that is away
+        shows nothing: it has no link to cut."""
+        links: dict[str, MemoryPlc | MemoryCoder | MemoryLabels] = {
+            "plc": self.plc,
+            **self.printers,
+        }
+        for name, link in links.items():
+            if name in away and name not in self._away:
+                link.cut(f"{name} does not answer")
+            elif name in self._away and name not in away:
+                link.mend()
+        self._away = away
 
     def _written(self) -> None:
         self.advance(self._loop.time())
@@ -274,6 +298,7 @@ class Shift:
         line = LineBuilder(site, None, devices).build(section, gate)
         runner = line.runner
         floor.cameras = devices.cameras
+        floor.printers = devices.printers
         floor.due = lambda: min(watch.due for watch in runner.watches)
         loop.world = floor
         tasks = [loop.create_task(work, name=name) for name, work in line.work().items()]

@@ -56,8 +56,8 @@ class Belt:
 
     __slots__ = (
         "_accidents",
-        "_halted",
         "_ghosts",
+        "_halted",
         "_heap",
         "_last",
         "_order",

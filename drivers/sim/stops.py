@@ -144,6 +144,8 @@ class Stops:
     def _plc_restart(self, chance: Chance, now: float) -> None:
         """The PLC starts anew: everything stands, its memory is lost, the packers are emptied."""
         floor, line = self._floor, self._line
+        if "plc" in floor.away:
+            return
         self._happened("plc_restart", now, None, self._belts[0])
         line.hold(0, now)
         floor.away.add("plc")
