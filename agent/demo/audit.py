@@ -6,11 +6,13 @@ agent came to its record.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.table import Table
+
+from agent.store.balance import Recorded
 
 INTEGRITIES = ("proven", "anchored", "inferred", "incomplete")
 
@@ -103,25 +105,25 @@ def audit(
     record: Iterable[Mapping[str, Any]],
     account: Mapping[str, Any],
     balances: Mapping[str, int],
-    verified: int,
+    units: Iterable[Recorded],
     *,
     strict: bool,
     stations: Mapping[str, int] | None = None,
-    doubted: int = 0,
     killed: bool = False,
 ) -> Result:
     """Hold the plant's account against the record.
 
-    `verified` is how many units the record has that passed and were not rejected, `balances` what
-    each pool's balance misses, `stations` the PLC's index of each station of the site file.
-    `doubted` of the verified units are said to be doubtful and in no container: they may have left
-    the line while nobody looked. `killed`: the agent did not see everything that the gates did.
+    `units` is what the record says of each bottle that became a unit, `balances` what each pool's
+    balance misses, `stations` the PLC's index of each station of the site file. `killed`: the agent
+    did not see everything that the gates did.
     """
     result = Result(strict=strict)
     physical = list(truth)
     fates = plant["containers"]
     recorded = list(record)
-    _counts(result, plant, account, balances, verified, doubted)
+    _counts(result, plant, account, balances)
+    _bottles(result, plant["items"], list(units))
+    _bad_ones(result, plant["bad_kept"], strict=strict)
     if not killed:
         _gates(result, plant, account, stations or {})
     _contents(result, physical, fates, recorded)
@@ -133,24 +135,16 @@ def _counts(
     plant: Mapping[str, Any],
     account: Mapping[str, Any],
     balances: Mapping[str, int],
-    verified: int,
-    doubted: int,
 ) -> None:
     result.bottles = plant["fed"]
     result.finished = bool(plant["finished"])
     if not result.finished:
         result.notes.append("the belts did not run empty")
-    places = Counter(plant["places"])
-    on_line = result.bottles - places["rejected"]
-    result.passed = verified
     result.rejected = dict(account["tally"]["reasons"])
     result.good_rejected = len(plant["good_rejected"])
     for fate in plant["good_rejected"][:3]:
         result.notes.append(f"good bottle {fate['serial']} rejected: {fate['reason']}")
     result.latency_ms = dict(account["latency_ms"])
-    if not on_line <= verified <= on_line + doubted:
-        result.unexplained += abs(verified - on_line)
-        result.notes.append(f"{verified} units recorded, {on_line} bottles on the line")
     for name, amount in balances.items():
         if amount:
             result.unexplained += abs(amount)
@@ -163,34 +157,78 @@ def _counts(
         )
 
 
+ON_LINE = frozenset({"belt", "lane", "packed", "output"})
+"""Places of a bottle that is on the line or among the finished goods."""
+ON_MARKS = frozenset({"unreadable", "duplicate", "foreign", "campaign", "repeat"})
+"""Troubles of a bottle's codes alone: every gate sees them."""
+GONE = frozenset({"rejected", "sampled", "destroyed"})
+"""Unit states of what is no longer good stock."""
+
+
+def _bottles(result: Result, items: Sequence[Mapping[str, Any]], units: Sequence[Recorded]) -> None:
+    """Each bottle's unit against where the bottle is. What is inside a container is held against
+    that container's record."""
+
+    def unexplained(note: str) -> None:
+        result.unexplained += 1
+        result.notes.append(note)
+
+    result.passed = sum(unit.state not in GONE for unit in units)
+    things: dict[str, list[Mapping[str, Any]]] = {}
+    for item in items:
+        if item["code"] is not None:
+            things.setdefault(item["code"], []).append(item)
+    for unit in units:
+        carriers = things.get(unit.code, [])
+        here = [item for item in carriers if item["place"] in ON_LINE]
+        if unit.state in GONE:
+            if here and len(here) == len(carriers) and not unit.doubtful:
+                unexplained(f"{unit.code} is recorded as {unit.state} and is on the line")
+        elif not (here or unit.doubtful or unit.inside):
+            places = sorted({str(item["place"]) for item in carriers})
+            unexplained(f"{unit.code} is recorded as {unit.state} and is {places or 'nowhere'}")
+    known = {unit.code for unit in units}
+    for item in items:
+        good = item["place"] in ON_LINE and not item["bad"] and not item["befell"]
+        if good and item["code"] not in known:
+            unexplained(f"bottle {item['serial']} ({item['code']}) is on the line as no unit")
+
+
+def _bad_ones(result: Result, kept: Sequence[Mapping[str, Any]], *, strict: bool) -> None:
+    """Bad bottles that are on the line though the gates could have taken them: nothing happened to
+    them but what every camera sees."""
+    for fate in kept:
+        if strict or set(fate["befell"]) <= ON_MARKS:
+            result.unexplained += 1
+            result.notes.append(f"bad bottle {fate['serial']} ({fate['bad']}) is on the line")
+
+
 def _gates(
     result: Result,
     plant: Mapping[str, Any],
     account: Mapping[str, Any],
     stations: Mapping[str, int],
 ) -> None:
-    """Every gate's counts against what went through it; nothing else takes items off this line."""
+    """Every gate's counts against what the PLC could tell of it."""
 
     def differ(what: str, said: int, was: int) -> None:
         if said != was:
             result.unexplained += abs(said - was)
             result.notes.append(f"{what}: {said} recorded, {was} in the plant")
 
-    for fate in plant["bad_kept"]:
-        result.unexplained += 1
-        result.notes.append(f"bad bottle {fate['serial']} ({fate['bad']}) is on the line")
     physical = {gate["station"]: gate for gate in plant["gates"].values()}
     for name, counts in account["counts"].items():
-        differ(f"station {name}, gates that failed", counts["failed"], 0)
-        differ(f"station {name}, taken by others", counts["foreign"], 0)
         gate = physical.get(stations.get(name, -1))
         if gate is None:
             continue
         passed = gate["passed_good"] + gate["passed_bad"]
         rejected = gate["rejected_good"] + gate["rejected_bad"]
+        failed = gate["failed"] + gate["empty"]
         differ(f"station {name}, passed", counts["passed"], passed)
         differ(f"station {name}, rejected", counts["rejected"], rejected)
-        differ(f"station {name}, triggers", counts["triggers"], passed + rejected)
+        differ(f"station {name}, gates that failed", counts["failed"], failed)
+        triggers = passed + rejected + failed - gate["unasked"]
+        differ(f"station {name}, triggers", counts["triggers"], triggers)
 
 
 def _contents(

@@ -372,11 +372,10 @@ class Demo:
                 reports.containers(conn),
                 self._account,
                 _balances(conn),
-                balance.living_units(conn, truth_level(plant)),
+                balance.recorded_units(conn, truth_level(plant)),
                 strict=self._options.troubles == "none"
                 and not self._options.rates
                 and not self._options.kills,
-                doubted=balance.doubted_units(conn, truth_level(plant)),
                 killed=self._options.kills > 0,
                 stations={each.id: each.index for line in site.lines for each in line.stations},
             )

@@ -370,7 +370,7 @@ class Shift:
             list(reports.containers(conn)),
             account,
             {name: found.difference for name, found in balance.balances(conn)},
-            balance.living_units(conn, str(told["items"][0]["level"]) if told["items"] else ""),
+            balance.recorded_units(conn, str(told["items"][0]["level"]) if told["items"] else ""),
             strict=self._options.troubles == "none" and not self._options.rates,
             stations={each.id: each.index for line in site.lines for each in line.stations},
         )

@@ -1,12 +1,12 @@
-"""Do the numbers add up: the code balance of every pool, and how many units live."""
+"""Do the numbers add up: the code balance of every pool, and what became of each unit."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from agent.core.life import UnitState
-from agent.core.pools import OUT, Balance, balance_of
+from agent.core.pools import Balance, balance_of
 from agent.store import names, pools
 from agent.store.database import Connection
-from agent.store.words import DOUBTFUL, UNIT_NUMBER, UNIT_STATES
+from agent.store.words import DOUBTFUL, UNIT_STATES
 
 
 def balances(conn: Connection) -> Iterator[tuple[str, Balance]]:
@@ -20,22 +20,22 @@ def balances(conn: Connection) -> Iterator[tuple[str, Balance]]:
             yield f"{pool.name}/{role}", found
 
 
-def living_units(conn: Connection, level: str) -> int:
-    """Units of a level that were commissioned and have not gone out of the stock."""
-    found = conn.execute(
-        "SELECT unit_state, count(*) FROM code WHERE level = ? AND unit_state IS NOT NULL "
-        "GROUP BY 1",
+class Recorded(NamedTuple):
+    """A unit as the record has it: its primary code, UnitState value, whether it is doubtful, and
+    whether it is in a container."""
+
+    code: str
+    state: str
+    doubtful: bool
+    inside: bool
+
+
+def recorded_units(conn: Connection, level: str) -> Iterator[Recorded]:
+    """Every unit of a level that has a code of its own from the first (no container)."""
+    for text, state, flags, inside in conn.execute(
+        "SELECT p.text, c.unit_state, c.flags, c.parent <> c.unit FROM code c "
+        "JOIN pool_code p ON p.id = c.id "
+        "WHERE c.level = ? AND c.unit IS NOT NULL AND c.unit_state IS NOT NULL ORDER BY c.unit",
         (names.known_number(conn, level),),
-    ).fetchall()
-    return sum(number for state, number in found if UNIT_STATES[state] not in OUT)
-
-
-def doubted_units(conn: Connection, level: str) -> int:
-    """Units of a level that are verified, in no container, and doubtful: whether they are still on
-    the line is not known."""
-    (number,) = conn.execute(
-        "SELECT count(*) FROM code WHERE level = ? AND unit_state = ? AND parent = unit "
-        "AND flags & ?",
-        (names.known_number(conn, level), UNIT_NUMBER[UnitState.VERIFIED], DOUBTFUL),
-    ).fetchone()
-    return int(number)
+    ):
+        yield Recorded(text, UNIT_STATES[state], bool(flags & DOUBTFUL), bool(inside))
