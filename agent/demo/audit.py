@@ -99,6 +99,11 @@ class Result:
         return table
 
 
+def truth_level(plant: Mapping[str, Any]) -> str:
+    """The lowest level of the plant."""
+    return str(plant["items"][0]["level"]) if plant["items"] else ""
+
+
 def audit(
     truth: Iterable[Mapping[str, Any]],
     plant: Mapping[str, Any],

@@ -26,7 +26,7 @@ from agent.app import Files
 from agent.core.errors import ConfigError, TransientError
 from agent.core.poolfile import PoolFile
 from agent.demo import scene as scenes
-from agent.demo.audit import Result, audit
+from agent.demo.audit import Result, audit, truth_level
 from agent.demo.operator import Operator
 from agent.line.runner import clock
 from agent.services import pool_files, reports
@@ -385,11 +385,6 @@ class Demo:
 
 def _keep(read: PoolFile, conn: Connection) -> None:
     pool_files.keep(conn, read, clock())
-
-
-def truth_level(plant: Mapping[str, Any]) -> str:
-    """The lowest level of the plant."""
-    return str(plant["items"][0]["level"]) if plant["items"] else ""
 
 
 def _balances(conn: Connection) -> dict[str, int]:

@@ -8,46 +8,35 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
 from math import inf
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 from agent import config as site_config
 from agent import now
 from agent.app import Files
-from agent.app.lines import Line, LineBuilder
-from agent.app.services import account_of
 from agent.config import Site
 from agent.core import inputs as i
 from agent.core.errors import ConfigError
-from agent.core.facts import AgentStarted
-from agent.core.plan import LinePlan
-from agent.core.state import LineState
 from agent.demo import scene as scenes
-from agent.demo.audit import Result, audit
-from agent.demo.operator import attend
-from agent.demo.simports import (
-    MemoryCamera,
-    MemoryCoder,
-    MemoryDevices,
-    MemoryLabels,
-    MemoryPlc,
-)
+from agent.demo import simfates
+from agent.demo.audit import Result, audit, truth_level
+from agent.demo.simagent import Moment, SimAgent
+from agent.demo.simeyes import MemoryCamera
+from agent.demo.simfates import BLINDING, Fates
+from agent.demo.simports import MemoryPlc
 from agent.demo.simtime import VirtualLoop
 from agent.line.runner import clock
-from agent.ports import Committed, Stamped
 from agent.services import pool_files, reports
 from agent.services.orders import Orders, OrderSpec
 from agent.store import balance, journal
 from agent.store.database import Connection, Database, in_memory
-from agent.store.gate import Gate
-from agent.store.record import record
 from agent.store.writer import Writer
 from drivers.sim.host import PrinterSpec, canonical_text
 from drivers.sim.layout import Feed
@@ -55,8 +44,6 @@ from drivers.sim.plant import Plant
 from drivers.sim.text_coder import TextCoder
 from drivers.sim.world import SLOTS, AgentImage
 from drivers.sim.zpl_printer import ZplPrinter
-
-T = TypeVar("T")
 
 STATIONS = 16
 TICK = 0.1
@@ -70,7 +57,6 @@ START = 30.0
 PATIENCE = 3.0
 """A shift that takes so many times as long as its bottles need is ended."""
 ORDER = "WO-1"
-VERSION = "simulated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +84,7 @@ class Outcome:
     rows: int
     virtual: float
     real: float
+    met: dict[str, int] = field(default_factory=dict)
 
     def data(self) -> dict[str, Any]:
         """For --json; nothing in it but the speed depends on the machine."""
@@ -107,32 +94,11 @@ class Outcome:
             "seed": self.seed,
             "good": self.result.good,
             **found,
+            "met": self.met,
             "virtual_s": round(self.virtual, 3),
             "journal": {"rows": self.rows, "hash": self.journal},
             "truth": self.truth,
         }
-
-
-class InlineGate:
-    """ports.CommitGate that decides and commits at once, in the caller's thread."""
-
-    def __init__(self, writer: Writer, plans: Sequence[LinePlan]) -> None:
-        self._writer = writer
-        self._gate = Gate(writer, plans)
-
-    async def submit(self, line: str, inputs: Sequence[Stamped]) -> Committed:
-        """ports.CommitGate.submit."""
-        done = self._writer.run_inline(lambda conn: self._gate.decide(conn, line, inputs))
-        # How long it took here says nothing, and would differ from run to run.
-        return replace(done, decide=0.0)
-
-    async def view(self, line: str, read: Callable[[LineState], T]) -> T:
-        """ports.CommitGate.view."""
-        return self.look(line, read)
-
-    def look(self, line: str, read: Callable[[LineState], T]) -> T:
-        """`view`, without a wait."""
-        return self._writer.run_inline(lambda conn: self._gate.look(conn, line, read))
 
 
 class _OneConnection:
@@ -153,8 +119,6 @@ class Floor:
         self.plant = plant
         self.agent = AgentImage(slots={n: [0] * SLOTS for n in range(STATIONS)})
         self.cameras: Mapping[str, MemoryCamera] = {}
-        self.printers: Mapping[str, MemoryCoder | MemoryLabels] = {}
-        self._away: frozenset[str] = frozenset()
         self.due: Callable[[], float] = lambda: inf
         self._loop = loop
         self._tick = 0.0
@@ -168,27 +132,70 @@ class Floor:
         self._tick = now + TICK
         out = self.plant.advance(now, self.agent)
         for exposure in out.exposures:
-            self.cameras[exposure.camera].show(exposure)
-        if out.away != self._away:
-            self._unplug(out.away)
-        self.plc.changed()
-
-    def _unplug(self, away: frozenset[str]) -> None:
-        """Cut the links of what is away now, mend those of what is back. A camera that is away
-        shows nothing: it has no link to cut."""
-        links: dict[str, MemoryPlc | MemoryCoder | MemoryLabels] = {
-            "plc": self.plc,
-            **self.printers,
-        }
-        for name, link in links.items():
-            if name in away and name not in self._away:
-                link.cut(f"{name} does not answer")
-            elif name in self._away and name not in away:
-                link.mend()
-        self._away = away
+            camera = self.cameras.get(exposure.camera)
+            if camera is not None:
+                camera.show(exposure)
+        self.plc.changed(out.plc)
 
     def _written(self) -> None:
         self.advance(self._loop.time())
+
+
+class _Stage:
+    """The agent of the hour on the floor of the shift (simfates.Stage)."""
+
+    def __init__(
+        self,
+        site: Site,
+        conn: Connection,
+        floor: Floor,
+        models: Mapping[str, TextCoder | ZplPrinter],
+        seed: int,
+        loop: VirtualLoop,
+    ) -> None:
+        self.conn = conn
+        self.plc = floor.plc
+        self.loop = loop
+        self._floor = floor
+        self._dead = False
+        self._birth: Callable[[], SimAgent] = lambda: SimAgent(site, conn, floor.plc, models, seed)
+        self.agent = self._birth()
+
+    def begin(self) -> None:
+        """Let the agent see the plant, and run."""
+        self._floor.cameras = self.agent.devices.cameras
+        self._floor.due = self.agent.due
+        self.agent.start()
+
+    async def kill(self, moment: Moment, patience: float, away: float) -> None:
+        """simfates.Stage.kill."""
+        self._dead = True
+        if moment != "now":
+            self.agent.gate.dying = moment
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self.agent.gate.reached.wait()
+        await self.agent.end()
+        self._floor.cameras = {}
+        self._floor.due = lambda: inf
+        await asyncio.sleep(away)
+        await self.revive()
+
+    async def revive(self) -> None:
+        """Start another agent if there is none."""
+        if self._dead:
+            self._dead = False
+            await self.agent.end()
+            self.conn.forget()
+            self.plc.forget()
+            self.agent = self._birth()
+            self.begin()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 class Shift:
@@ -223,7 +230,8 @@ class Shift:
                 for name in ("site.toml", "truth.jsonl", "plant.json"):
                     shutil.copy(scratch / name, self._folder / name)
         took = perf_counter() - began
-        return Outcome(self._seed, result, last.hex(), truth, rows, self._loop.time(), took)
+        met = dict(sorted(self._fates.met.items()))
+        return Outcome(self._seed, result, last.hex(), truth, rows, self._loop.time(), took, met)
 
     # ------------------------------------------------------------------------------------ set-up
 
@@ -242,7 +250,8 @@ class Shift:
             for name in layout.printers()
         }
         self._cameras = list(layout.cameras())
-        rates = {**scenes.rates(options.troubles), **options.rates}
+        given = {**simfates.preset(options.troubles), **options.rates}
+        rates, self._shell_rates = simfates.split({**scenes.rates(options.troubles), **given})
         feed = Feed(options.bottles, options.speed)
         plant = Plant(layout, self._seed, rates, self._models, feed)
         return Floor(plant, self._loop)
@@ -289,35 +298,28 @@ class Shift:
     # ----------------------------------------------------------------------------------- playing
 
     async def _play(self, site: Site, conn: Connection, floor: Floor) -> dict[str, Any]:
-        loop, options = self._loop, self._options
-        section = site.lines[0]
-        writer = Writer(conn)
-        gate = InlineGate(writer, [section.plan()])
-        writer.run_inline(lambda conn: record(conn, "", [AgentStarted(VERSION)], clock()))
-        devices = MemoryDevices(floor.plc, self._models, self._seed)
-        line = LineBuilder(site, None, devices).build(section, gate)
-        runner = line.runner
-        floor.cameras = devices.cameras
-        floor.printers = devices.printers
-        floor.due = lambda: min(watch.due for watch in runner.watches)
-        loop.world = floor
-        tasks = [loop.create_task(work, name=name) for name, work in line.work().items()]
-        person = attend(lambda read: gate.look(section.id, read), runner.command)
-        tasks.append(loop.create_task(person, name="person"))
+        stage = self._stage = _Stage(site, conn, floor, self._models, self._seed, self._loop)
+        self._loop.world = floor
+        self._fates = Fates(stage, self._shell_rates, self._seed)
+        stage.begin()
         try:
-            await self._until(lambda: runner.ready, START)
-            await self._order(site, conn, line)
-            await self._feed(floor.plant, options)
+            await self._until(lambda: stage.agent.runner.ready, START)
+            await self._order(site, conn, stage.agent)
+            befalling = self._loop.create_task(self._fates.run())
+            try:
+                await self._feed(floor.plant)
+            finally:
+                await _cancel(befalling)
+                await stage.revive()
             await asyncio.sleep(SETTLE)
-            account = gate.look(section.id, lambda state: account_of(runner, state))
-            await runner.command(i.FinishOrder("demo"))
+            account = stage.agent.account()
+            await stage.agent.command(self._scene.line, i.FinishOrder("demo"))
         finally:
-            await _end(tasks)
-        return {**account, "latency_ms": runner.latency.percentiles()}
+            await stage.agent.end()
+        return account
 
-    async def _order(self, site: Site, conn: Connection, line: Line) -> None:
+    async def _order(self, site: Site, conn: Connection, agent: SimAgent) -> None:
         scene = self._scene
-        control = _Control(line)
         order = OrderSpec(
             number=ORDER,
             line=scene.line,
@@ -328,8 +330,8 @@ class Shift:
             pools=dict(scene.orders),
             campaign=scenes.CAMPAIGN,
         )
-        await Orders(site, _OneConnection(conn), control).create(order, by="")
-        await line.runner.command(i.StartOrder(ORDER, "demo"))
+        await Orders(site, _OneConnection(conn), agent).create(order, by="")
+        await agent.command(scene.line, i.StartOrder(ORDER, "demo"))
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
         end = self._loop.time() + seconds
@@ -339,8 +341,9 @@ class Shift:
             await asyncio.sleep(0.1)
         return True
 
-    async def _feed(self, plant: Plant, options: SimOptions) -> None:
+    async def _feed(self, plant: Plant) -> None:
         """Until the belts are empty, or it is no use to wait on."""
+        options = self._options
         most = self._loop.time() + DRAIN + PATIENCE * options.bottles * 3600 / options.speed
         drain = inf
         while not plant.finished:
@@ -364,38 +367,20 @@ class Shift:
         body = (scratch / "truth.jsonl").read_bytes()
         truth = [json.loads(line) for line in body.splitlines()]
         told = json.loads((scratch / "plant.json").read_text("utf-8"))
+        lowest = truth_level(told)
         result = audit(
             truth,
             told,
             list(reports.containers(conn)),
             account,
             {name: found.difference for name, found in balance.balances(conn)},
-            balance.recorded_units(conn, str(told["items"][0]["level"]) if told["items"] else ""),
+            balance.living_units(conn, lowest),
             strict=self._options.troubles == "none" and not self._options.rates,
             stations={each.id: each.index for line in site.lines for each in line.stations},
+            doubted=balance.doubted_units(conn, lowest),
+            killed=bool(BLINDING & self._fates.met.keys()),
         )
         return result, blake2b(body, digest_size=16).hexdigest()
-
-
-class _Control:
-    """ports.LineControl of one line."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-
-    async def command(self, line: str, what: i.Input) -> None:
-        await self._line.runner.command(what)
-
-    def snapshot(self, line: str) -> Mapping[str, Any]:
-        return self._line.snapshot
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def simulate(options: SimOptions, seed: int) -> Outcome:
