@@ -23,7 +23,9 @@ from agent import now
 from agent.app import Files
 from agent.config import Site
 from agent.core import inputs as i
-from agent.core.errors import ConfigError
+from agent.core.errors import CaselinkError, ConfigError
+from agent.core.state import LineState
+from agent.core.stopping import AGENT
 from agent.demo import scene as scenes
 from agent.demo import simfates
 from agent.demo.audit import Result, audit, truth_level
@@ -56,7 +58,7 @@ DRAIN = 120.0
 START = 30.0
 PATIENCE = 3.0
 """A shift that takes so many times as long as its bottles need is ended."""
-ORDER = "WO-1"
+ORDER, BY = "WO-1", "demo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Outcome:
     virtual: float
     real: float
     met: dict[str, int] = field(default_factory=dict)
+    stops: int = 0
 
     def data(self) -> dict[str, Any]:
         """For --json; nothing in it but the speed depends on the machine."""
@@ -95,6 +98,7 @@ class Outcome:
             "good": self.result.good,
             **found,
             "met": self.met,
+            "stops": self.stops,
             "virtual_s": round(self.virtual, 3),
             "journal": {"rows": self.rows, "hash": self.journal},
             "truth": self.truth,
@@ -157,7 +161,7 @@ class _Stage:
         self.plc = floor.plc
         self.loop = loop
         self._floor = floor
-        self._dead = False
+        self.dead = False
         self._birth: Callable[[], SimAgent] = lambda: SimAgent(site, conn, floor.plc, models, seed)
         self.agent = self._birth()
 
@@ -169,7 +173,7 @@ class _Stage:
 
     async def kill(self, moment: Moment, patience: float, away: float) -> None:
         """simfates.Stage.kill."""
-        self._dead = True
+        self.dead = True
         if moment != "now":
             self.agent.gate.dying = moment
             with suppress(TimeoutError):
@@ -183,8 +187,8 @@ class _Stage:
 
     async def revive(self) -> None:
         """Start another agent if there is none."""
-        if self._dead:
-            self._dead = False
+        if self.dead:
+            self.dead = False
             await self.agent.end()
             self.conn.forget()
             self.plc.forget()
@@ -206,6 +210,7 @@ class Shift:
         self._seed = seed
         self._scene = scenes.SCENES[options.site]
         self._loop = VirtualLoop()
+        self._stops = 0
 
     def run(self) -> Outcome:
         """Play and audit it. ConfigError when it cannot be played."""
@@ -231,7 +236,17 @@ class Shift:
                     shutil.copy(scratch / name, self._folder / name)
         took = perf_counter() - began
         met = dict(sorted(self._fates.met.items()))
-        return Outcome(self._seed, result, last.hex(), truth, rows, self._loop.time(), took, met)
+        return Outcome(
+            self._seed,
+            result,
+            last.hex(),
+            truth,
+            rows,
+            self._loop.time(),
+            took,
+            met,
+            self._stops,
+        )
 
     # ------------------------------------------------------------------------------------ set-up
 
@@ -313,7 +328,7 @@ class Shift:
                 await stage.revive()
             await asyncio.sleep(SETTLE)
             account = stage.agent.account()
-            await stage.agent.command(self._scene.line, i.FinishOrder("demo"))
+            await stage.agent.command(self._scene.line, i.FinishOrder(BY))
         finally:
             await stage.agent.end()
         return account
@@ -331,7 +346,7 @@ class Shift:
             campaign=scenes.CAMPAIGN,
         )
         await Orders(site, _OneConnection(conn), agent).create(order, by="")
-        await agent.command(scene.line, i.StartOrder(ORDER, "demo"))
+        await agent.command(scene.line, i.StartOrder(ORDER, BY))
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
         end = self._loop.time() + seconds
@@ -348,6 +363,7 @@ class Shift:
         drain = inf
         while not plant.finished:
             await asyncio.sleep(LOOK)
+            await self._resume()
             at = self._loop.time()
             if plant.stopping:
                 drain = min(drain, at + DRAIN)
@@ -355,6 +371,29 @@ class Shift:
                 plant.stop_feed()
             if at > drain:
                 return
+
+    async def _resume(self) -> None:
+        """The person at the panel: looks, acknowledges, starts again what stopped by itself."""
+        stage, line = self._stage, self._scene.line
+        if stage.dead:
+            return
+
+        def look(state: LineState) -> list[i.Input]:
+            if state.status != "paused" or state.paused_by != AGENT or state.order is None:
+                return []
+            seen: list[i.Input] = [
+                i.AcknowledgeAlarm(name, BY)
+                for name, alarm in state.alarms.items()
+                if alarm.key == state.paused_why
+            ]
+            return [*seen, i.StartOrder(state.order.number, BY)]
+
+        # Refused, or the store cannot keep it: look again later.
+        with suppress(CaselinkError):
+            todo = stage.agent.gate.look(line, look)
+            for what in todo:
+                await stage.agent.command(line, what)
+            self._stops += bool(todo)
 
     # ------------------------------------------------------------------------------------- audit
 
