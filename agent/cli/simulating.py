@@ -1,12 +1,15 @@
 """`caselink simulate`: shifts of the demonstration line in virtual time."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from agent.cli.common import AsJson, err, out, print_json
 from agent.cli.running import seconds
+
+if TYPE_CHECKING:
+    from agent.demo.simulate import SimOptions
 
 app = typer.Typer()
 
@@ -43,6 +46,7 @@ def simulate(
     """Play whole shifts in virtual time, as fast as the processor allows, and audit each."""
     # The simulated plant and its libraries are an extra of their own.
     from agent.demo import campaign
+    from agent.demo.simfates import trouble_rate
     from agent.demo.simulate import SimOptions
 
     fed = bottles if bottles is not None else int(seconds(shift) * speed / 3600)
@@ -50,7 +54,7 @@ def simulate(
         bottles=max(1, fed),
         speed=speed,
         troubles=troubles,
-        rates=_rates(trouble or []),
+        rates=dict(trouble_rate(each) for each in trouble or ()),
         pack=pack,
         site=site,
         keep=keep.resolve() if keep is not None else None,
@@ -63,7 +67,7 @@ def simulate(
         elif not outcome.result.good:
             out.print(outcome.result.table())
         if not outcome.result.good:
-            command = _replay(outcome.seed, options)
+            command = replay(outcome.seed, options)
             err.print(f"Seed {outcome.seed} is not good. Again: {command}", markup=False)
     if as_json:
         print_json({"total": total.data()})
@@ -85,18 +89,7 @@ def _seeds(text: str) -> range:
     return found
 
 
-def _rates(given: list[str]) -> dict[str, float]:
-    rates = {}
-    for each in given:
-        name, _, rate = each.partition("=")
-        try:
-            rates[name] = float(rate)
-        except ValueError:
-            raise typer.BadParameter(f"write NAME=RATE, e.g. unreadable=0.002: {each}") from None
-    return rates
-
-
-def _replay(seed: int, options: Any) -> str:
+def replay(seed: int, options: "SimOptions") -> str:
     """The shortest command that plays this shift again."""
     words = ["caselink simulate", f"--seeds {seed}"]
     whole, rest = divmod(options.bottles * 3600, options.speed)

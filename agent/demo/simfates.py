@@ -10,6 +10,7 @@ from random import Random
 from typing import Protocol
 
 from agent.core.errors import ConfigError
+from agent.demo import scene as scenes
 from agent.demo.simagent import Moment, SimAgent
 from agent.demo.simports import MemoryPlc
 from agent.demo.simtime import VirtualLoop
@@ -56,6 +57,20 @@ def split(rates: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float
         if not 0 <= rate <= 3600:
             raise ConfigError(f"troubles: {name} happens {rate} times an hour; write 0 to 3600")
     return {name: rate for name, rate in rates.items() if name not in FATES}, mine
+
+
+def trouble_rate(written: str) -> tuple[str, float]:
+    """A trouble of the plant or of the agent, and its rate, as a person writes them. ConfigError
+    where they are wrong."""
+    name, _, rate = written.partition("=")
+    if name not in FATES:
+        return scenes.trouble_rate(written)
+    try:
+        return name, float(rate)
+    except ValueError:
+        raise ConfigError(
+            f"troubles: write {name}=N, how often an hour it happens, not {written}"
+        ) from None
 
 
 class Stage(Protocol):

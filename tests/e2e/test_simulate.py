@@ -4,13 +4,21 @@ failing seed says how it is played again."""
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.cli.simulating import replay
+from agent.demo import campaign
+from agent.demo.simulate import SimOptions
+from agent.demo.simulate import simulate as play
+
 CASELINK = [sys.executable, "-m", "agent.cli"]
 SECONDS = 120.0
+DAMAGE = {"unreadable": 0.02, "duplicate": 0.01, "foreign": 0.01, "repeat": 0.01}
+"""Rates per bottle of troubles that an honest line answers by rejecting."""
 
 
 def simulate(*options: str, chance: str = "0") -> tuple[int, list[dict[str, Any]], str]:
@@ -30,30 +38,24 @@ def simulate(*options: str, chance: str = "0") -> tuple[int, list[dict[str, Any]
 @pytest.mark.parametrize("site", ["bottling", "liquor"])
 @pytest.mark.parametrize("pack", ["multiread", "sequence"])
 def test_shifts_of_both_lines_come_out_right(site: str, pack: str) -> None:
-    line = ("--site", site, "--pack", pack, "--bottles", "240", "--speed", "18000")
-    status, shown, errors = simulate("--seeds", "1..1", *line)
-    assert status == 0, (shown, errors)
-    shift = shown[0]
-    assert (shift["bottles"], shift["passed"], shift["rejected"]) == (240, 240, {})
-    status, shown, errors = simulate("--seeds", "2..3", "--troubles", "daily", *line)
-    assert status == 0, (shown, errors)
-    assert [each["seed"] for each in shown[:-1]] == [2, 3]
-    total = shown[-1]["total"]
-    assert total["bottles"] == 480
-    assert sum(total["containers"].values()) == sum(
-        sum(each["containers"].values()) for each in shown[:-1]
-    )
+    options = SimOptions(bottles=240, speed=18_000, pack=pack, site=site)
+    result = play(options, 1).result
+    assert result.good, result.notes
+    assert (result.bottles, result.passed, result.rejected) == (240, 240, {})
+    for seed in (2, 3):
+        result = play(replace(options, rates=DAMAGE), seed).result
+        assert result.good, (seed, result.notes)
+        assert result.rejected
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
-    given = ("--bottles", "300", "--troubles", "harsh")
-    _, first, _ = simulate("--seeds", "7", *given, chance="1")
-    _, again, _ = simulate("--seeds", "7", *given, chance="2")
-    _, other, _ = simulate("--seeds", "8", *given, chance="2")
-    assert first[0] == again[0]
-    assert first[0]["journal"]["rows"] > 1000
-    assert first[0]["journal"]["hash"] != other[0]["journal"]["hash"]
-    assert first[0]["truth"] != other[0]["truth"]
+    given = ("--seeds", "7..8", "--bottles", "200", "--troubles", "harsh")
+    _, first, _ = simulate(*given, chance="1")
+    _, again, _ = simulate(*given, "--jobs", "2", chance="2")
+    assert first[:2] == again[:2]
+    assert first[0]["journal"]["rows"] > 500
+    assert first[0]["journal"]["hash"] != first[1]["journal"]["hash"]
+    assert first[0]["truth"] != first[1]["truth"]
 
 
 def test_what_is_kept_can_be_asked(tmp_path: Path) -> None:
@@ -71,3 +73,38 @@ def test_what_is_kept_can_be_asked(tmp_path: Path) -> None:
     )
     recorded = [json.loads(line) for line in done.stdout.splitlines()]
     assert sum(each["level"] == "case" and bool(each["code"]) for each in recorded) == 5
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    ["agent_killed", "link_lost", "printer_rebooted", "camera_lost", "disk_full", "clock_jumped"],
+)
+def test_what_befalls_agent_and_devices_comes_out_right(trouble: str) -> None:
+    met = 0
+    for seed in (1, 2):
+        outcome = play(SimOptions(bottles=250, rates={trouble: 400.0}), seed)
+        assert outcome.result.good, (seed, outcome.result.notes)
+        met += outcome.met.get(trouble, 0)
+    assert met >= 3
+
+
+def test_what_is_said_of_a_failing_seed_plays_the_same_shift_again() -> None:
+    rates = {"unreadable": 0.01, "link_lost": 200.0}
+    options = SimOptions(bottles=120, speed=18_000, troubles="daily", rates=rates, pack="sequence")
+    outcome = play(options, 5)
+    words = replay(5, options).split()
+    assert words[:2] == ["caselink", "simulate"]
+    _, shown, _ = simulate(*words[2:])
+    assert shown[0] == json.loads(json.dumps(outcome.data()))
+
+
+def test_a_seed_whose_audit_is_not_good_is_named_in_the_total() -> None:
+    options = SimOptions(bottles=24)
+    outcome = play(options, 9)
+    total = campaign.Total()
+    total.add(outcome)
+    outcome.result.wrong_proven = 1
+    total.add(outcome)
+    assert total.failing == [9]
+    assert total.data()["ppm"]["proven"] == 500_000
+    assert replay(9, SimOptions(bottles=288_000)) == "caselink simulate --seeds 9"
