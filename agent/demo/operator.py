@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from agent.core import inputs as i
-from agent.core.errors import CaselinkError, DomainError
+from agent.core.errors import CaselinkError
 from agent.core.state import LineState
 from agent.core.stopping import AGENT
 
@@ -79,9 +79,9 @@ async def attend(
     """The same for a line in virtual time, until cancelled. `look` reads the line's state."""
     while True:
         await asyncio.sleep(SLOW)
-        for what in look(_presses):
-            # Refused while the cause stands: looks again later.
-            with suppress(DomainError):
+        # Refused while the cause stands, or the store cannot keep it: looks again later.
+        with suppress(CaselinkError):
+            for what in look(_presses):
                 await command(what)
 
 

@@ -17,6 +17,7 @@ from agent.core import inputs as i
 from agent.core.facts import AgentStarted
 from agent.core.plan import LinePlan
 from agent.core.state import LineState
+from agent.demo.operator import attend
 from agent.demo.simports import MemoryDevices, MemoryPlc
 from agent.line.runner import LineRunner, clock
 from agent.ports import Committed, Stamped
@@ -94,7 +95,10 @@ class SimAgent:
     def start(self) -> None:
         """Begin to run; needs the running loop."""
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(work, name=name) for name, work in self.line.work().items()]
+        runner = self.runner
+        person = attend(lambda read: self.gate.look(runner.plan.id, read), runner.command)
+        work = {**self.line.work(), "person": person}
+        self._tasks = [loop.create_task(each, name=name) for name, each in work.items()]
 
     def due(self) -> float:
         """When something of the line is to be done by the clock."""

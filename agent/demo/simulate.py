@@ -23,9 +23,7 @@ from agent import now
 from agent.app import Files
 from agent.config import Site
 from agent.core import inputs as i
-from agent.core.errors import CaselinkError, ConfigError
-from agent.core.state import LineState
-from agent.core.stopping import AGENT
+from agent.core.errors import ConfigError
 from agent.demo import scene as scenes
 from agent.demo import simfates
 from agent.demo.audit import Result, audit, truth_level
@@ -87,7 +85,6 @@ class Outcome:
     virtual: float
     real: float
     met: dict[str, int] = field(default_factory=dict)
-    stops: int = 0
 
     def data(self) -> dict[str, Any]:
         """For --json; nothing in it but the speed depends on the machine."""
@@ -98,7 +95,6 @@ class Outcome:
             "good": self.result.good,
             **found,
             "met": self.met,
-            "stops": self.stops,
             "virtual_s": round(self.virtual, 3),
             "journal": {"rows": self.rows, "hash": self.journal},
             "truth": self.truth,
@@ -210,7 +206,6 @@ class Shift:
         self._seed = seed
         self._scene = scenes.SCENES[options.site]
         self._loop = VirtualLoop()
-        self._stops = 0
 
     def run(self) -> Outcome:
         """Play and audit it. ConfigError when it cannot be played."""
@@ -245,7 +240,6 @@ class Shift:
             self._loop.time(),
             took,
             met,
-            self._stops,
         )
 
     # ------------------------------------------------------------------------------------ set-up
@@ -363,7 +357,6 @@ class Shift:
         drain = inf
         while not plant.finished:
             await asyncio.sleep(LOOK)
-            await self._resume()
             at = self._loop.time()
             if plant.stopping:
                 drain = min(drain, at + DRAIN)
@@ -371,29 +364,6 @@ class Shift:
                 plant.stop_feed()
             if at > drain:
                 return
-
-    async def _resume(self) -> None:
-        """The person at the panel: looks, acknowledges, starts again what stopped by itself."""
-        stage, line = self._stage, self._scene.line
-        if stage.dead:
-            return
-
-        def look(state: LineState) -> list[i.Input]:
-            if state.status != "paused" or state.paused_by != AGENT or state.order is None:
-                return []
-            seen: list[i.Input] = [
-                i.AcknowledgeAlarm(name, BY)
-                for name, alarm in state.alarms.items()
-                if alarm.key == state.paused_why
-            ]
-            return [*seen, i.StartOrder(state.order.number, BY)]
-
-        # Refused, or the store cannot keep it: look again later.
-        with suppress(CaselinkError):
-            todo = stage.agent.gate.look(line, look)
-            for what in todo:
-                await stage.agent.command(line, what)
-            self._stops += bool(todo)
 
     # ------------------------------------------------------------------------------------- audit
 
