@@ -73,16 +73,7 @@ class MemoryCamera:
         at = loop.time() + _between(FRAME_MS, chance)
         loop.call_at(at, self._arrived, exposure, chance >> 12)
 
-    def lose(self, why: str) -> None:
-        """The connection is gone until `mend`; what is exposed meanwhile is lost."""
-        self._frames.lose(why)
-
-    def mend(self) -> None:
-        self._frames.mend()
-
     def _arrived(self, exposure: Exposure, chance: int) -> None:
-        if self._frames.lost:
-            return
         now = _loop().time()
         picture = sight(exposure, chance)
         self._frames.put(Frame(picture, exposure.counter, exposure.camera_time, now))

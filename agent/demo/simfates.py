@@ -1,5 +1,5 @@
-"""What befalls the agent and its devices in a simulated shift: kills, links and printers that go
-away, a full disk, a clock that jumps. Every moment and every choice comes from the seed.
+"""What befalls the agent's computer in a simulated shift: kills, a full disk, a clock that jumps.
+Every moment and every choice comes from the seed.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from typing import Protocol
 from agent.core.errors import ConfigError
 from agent.demo import scene as scenes
 from agent.demo.simagent import Moment, SimAgent
-from agent.demo.simports import MemoryPlc
 from agent.demo.simtime import VirtualLoop
 from agent.store.database import Connection
 
@@ -33,14 +32,10 @@ class Fate:
 
 FATES: dict[str, Fate] = {
     "agent_killed": Fate(1 / 100, (0.5, 8.0), "the agent is killed and started again"),
-    "link_lost": Fate(1 / 8, (0.05, 6.0), "the link to the PLC is cut"),
-    "printer_lost": Fate(1 / 24, (0.1, 15.0), "a printer's connection is cut"),
-    "printer_rebooted": Fate(1 / 50, (5.0, 20.0), "a printer starts anew, its queue is gone"),
-    "camera_lost": Fate(1 / 24, (0.2, 8.0), "a camera's pictures do not arrive"),
     "disk_full": Fate(1 / 1000, (1.0, 15.0), "the store cannot keep anything"),
     "clock_jumped": Fate(1 / 100, (0.0, 0.0), "the wall clock jumps, by years at times"),
 }
-BLINDING = frozenset({"agent_killed", "link_lost", "disk_full"})
+BLINDING = frozenset({"agent_killed", "disk_full"})
 """After these the agent has not seen everything that the gates did."""
 
 
@@ -51,7 +46,7 @@ def preset(name: str) -> dict[str, float]:
 
 
 def split(rates: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """Those of the plant, and those of the agent and its devices. ConfigError: out of range."""
+    """Those of the plant, and those of the agent's computer. ConfigError: out of range."""
     mine = {name: rate for name, rate in rates.items() if name in FATES}
     for name, rate in mine.items():
         if not 0 <= rate <= 3600:
@@ -78,7 +73,6 @@ class Stage(Protocol):
 
     agent: SimAgent
     conn: Connection
-    plc: MemoryPlc
     loop: VirtualLoop
 
     async def kill(self, moment: Moment, patience: float, away: float) -> None:
@@ -96,10 +90,6 @@ class Fates:
         self.met: Counter[str] = Counter()
         self._ways: dict[str, Callable[[Random, float], Awaitable[None]]] = {
             "agent_killed": self._killed,
-            "link_lost": self._link_lost,
-            "printer_lost": self._printer_lost,
-            "printer_rebooted": self._printer_rebooted,
-            "camera_lost": self._camera_lost,
             "disk_full": self._disk_full,
             "clock_jumped": self._clock_jumped,
         }
@@ -124,42 +114,6 @@ class Fates:
     async def _killed(self, dice: Random, lasts: float) -> None:
         moments: tuple[Moment, ...] = ("now", "before_commit", "after_commit")
         await self._stage.kill(dice.choice(moments), DYING, lasts)
-
-    async def _link_lost(self, dice: Random, lasts: float) -> None:
-        plc = self._stage.plc
-        plc.cut("the PLC does not answer")
-        try:
-            await asyncio.sleep(lasts)
-        finally:
-            plc.mend()
-
-    async def _printer_lost(self, dice: Random, lasts: float) -> None:
-        printers = self._stage.agent.devices.printers
-        printer = printers[dice.choice(sorted(printers))]
-        printer.lose("the printer's connection is gone")
-        try:
-            await asyncio.sleep(lasts)
-        finally:
-            printer.mend()
-
-    async def _printer_rebooted(self, dice: Random, lasts: float) -> None:
-        printers = self._stage.agent.devices.printers
-        printer = printers[dice.choice(sorted(printers))]
-        printer.lose("the printer starts anew")
-        printer.empty()
-        try:
-            await asyncio.sleep(lasts)
-        finally:
-            printer.mend()
-
-    async def _camera_lost(self, dice: Random, lasts: float) -> None:
-        cameras = self._stage.agent.devices.cameras
-        camera = cameras[dice.choice(sorted(cameras))]
-        camera.lose("the camera is gone")
-        try:
-            await asyncio.sleep(lasts)
-        finally:
-            camera.mend()
 
     async def _disk_full(self, dice: Random, lasts: float) -> None:
         conn = self._stage.conn

@@ -73,7 +73,7 @@ class MemoryPlc:
         """Another agent asks from now on."""
         self._cursor, self._waiter, self._beaten = None, None, -inf
 
-    def cut(self, why: str) -> None:
+    def lose(self, why: str) -> None:
         """The link is gone until `mend`."""
         self._lost = why
         self._wake()

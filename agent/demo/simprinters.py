@@ -46,10 +46,6 @@ class MemoryCoder:
     def mend(self) -> None:
         self._events.mend()
 
-    def empty(self) -> None:
-        """The device starts anew."""
-        self.model.clear()
-
     def _done(self, done: Done) -> None:
         now = _loop().time()
         self._events.put(PrintEvent(PrintEventKind.PRINTED, int(done.ref), now))
@@ -105,11 +101,6 @@ class MemoryLabels:
 
     def mend(self) -> None:
         self._events.mend()
-
-    def empty(self) -> None:
-        """The device starts anew: what was in its memory is gone, its counter is not."""
-        self.model.command("JA", _loop().time(), False)
-        self.model.templates.clear()
 
     async def send(self, job: PrintJob) -> bool:
         self._events.check()

@@ -31,6 +31,7 @@ from agent.demo.simagent import Moment, SimAgent
 from agent.demo.simeyes import MemoryCamera
 from agent.demo.simfates import BLINDING, Fates
 from agent.demo.simports import MemoryPlc
+from agent.demo.simprinters import MemoryCoder, MemoryLabels
 from agent.demo.simtime import VirtualLoop
 from agent.line.runner import clock
 from agent.services import pool_files, reports
@@ -119,11 +120,21 @@ class Floor:
         self.plant = plant
         self.agent = AgentImage(slots={n: [0] * SLOTS for n in range(STATIONS)})
         self.cameras: Mapping[str, MemoryCamera] = {}
+        self.printers: Mapping[str, MemoryCoder | MemoryLabels] = {}
         self.due: Callable[[], float] = lambda: inf
+        self._away: frozenset[str] = frozenset()
         self._loop = loop
         self._tick = 0.0
         image = plant.advance(0.0, self.agent).plc
         self.plc = MemoryPlc(image, self.agent, lambda: self.due(), self._written)
+
+    def attach(self, agent: SimAgent | None) -> None:
+        """Let this agent's devices be the plant's, or nobody's."""
+        self.cameras = agent.devices.cameras if agent else {}
+        self.printers = agent.devices.printers if agent else {}
+        self.due = agent.due if agent else lambda: inf
+        self.plc.mend()
+        self._away = frozenset()
 
     def next_time(self) -> float:
         return min(self.plant.next_time(), self._tick)
@@ -135,7 +146,23 @@ class Floor:
             camera = self.cameras.get(exposure.camera)
             if camera is not None:
                 camera.show(exposure)
+        if out.away != self._away:
+            self._unplug(out.away)
         self.plc.changed(out.plc)
+
+    def _unplug(self, away: frozenset[str]) -> None:
+        """Cut the links of what is away now, mend those of what is back. A camera that is away
+        shows nothing: it has no link to cut."""
+        links: dict[str, MemoryPlc | MemoryCoder | MemoryLabels] = {
+            "plc": self.plc,
+            **self.printers,
+        }
+        for name, link in links.items():
+            if name in away and name not in self._away:
+                link.lose(f"{name} does not answer")
+            elif name in self._away and name not in away:
+                link.mend()
+        self._away = away
 
     def _written(self) -> None:
         self.advance(self._loop.time())
@@ -163,8 +190,7 @@ class _Stage:
 
     def begin(self) -> None:
         """Let the agent see the plant, and run."""
-        self._floor.cameras = self.agent.devices.cameras
-        self._floor.due = self.agent.due
+        self._floor.attach(self.agent)
         self.agent.start()
 
     async def kill(self, moment: Moment, patience: float, away: float) -> None:
@@ -176,8 +202,7 @@ class _Stage:
                 async with asyncio.timeout(patience):
                     await self.agent.gate.reached.wait()
         await self.agent.end()
-        self._floor.cameras = {}
-        self._floor.due = lambda: inf
+        self._floor.attach(None)
         await asyncio.sleep(away)
         await self.revive()
 
@@ -383,10 +408,9 @@ class Shift:
             list(reports.containers(conn)),
             account,
             {name: found.difference for name, found in balance.balances(conn)},
-            balance.living_units(conn, lowest),
+            balance.recorded_units(conn, lowest),
             strict=self._options.troubles == "none" and not self._options.rates,
             stations={each.id: each.index for line in site.lines for each in line.stations},
-            doubted=balance.doubted_units(conn, lowest),
             killed=bool(BLINDING & self._fates.met.keys()),
         )
         return result, blake2b(body, digest_size=16).hexdigest()

@@ -75,11 +75,8 @@ def test_what_is_kept_can_be_asked(tmp_path: Path) -> None:
     assert sum(each["level"] == "case" and bool(each["code"]) for each in recorded) == 5
 
 
-@pytest.mark.parametrize(
-    "trouble",
-    ["agent_killed", "link_lost", "printer_rebooted", "camera_lost", "disk_full", "clock_jumped"],
-)
-def test_what_befalls_agent_and_devices_comes_out_right(trouble: str) -> None:
+@pytest.mark.parametrize("trouble", ["agent_killed", "disk_full", "clock_jumped"])
+def test_what_befalls_the_agents_computer_comes_out_right(trouble: str) -> None:
     met = 0
     for seed in (1, 2):
         outcome = play(SimOptions(bottles=250, rates={trouble: 400.0}), seed)
@@ -89,7 +86,7 @@ def test_what_befalls_agent_and_devices_comes_out_right(trouble: str) -> None:
 
 
 def test_what_is_said_of_a_failing_seed_plays_the_same_shift_again() -> None:
-    rates = {"unreadable": 0.01, "link_lost": 200.0}
+    rates = {"unreadable": 0.01, "agent_killed": 200.0}
     options = SimOptions(bottles=120, speed=18_000, troubles="daily", rates=rates, pack="sequence")
     outcome = play(options, 5)
     words = replay(5, options).split()
