@@ -28,18 +28,19 @@ def ask(out: Outcome, station: str, number: int) -> None:
         out.alarm("anchor_wanted", 3, station, number, count=str(unanchored(packing)))
 
 
-def confirm(out: Outcome, station: str, kept: Kept) -> None:
-    """A full reading of this container came out as predicted."""
+def confirm(out: Outcome, station: str, kept: Kept, *, settles: bool) -> None:
+    """A full reading of this container came out as predicted; `settles`: what follows is certain
+    with it."""
     packing = out.state.packing[station]
-    out.facts.append(f.ContainerConfirmed(station, kept.unit, kept.fresh))
+    out.facts.append(f.ContainerConfirmed(station, kept.unit, settles))
     at = packing.kept.index(kept)
-    before = next((n for n in range(at - 1, -1, -1) if packing.kept[n].whole), None)
-    after = next((n for n in range(at + 1, len(packing.kept)) if packing.kept[n].whole), None)
+    before = next((n for n in range(at - 1, -1, -1) if packing.kept[n].fit), None)
+    after = next((n for n in range(at + 1, len(packing.kept)) if packing.kept[n].fit), None)
     for first, last in ((before, at), (at, after)):
         if first is not None and last is not None:
             _between(out, station, packing.kept[first : last + 1])
     out.clear("anchor_wanted", station)
-    if kept.fresh:
+    if settles:
         out.clear("order_doubtful", station)
 
 

@@ -18,6 +18,7 @@ from agent.core.life import UnitState
 from agent.core.outcome import Outcome
 from agent.core.pack import integrity, judge_content
 from agent.core.plan import LinePlan, PathKind, Station
+from agent.core.restate import Read
 from agent.core.scheme import WorkOrder
 from agent.core.state import Container, LineState
 from agent.core.verdict import Verdict, judge, missing, worst
@@ -273,6 +274,20 @@ def _label(
         out.effects.append(SetSlot(station.id, container.number, passed=True))
 
 
+def in_view(plan: LinePlan, state: LineState, station: str) -> tuple[int, ...]:
+    """The units that a slip may move, should the label's camera see one: only where it can."""
+    spec = plan.by_id.get(station)
+    if spec is None or spec.kind != "label":
+        return ()
+    pack = plan.by_id[plan.zone[station]]
+    level = state.order.scheme.level(spec.level) if state.order is not None else None
+    if pack.kind != "pack" or pack.mode != "sequence" or level is None:
+        return ()
+    if all(role in level.roles for reader in spec.readers for role in reader.roles):
+        return ()
+    return slips.units_at(state, (pack.id,))
+
+
 def _content_in_view(
     out: Outcome,
     container: Container,
@@ -293,15 +308,8 @@ def _content_in_view(
         and code.unit.level == below.name
     }
     whole = len(seen) == container.count
-    slips.content_seen(
-        out,
-        container.unit,
-        tuple(seen),
-        whole=whole,
-        evidence=f.LinkEvidence.READ,
-        own=f.OwnCode.SAME_FRAME,
-        why="read",
-    )
+    how = Read(f.LinkEvidence.READ, f.OwnCode.SAME_FRAME, "read")
+    slips.content_seen(out, container.unit, tuple(seen), how, whole=whole)
 
 
 def _doubt(out: Outcome, station: Station, container: Container, others: tuple[int, ...]) -> None:

@@ -5,7 +5,7 @@ Inputs of items on the belt are decided here, of containers in `containers`, of 
 `coding`, of people in `orders`.
 """
 
-from agent.core import coding, containers, doubt, orders, rework, scan, stopping
+from agent.core import coding, containers, doubt, orders, rework, scan, slips, stopping
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import Effect, SetSlot
@@ -24,7 +24,11 @@ Decision = tuple[list[f.Fact], list[Effect]]
 def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
     """What the store must be asked before `decide` can be called with this input."""
     if isinstance(what, i.ItemReadings):
-        return Questions(what.texts, pools=containers.label_pools(plan, state, what.station))
+        return Questions(
+            what.texts,
+            pools=containers.label_pools(plan, state, what.station),
+            besides=containers.in_view(plan, state, what.station),
+        )
     if isinstance(what, i.Stroked):
         return containers.stroke_questions(plan, state, what)
     if isinstance(what, i.RefillWanted | i.PrinterConnected):
@@ -37,7 +41,8 @@ def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
     if isinstance(what, i.Rework):
         return rework.rework_questions(what)
     if isinstance(what, i.HandScanned):
-        return Questions(what.texts, whole=True)
+        units = slips.units_at(state, state.packing)
+        return Questions(what.texts, whole=True, besides=units)
     if isinstance(what, i.CreateOrder):
         return Questions(pools=tuple(what.order.pools.values()))
     return Questions()
@@ -347,6 +352,7 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
 def _entered(out: Outcome, what: i.ItemEntered) -> None:
     station = out.plan.by_id[what.station]
     _arrives(out, station, what.item)
+    doubt.at_infeed(out, station, what.item)
     out.facts.append(f.PathEntered(station.id, what.lane, what.item))
 
 

@@ -7,7 +7,7 @@ numbers, so their order stays doubtful until a full reading comes out as predict
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core.evolve import is_fresh
+from agent.core.evolve import MISSED, STRANGER, is_fresh
 from agent.core.outcome import Outcome
 from agent.core.plan import PathKind, Station
 
@@ -55,6 +55,19 @@ def too_many(out: Outcome, station: Station) -> None:
     if station.mode == "sequence" and not (packing is not None and packing.deep):
         out.facts.append(f.PathDisturbed((station.id,), COUNT))
         out.alarm("order_doubtful", 3, station.id, why=COUNT)
+
+
+def at_infeed(out: Outcome, station: Station, number: int) -> None:
+    """An item arrives at a packer by order: one before it was missed, or nobody knows this one.
+    Where that puts it and the others in the lanes is in doubt (evolve.doubt, suspects)."""
+    packing = out.state.packing.get(station.id)
+    if station.mode != "sequence" or (packing is not None and packing.deep):
+        return
+    on_path = out.state.on_path.get(out.plan.into[station.id].source, {})
+    missed = any(isinstance(fact, f.ItemsMissed) for fact in out.facts)
+    if missed or number not in on_path:
+        why = MISSED if missed else STRANGER
+        out.alarm("order_doubtful", 3, station.id, number, why=why)
 
 
 def of_stroke(

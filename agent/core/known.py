@@ -118,13 +118,14 @@ class CodeRun(NamedTuple):
 class Questions:
     """What `decide` needs to know: code texts (canonical), unit ids, pools. `whole`: with all that
     these units hold, the containers around them, their orders, names and holds; `rows` is a range
-    (pool, first, last) whose codes are wanted."""
+    (pool, first, last) whose codes are wanted; `besides` are units without what is around them."""
 
     texts: tuple[str, ...] = ()
     units: tuple[int, ...] = ()
     pools: tuple[int, ...] = ()
     whole: bool = False
     rows: tuple[int, int, int] | None = None
+    besides: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

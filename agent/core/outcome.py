@@ -15,6 +15,7 @@ EVENT_ALARMS = frozenset(
         "duplicate_code",
         "void_code_on_product",
         "label_mismatch",
+        "slip_found",
         "container_refused",
         "print_unconfirmed",
         "record_gap",

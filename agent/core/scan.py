@@ -1,13 +1,15 @@
 """Decisions about what people scan by hand at a line: the content of one container.
 
-What a scan says about containers before and after it is decided in `doubt`.
+What a scan says about containers before and after it is decided in `slips`.
 """
 
 from agent.core import facts as f
 from agent.core import inputs as i
+from agent.core import slips
 from agent.core.errors import DomainError
 from agent.core.known import KnownUnit
 from agent.core.outcome import Outcome
+from agent.core.restate import ELSEWHERE, Read, may_be_there, restate
 from agent.core.rework import name, unit_of
 
 MOST_SCANNED = 512
@@ -30,12 +32,29 @@ def hand_scanned(out: Outcome, what: i.HandScanned) -> None:
             container.unit, tuple(unit.unit for unit in seen), what.complete, own, what.by
         )
     )
+    how = Read(f.LinkEvidence.SCANNED, f.OwnCode.SCANNED if own else None, "scanned", what.by)
+    children = tuple(unit.unit for unit in seen)
+    if slips.content_seen(out, container.unit, children, how, whole=what.complete):
+        return
     strangers = [unit for unit in seen if unit.unit not in inside]
-    short = what.complete and len(seen) != len(held.links)
-    if strangers or short:
+    if what.complete:
+        _as_scanned(out, container.unit, children, how)
+    elif strangers:
         doubted = {container.unit, *(unit.unit for unit in strangers)}
         doubted |= {unit.parent for unit in strangers if unit.parent is not None}
         out.facts.append(f.UnitsDoubted(tuple(sorted(doubted)), "scan_differs"))
+
+
+def _as_scanned(out: Outcome, container: int, seen: tuple[int, ...], how: Read) -> None:
+    """The container holds what was scanned in it, whatever was recorded."""
+    before = out.known.containers[container]
+    right = {link.child for link in before.links} == set(seen)
+    if not right or before.integrity is not f.Integrity.PROVEN:
+        content = [child if may_be_there(out, child, container) else None for child in seen]
+        for loser in restate(out, {container: content}, {container: how}, ELSEWHERE):
+            out.facts.append(f.UnitsDoubted((loser,), ELSEWHERE))
+    if out.known.units[container].doubtful:
+        out.facts.append(f.DoubtResolved((container,), "scanned"))
 
 
 def _container(out: Outcome, units: list[KnownUnit]) -> tuple[KnownUnit, bool]:

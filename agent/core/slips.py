@@ -1,37 +1,210 @@
-"""What a later reading says of a container that was packed by order."""
+"""What a later reading says of containers that were packed by order: that it was right, or where it
+slipped. Nothing is deleted: what was recorded wrongly is corrected by facts that name it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from copy import copy
 
-from agent.core import anchors
+from agent.core import align, anchors
 from agent.core import facts as f
-from agent.core.evolve import kept_of
+from agent.core.align import Content, Solution
+from agent.core.evolve import MISSED, STRANGER, kept_of
 from agent.core.outcome import Outcome
-from agent.core.pack import integrity
+from agent.core.restate import ELSEWHERE, Read, may_be_there, restate
+from agent.core.state import Kept, LineState
+
+SLIP = "slip"
+_LOCATED = ("", MISSED, STRANGER)
+
+
+def units_at(state: LineState, stations: Iterable[str]) -> tuple[int, ...]:
+    """The units that a slip at these packers may move."""
+    found: list[int] = []
+    for station in stations:
+        packing = state.packing.get(station)
+        if packing is not None:
+            found += [c for kept in packing.kept for c in kept.children if c is not None]
+            found += [s.unit for s in packing.suspects if s.unit is not None]
+    return tuple(found)
 
 
 def content_seen(
     out: Outcome,
     container: int,
     seen: Collection[int],
+    how: Read,
     *,
     whole: bool,
-    evidence: f.LinkEvidence,
-    own: f.OwnCode | None,
-    why: str,
-    by: str = "",
-) -> None:
-    """Children were read in a container: all that it holds (`whole`), or some. `own` says where its
-    own code was read with them, None if it was not."""
+) -> bool:
+    """Children were read in a container: all that it holds (`whole`), or some. False: it is not
+    remembered here."""
     found = kept_of(out.state, container)
-    if found is None or not seen:
-        return
+    if found is None:
+        return False
+    if not seen:
+        return True
     station, kept = found
-    if not set(seen) <= set(kept.children):
-        return
-    if not (whole and len(seen) == len(kept.children)):
-        out.facts.append(f.ChildrenSeen(container, tuple(seen)))
-        return
-    worth = integrity({evidence}, 0, own or kept.own or f.OwnCode.UNREAD, doubtful=False)
-    children = tuple(kept.children)
-    out.facts.append(f.LinksCorrected(container, children, (), (evidence,), worth, why, by))
-    anchors.confirm(out, station, kept)
+    packing = out.state.packing[station]
+    at = packing.kept.index(kept)
+    read = copy(kept)
+    read.seen, read.whole = sorted({*kept.seen, *seen}), whole or kept.whole
+    first = max((n + 1 for n in range(at) if packing.kept[n].whole), default=0)
+    run = [*packing.kept[first:at], read, *packing.kept[at + 1 :]]
+    solution = None
+    if all(k.starts for k in run):
+        lanes = out.state.lanes.get(station, {})
+        solution = align.solve(run, lanes, packing.suspects, at - first)
+    else:  # of before a restart: the lanes are counted anew since
+        solution = _alone(read)
+    reading = _Reading(out, station, read, whole, how)
+    if solution is None or not _possible(out, run, solution):
+        reading.unexplained(run)
+    elif solution.shifts:
+        since = packing.kept[first - 1].unit if first else 0
+        reading.slipped(run, solution, since)
+    else:
+        reading.as_predicted(run, solution)
+    return True
+
+
+def _alone(kept: Kept) -> Solution | None:
+    if not align.fits(kept, kept.children):
+        return None
+    return Solution((), [list(kept.children)], {}, [True], certain=False)
+
+
+def _possible(out: Outcome, run: list[Kept], solution: Solution) -> bool:
+    """Whether the units that a solution moves may be where it puts them."""
+    if not solution.shifts:
+        return True
+    for kept, content in zip(run, solution.contents, strict=True):
+        if content != kept.children and kept.changed:
+            return False
+        for child in set(content) - set(kept.children) - {None}:
+            if child is not None and not may_be_there(out, child, kept.unit):
+                return False
+    return True
+
+
+class _Reading:
+    """One reading of a container, and what follows from it."""
+
+    def __init__(
+        self,
+        out: Outcome,
+        station: str,
+        kept: Kept,
+        whole: bool,
+        read: Read,
+    ) -> None:
+        self.out = out
+        self.station = station
+        self.kept = kept
+        self.whole = whole
+        self.read = read
+
+    def as_predicted(self, run: list[Kept], solution: Solution) -> None:
+        """Nothing slipped, by what was read so far."""
+        out = self.out
+        if not self.whole:
+            out.facts.append(f.ChildrenSeen(self.kept.unit, tuple(self.kept.seen)))
+            return
+        self._restate({self.kept.unit: self._filled(self.kept.children)})
+        packing = out.state.packing[self.station]
+        located = packing.doubt in _LOCATED and solution.certain
+        kept = next(k for k in packing.kept if k.unit == self.kept.unit)
+        anchors.confirm(out, self.station, kept, settles=kept.fresh or located)
+        self._resolve(run, solution)
+
+    def slipped(self, run: list[Kept], solution: Solution, since: int) -> None:
+        """The order slipped, and it is known how."""
+        out, packing = self.out, self.out.state.packing[self.station]
+        new = {
+            kept.unit: content
+            for kept, content in zip(run, solution.contents, strict=True)
+            if content != kept.children
+        }
+        if self.whole:
+            at = next(n for n, kept in enumerate(run) if kept.unit == self.kept.unit)
+            new[self.kept.unit] = self._filled(solution.contents[at])
+        doubtful = [
+            kept.unit
+            for kept, agreed in zip(run, solution.agreed, strict=True)
+            if not agreed and not (kept.unit == self.kept.unit and self.whole)
+        ]
+        doubt = "" if solution.certain else SLIP
+        if packing.doubt not in _LOCATED and not self.kept.fresh:
+            doubt = packing.doubt
+        self._found(run, doubtful, doubt, since, solution)
+        for lane, units in solution.queues.items():
+            if units != out.state.lanes.get(self.station, {}).get(lane, []):
+                out.facts.append(f.LaneRestated(self.station, lane, tuple(units)))
+        self._restate(new)
+        self._resolve(run, solution)
+        if not doubt:
+            out.clear("order_doubtful", self.station)
+
+    def unexplained(self, run: list[Kept]) -> None:
+        """Nothing explains what was read, or too much does: the run is to be scanned by hand."""
+        doubtful = [kept.unit for kept in run if kept.unit != self.kept.unit and not kept.whole]
+        if not self.whole:
+            doubtful.append(self.kept.unit)
+        self._found(run, doubtful, SLIP, 0, None)
+        if self.whole:
+            self._restate({self.kept.unit: self._filled(self.kept.children)})
+
+    def _found(
+        self,
+        run: list[Kept],
+        doubtful: list[int],
+        doubt: str,
+        since: int,
+        solution: Solution | None,
+    ) -> None:
+        shifts = solution.shifts if solution is not None else ()
+        told = tuple((s.lane, s.place, s.gone, len(s.more)) for s in shifts)
+        containers = tuple(kept.unit for kept in run)
+        self.out.facts.append(
+            f.SlipFound(
+                self.station,
+                self.kept.unit,
+                self.whole,
+                since,
+                told,
+                containers,
+                tuple(doubtful),
+                doubt,
+            )
+        )
+        self.out.alarm("slip_found", 2, self.station, count=str(len(doubtful)))
+
+    def _restate(self, new: dict[int, Content]) -> None:
+        reads = {self.kept.unit: self.read} if self.whole else {}
+        for unit in restate(self.out, new, reads, SLIP):
+            self.out.facts.append(f.UnitsDoubted((unit,), ELSEWHERE))
+
+    def _filled(self, content: Content) -> Content:
+        """All that was read in it, in the places that were predicted as far as they fit."""
+        seen = dict.fromkeys(self.kept.seen)
+        rest: Content = [unit for unit in seen if unit not in content]
+        rest = [u if u and may_be_there(self.out, u, self.kept.unit) else None for u in rest]
+        found: Content = []
+        for child in content:
+            if child in seen:
+                found.append(child)
+            elif rest:
+                found.append(rest.pop(0))
+        return [*found, *rest]
+
+    def _resolve(self, run: list[Kept], solution: Solution) -> None:
+        """What was doubtful for what was noticed at the infeed, and is explained now."""
+        packing = self.out.state.packing[self.station]
+        if packing.doubt not in _LOCATED and not solution.shifts:
+            return
+        at = next(n for n, kept in enumerate(run) if kept.unit == self.kept.unit)
+        right = tuple(
+            kept.unit
+            for n, (kept, agreed) in enumerate(zip(run, solution.agreed, strict=True))
+            if agreed and kept.doubt in (MISSED, STRANGER, SLIP) and (n <= at or solution.certain)
+        )
+        if right:
+            self.out.facts.append(f.DoubtResolved(right, SLIP))

@@ -75,8 +75,9 @@ class Kept:
     the strokes that moved them (how many of each lane), whether something unexplained happened to
     them (`disturbed`), why their order was doubtful at the stroke, where its own code was read, and
     what its record was worth at closing ("" = open). `fresh`: nothing in it lay in the lanes at the
-    last disturbance. `seen` are children that were read in it later; `whole`: all of them, as
-    predicted."""
+    last disturbance. `starts` are, for each stroke, the places in the lanes' orders from which it
+    took. `seen` are children that were read in it later; `whole`: all of them; `fit`: as predicted.
+    `changed`: a person put in or took out something since."""
 
     unit: int
     children: list[int | None] = field(default_factory=list)
@@ -86,8 +87,24 @@ class Kept:
     fresh: bool = True
     own: str = ""
     worth: str = ""
+    starts: list[list[int]] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
     whole: bool = False
+    fit: bool = False
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class Suspect:
+    """Something at the infeed that may have shifted the order of a lane from there on. An item that
+    was `missed` (`unit` where it is known) may lie in a lane at one of `places` (lane, place in its
+    order), or be the stranger at `stranger`. A stranger, not missed, may be nothing: then its place
+    is void."""
+
+    missed: bool
+    unit: int | None
+    places: list[tuple[int, int]] = field(default_factory=list)
+    stranger: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -98,7 +115,8 @@ class Packing:
     know of; `event`: something unexplained happened that no container has been marked for. `taken`
     counts by lane what strokes took; what stood in a lane before `marks[lane]`, and the numbers
     `pending` on the path, were there at the last disturbance. `kept` are the last containers, the
-    oldest first.
+    oldest first; `suspects` what may have shifted their order, of which `open` are waiting for the
+    next item at the infeed; `last` is the place of the last one, `stranger`: nobody knows it.
     """
 
     doubt: str = ""
@@ -108,6 +126,10 @@ class Packing:
     marks: dict[int, int] = field(default_factory=dict)
     pending: list[int] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
+    suspects: list[Suspect] = field(default_factory=list)
+    open: list[int | None] = field(default_factory=list)
+    last: tuple[int, int] | None = None
+    stranger: bool = False
 
 
 @dataclass(slots=True)

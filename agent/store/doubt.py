@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.core import facts as f
 from agent.core.life import IllegalTransition
-from agent.store import content, units
+from agent.store import units
 from agent.store.database import Connection
 from agent.store.words import DOUBTFUL, INTEGRITY_NUMBER
 
@@ -72,11 +72,24 @@ def _links_corrected(conn: Connection, seq: int, line: str, fact: f.LinksCorrect
 
 
 def _leaves(conn: Connection, seq: int, container: int, child: int) -> None:
-    """Keep that the child was recorded in this container until now."""
-    for link in content.links(conn, container).values():
-        if link.child == child:
-            row = (child, seq, container, link.since)
-            conn.change("INSERT OR IGNORE INTO membership VALUES (?, ?, ?, ?)", row)
+    """Keep that the child was recorded in this container until now, by the container's newest row
+    of links."""
+    row = conn.one("SELECT packed FROM container WHERE unit = ?", (container,))
+    if row is not None and row[0] is not None:
+        ended = (child, seq, container, row[0])
+        conn.change("INSERT OR IGNORE INTO membership VALUES (?, ?, ?, ?)", ended)
+
+
+def _slip_found(conn: Connection, seq: int, line: str, fact: f.SlipFound) -> None:
+    for container in fact.containers:
+        units.note(conn, container, seq)
+    for container in fact.doubtful:
+        units.flag(conn, seq, container, DOUBTFUL)
+
+
+def _resolved(conn: Connection, seq: int, line: str, fact: f.DoubtResolved) -> None:
+    for unit in fact.units:
+        units.unflag(conn, seq, unit, DOUBTFUL)
 
 
 CHANGES: dict[type[f.Fact], Callable[[Connection, int, str, Any], None]] = {
@@ -84,4 +97,6 @@ CHANGES: dict[type[f.Fact], Callable[[Connection, int, str, Any], None]] = {
     f.ContainerConfirmed: _confirmed,
     f.ContainersAnchored: _anchored,
     f.LinksCorrected: _links_corrected,
+    f.SlipFound: _slip_found,
+    f.DoubtResolved: _resolved,
 }

@@ -47,9 +47,12 @@ def answer(conn: Connection, questions: Questions, clock: Clock) -> Known:
         pools=found_pools,
         held_lots=frozenset((hold.product, hold.lot) for hold in holds.wide(conn) if hold.lot),
     )
-    if not questions.whole:
-        return known
-    return replace(known, **around.whole(conn, known, questions.rows, find_unit))
+    if questions.whole:
+        known = replace(known, **around.whole(conn, known, questions.rows, find_unit))
+    for unit in questions.besides:
+        if unit not in known.units and (found := find_unit(conn, unit)) is not None:
+            known.units[unit] = found
+    return known
 
 
 def find_code(conn: Connection, text: str) -> KnownCode | None:

@@ -32,6 +32,7 @@ FORGOTTEN_AT_RESTART = {
     "ContainerJudged",
     "RejectSeries",
     "ChildrenSeen",
+    "LaneRestated",
 }
 """Facts that change a line's state and are not written: what is on its way when power fails."""
 

@@ -290,8 +290,11 @@ def test_a_scan_that_differs_makes_doubt(desk: Desk) -> None:
     scanned, doubted = desk.do(i.HandScanned((CASE[0], BOTTLE[0], BOTTLE[4]), False, "li"))
     assert scanned == f.ContainerScanned(5, (1, 6), False, True, "li")
     assert doubted == f.UnitsDoubted((5, 6, 10), "scan_differs")
-    _, doubted = desk.do(i.HandScanned((CASE[1], *BOTTLE[4:7]), True, "li"))
-    assert doubted == f.UnitsDoubted((10,), "scan_differs")
+    _, corrected, resolved = desk.do(i.HandScanned((CASE[1], *BOTTLE[4:7]), True, "li"))
+    assert isinstance(corrected, f.LinksCorrected)
+    assert (corrected.children, corrected.removed) == ((6, 7, 8), (9,))
+    assert resolved == f.DoubtResolved((10,), "scanned")
+    assert desk.unit(9).parent is None
 
 
 def test_rows_made_void_before_their_turn_are_passed_over(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from agent.core import facts as f
 from agent.core.evolve import alarms, containers, doubt, items, orders, printing, rework
 from agent.core.evolve.common import LANE_KEPT, Table, has_gate
 from agent.core.evolve.containers import can_close, open_container
-from agent.core.evolve.doubt import is_fresh, kept_of
+from agent.core.evolve.doubt import MISSED, STRANGER, is_fresh, kept_of
 from agent.core.evolve.orders import ORDERS_KEPT
 from agent.core.plan import LinePlan
 from agent.core.state import LineState
@@ -16,7 +16,9 @@ from agent.core.state import LineState
 __all__ = [
     "HANDLED",
     "LANE_KEPT",
+    "MISSED",
     "ORDERS_KEPT",
+    "STRANGER",
     "can_close",
     "evolve",
     "has_gate",

@@ -4,10 +4,15 @@ tables: it looks at lanes and paths as they were."""
 from agent.core import facts as f
 from agent.core.evolve.common import Table
 from agent.core.plan import LinePlan
-from agent.core.state import Container, Kept, LineState, Packing
+from agent.core.state import Container, Kept, LineState, Packing, Suspect
 
 KEPT = 64
 """Containers that are remembered at each packer; a slip that is found later is not mended."""
+SUSPECTS = 16
+"""Suspects that are remembered at each packer: with more the order is doubtful for good."""
+MISSED, STRANGER = "missed", "stranger"
+"""Why the order is doubtful: an item was not seen to arrive and may have come all the same; an item
+that nobody knows arrived, or the eye saw what is not there."""
 
 
 def packing_at(plan: LinePlan, state: LineState, station: str) -> Packing | None:
@@ -42,10 +47,36 @@ def is_fresh(plan: LinePlan, state: LineState, station: str, first: dict[int, in
 
 def _path_entered(plan: LinePlan, state: LineState, fact: f.PathEntered) -> None:
     packing = packing_at(plan, state, fact.station)
-    if packing is not None and fact.item in packing.pending:
+    if packing is None:
+        return
+    held = len(state.lanes.get(fact.station, {}).get(fact.lane, ()))
+    here = fact.lane, packing.taken.get(fact.lane, 0) + held
+    if fact.item in packing.pending:
         packing.pending.remove(fact.item)
-        held = len(state.lanes.get(fact.station, {}).get(fact.lane, ()))
-        packing.marks[fact.lane] = packing.taken.get(fact.lane, 0) + held + 1
+        packing.marks[fact.lane] = here[1] + 1
+    before = packing.last
+    for unit in packing.open:
+        # Unseen by the eye it went where the item before it went, or where the next one goes.
+        places = [here] if before is None else [(before[0], before[1] + 1), here]
+        stranger = before if packing.stranger else None
+        _suspect(packing, Suspect(True, unit, places, stranger), MISSED)
+    packing.open.clear()
+    known = fact.item in state.on_path.get(plan.into[fact.station].source, {})
+    packing.last, packing.stranger = here, not known
+    if not known and not packing.deep:
+        _suspect(packing, Suspect(False, None, [here]), STRANGER)
+
+
+def _suspect(packing: Packing, suspect: Suspect, why: str) -> None:
+    packing.suspects.append(suspect)
+    packing.event = True
+    packing.doubt = packing.doubt or why
+    for lane, place in suspect.places:
+        packing.marks[lane] = max(packing.marks.get(lane, 0), place + 1)
+    for kept in packing.kept:
+        kept.fresh = False
+    if len(packing.suspects) > SUSPECTS:
+        packing.suspects.clear()
 
 
 def _stroke_seen(plan: LinePlan, state: LineState, fact: f.StrokeSeen) -> None:
@@ -69,6 +100,8 @@ def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
         del packing.kept[:-KEPT]
     kept.children += fact.children
     kept.strokes.append(list(fact.lanes))
+    starts = [packing.taken.get(lane, 0) - count for lane, count in enumerate(fact.lanes)]
+    kept.starts.append(starts)
     kept.disturbed = kept.disturbed or fact.disturbed
     kept.doubt = kept.doubt or fact.doubt
     first = {
@@ -89,8 +122,12 @@ def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
         packing.taken.clear()
         packing.marks.clear()
         packing.pending.clear()
+        packing.suspects.clear()
+        packing.open.clear()
+        packing.last = None
         for kept in packing.kept:
             kept.fresh = False
+            kept.starts.clear()  # the places in the lanes are counted anew
             kept.disturbed = kept.disturbed or not kept.worth
 
 
@@ -100,8 +137,11 @@ def _path_disturbed(plan: LinePlan, state: LineState, fact: f.PathDisturbed) -> 
         packing = packing_at(plan, state, station)
         if packing is None:
             continue
-        packing.doubt = packing.doubt or fact.why
+        if packing.doubt in ("", MISSED, STRANGER):
+            packing.doubt = fact.why
         packing.event = True
+        for kept in packing.kept:
+            kept.fresh = False
         for lane, held in state.lanes.get(station, {}).items():
             packing.marks[lane] = packing.taken.get(lane, 0) + len(held)
         source = plan.into[station].source if station in plan.into else ""
@@ -112,7 +152,7 @@ def _path_disturbed(plan: LinePlan, state: LineState, fact: f.PathDisturbed) -> 
             if item.at == source and item.number not in packing.pending
         ]
         if packing.kept and not packing.kept[-1].worth:
-            packing.kept[-1].disturbed, packing.kept[-1].fresh = True, False
+            packing.kept[-1].disturbed = True
     for unit in fact.containers:
         container = state.container_of(unit)
         if container is not None:
@@ -134,6 +174,8 @@ def _items_missed(plan: LinePlan, state: LineState, fact: f.ItemsMissed) -> None
     way = plan.out_of.get(fact.station)
     packing = packing_at(plan, state, way.target) if way is not None else None
     if packing is not None:
+        on_path = state.on_path.get(fact.station, {})
+        packing.open += [on_path.get(number) for number in fact.items]
         packing.event = True
 
 
@@ -161,10 +203,45 @@ def _confirmed(plan: LinePlan, state: LineState, fact: f.ContainerConfirmed) -> 
         return
     for kept in packing.kept:
         if kept.unit == fact.container:
-            kept.whole, kept.doubt = True, ""
+            kept.whole, kept.fit, kept.doubt = True, True, ""
             kept.seen = [child for child in kept.children if child is not None]
     if fact.settles:
         packing.doubt, packing.deep = "", False
+        packing.suspects.clear()
+
+
+def _slip_found(plan: LinePlan, state: LineState, fact: f.SlipFound) -> None:
+    packing = packing_at(plan, state, fact.station)
+    if packing is None:
+        return
+    packing.suspects.clear()
+    packing.doubt = fact.doubt
+    packing.event = True
+    if not fact.doubt:
+        packing.deep = False
+    for kept in packing.kept:
+        if kept.unit in fact.containers:
+            kept.disturbed = True
+            kept.doubt = kept.doubt or ("slip" if kept.unit in fact.doubtful else "")
+        if kept.unit == fact.found:
+            kept.whole = fact.whole
+
+
+def _lane_restated(plan: LinePlan, state: LineState, fact: f.LaneRestated) -> None:
+    state.lanes.setdefault(fact.station, {})[fact.lane] = list(fact.units)
+
+
+def _doubt_resolved(plan: LinePlan, state: LineState, fact: f.DoubtResolved) -> None:
+    for unit in fact.units:
+        found = kept_of(state, unit)
+        if found is not None:
+            found[1].doubt = ""
+
+
+def _changed(plan: LinePlan, state: LineState, fact: f.Unpacked | f.ContainerReopened) -> None:
+    found = kept_of(state, fact.container)
+    if found is not None:
+        found[1].changed = True
 
 
 def _anchored(plan: LinePlan, state: LineState, fact: f.ContainersAnchored) -> None:
@@ -178,6 +255,8 @@ def _links_corrected(plan: LinePlan, state: LineState, fact: f.LinksCorrected) -
     found = kept_of(state, fact.container)
     if found is not None:
         found[1].children = list(fact.children)
+        if fact.why in ("read", "scanned"):
+            found[1].seen = sorted({child for child in fact.children if child is not None})
         if fact.integrity is not None:
             found[1].worth = str(fact.integrity)
     container: Container | None = state.container_of(fact.container)
@@ -200,4 +279,9 @@ TABLE: Table = {
     f.ContainerConfirmed: _confirmed,
     f.ContainersAnchored: _anchored,
     f.LinksCorrected: _links_corrected,
+    f.SlipFound: _slip_found,
+    f.LaneRestated: _lane_restated,
+    f.DoubtResolved: _doubt_resolved,
+    f.Unpacked: _changed,
+    f.ContainerReopened: _changed,
 }

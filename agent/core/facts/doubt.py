@@ -63,3 +63,40 @@ class LinksCorrected(Fact):
     integrity: Integrity | None
     why: str
     by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SlipFound(Fact):
+    """The reading of container `found` (`whole`: of all that it holds) shows that the order in the
+    lanes had slipped. `shifts` are (lane, place in its order, children gone, children more) that
+    explain every reading since container `since` (0 = none was read in full); what they change is
+    told by corrections. `containers` are those between; of `doubtful` it is not certain what they
+    hold: they must be scanned. `doubt` is why the order of what follows is still doubtful ("" = it
+    is certain). Without shifts nothing explains it, or several things do."""
+
+    station: str
+    found: int
+    whole: bool
+    since: int
+    shifts: tuple[tuple[int, int, int, int], ...]
+    containers: tuple[int, ...]
+    doubtful: tuple[int, ...]
+    doubt: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRestated(Fact):
+    """What stands in a lane, after a slip was found: units in order, None = unknown."""
+
+    durable: ClassVar[bool] = False
+    station: str
+    lane: int
+    units: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtResolved(Fact):
+    """Later evidence shows that the record of these units is right (`why`: catalogue key)."""
+
+    units: tuple[int, ...]
+    why: str

@@ -1,0 +1,250 @@
+"""Where the order of lanes slipped: which shifts explain every reading of the containers.
+
+Pure search over what is remembered of one packer. The order of a lane is a list of units (None =
+unknown) with a place for each; containers took them by count. A *shift* takes units out of that
+order or puts some in. What was noticed at the infeed (suspects) is tried first; without any, one
+shift at any place since the last full reading.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+from agent.core.state import Kept, Suspect
+
+FARTHEST = 3
+"""Units by which a lane may slip at once."""
+MOST = 512
+"""Combinations of suspects that are tried."""
+
+Content = list[int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """From `place` of a lane's order on: `gone` units were not there, `more` were."""
+
+    lane: int
+    place: int
+    gone: int = 0
+    more: tuple[int | None, ...] = ()
+
+
+Shifts = tuple[Shift, ...]
+
+
+@dataclass(slots=True)
+class Lanes:
+    """The believed order of every lane: the place of its first unit, and the units."""
+
+    first: dict[int, int]
+    units: dict[int, Content]
+
+    def shifted(self, shifts: Shifts) -> "Lanes | None":
+        """The order with these shifts; None if one lies outside of it."""
+        units = dict(self.units)
+        for shift in sorted(shifts, key=lambda shift: -shift.place):
+            at = shift.place - self.first.get(shift.lane, 0)
+            if shift.lane not in units or not 0 <= at <= len(units[shift.lane]):
+                return None
+            changed = list(units[shift.lane])
+            changed[at : at + shift.gone] = shift.more
+            units[shift.lane] = changed
+        return Lanes(self.first, units)
+
+    def take(self, lane: int, start: int, count: int) -> Content:
+        at = start - self.first.get(lane, start)
+        found = self.units.get(lane, [])[at : at + count]
+        return [*found, *[None] * (count - len(found))]
+
+    def content(self, kept: Kept) -> Content:
+        """What a container holds, by place: row by row across the lanes."""
+        found: Content = []
+        for counts, starts in zip(kept.strokes, kept.starts, strict=True):
+            parts = [
+                self.take(lane, start, count)
+                for lane, (start, count) in enumerate(zip(starts, counts, strict=True))
+            ]
+            for row in range(max(counts, default=0)):
+                found += [part[row] for part in parts if row < len(part)]
+        return found
+
+
+@dataclass(slots=True)
+class Solution:
+    """What explains the readings. `shifts` is the explanation to write (() = nothing slipped),
+    `contents` and `queues` what follows from it; `agreed[n]`: every explanation gives container n
+    the same content; `certain`: and the same order of what comes next."""
+
+    shifts: Shifts
+    contents: list[Content]
+    queues: dict[int, Content]
+    agreed: list[bool]
+    certain: bool
+
+
+def believed(run: Sequence[Kept], queues: Mapping[int, Sequence[int | None]]) -> Lanes | None:
+    """The order of the lanes that the containers of `run` were packed from, and of what stands in
+    them now; None where it is not known without a gap."""
+    lanes = Lanes({}, {})
+    for kept in run:
+        if len(kept.starts) != len(kept.strokes):
+            return None
+        if len(kept.children) != sum(map(sum, kept.strokes)):
+            return None
+        children = iter(kept.children)
+        for counts, starts in zip(kept.strokes, kept.starts, strict=True):
+            parts: list[Content] = [[] for _ in counts]
+            for row in range(max(counts, default=0)):
+                for lane, count in enumerate(counts):
+                    if row < count:
+                        parts[lane].append(next(children))
+            for lane, part in enumerate(parts):
+                first = lanes.first.setdefault(lane, starts[lane])
+                units = lanes.units.setdefault(lane, [])
+                if part and first + len(units) != starts[lane]:
+                    return None
+                units += part
+    for lane, units in lanes.units.items():
+        units += queues.get(lane, ())
+    return lanes
+
+
+def fits(kept: Kept, content: Content) -> bool:
+    """Whether what was read in a container may be this content."""
+    known = {child for child in content if child is not None}
+    strangers = len(set(kept.seen) - known)
+    return strangers <= len(content) - len(known) and (not kept.whole or known <= set(kept.seen))
+
+
+def solve(
+    run: Sequence[Kept],
+    queues: Mapping[int, Sequence[int | None]],
+    suspects: Sequence[Suspect],
+    found: int,
+) -> Solution | None:
+    """What explains all that was read in the containers of `run` (those since the last full
+    reading, the oldest first), of which `run[found]` was read last. None: nothing does."""
+    lanes = believed(run, queues)
+    if lanes is None:
+        return None
+    read = [kept for kept in run if kept.seen]
+
+    def explains(shifts: Shifts) -> bool:
+        order = lanes.shifted(shifts)
+        return order is not None and all(fits(kept, order.content(kept)) for kept in read)
+
+    fitting = [shifts for shifts in _suspected(lanes, suspects) if explains(shifts)]
+    if not fitting:
+        fitting = [shifts for shifts in _anywhere(lanes, run[found]) if explains(shifts)]
+    if not fitting:
+        return None
+    return _agree(lanes, run, fitting)
+
+
+def _agree(lanes: Lanes, run: Sequence[Kept], fitting: list[Shifts]) -> Solution:
+    ends = {
+        lane: max(
+            (s[lane] + c[lane] for k in run for s, c in zip(k.starts, k.strokes, strict=True))
+        )
+        for lane in lanes.units
+    }
+    ways: list[tuple[list[Content], dict[int, Content]]] = []
+    for shifts in fitting:
+        order = lanes.shifted(shifts)
+        assert order is not None
+        queues = {
+            lane: units[ends[lane] - order.first[lane] :] for lane, units in order.units.items()
+        }
+        ways.append(([order.content(kept) for kept in run], queues))
+    # Of several the one without a shift, or the one that changes least: the last.
+    best = fitting.index(()) if () in fitting else len(fitting) - 1
+    contents, queues = ways[best]
+    agreed = [all(way[0][n] == contents[n] for way in ways) for n in range(len(run))]
+    certain = all(way[1] == queues for way in ways)
+    return Solution(fitting[best], contents, queues, agreed, certain)
+
+
+def _suspected(lanes: Lanes, suspects: Sequence[Suspect]) -> list[Shifts]:
+    """Every combination of what the suspects may have done, nothing at all first."""
+    options: list[list[Shifts]] = []
+    count = 1
+    for suspect in suspects:
+        mine: list[Shifts] = [()]
+        for lane, place in suspect.places:
+            if lane in lanes.first and place >= lanes.first[lane]:
+                shift = (
+                    Shift(lane, place, 0, (suspect.unit,))
+                    if suspect.missed
+                    else Shift(lane, place, 1)
+                )
+                mine.append((shift,))
+        if suspect.stranger is not None and suspect.unit is not None:
+            lane, place = suspect.stranger
+            if lane in lanes.first and place >= lanes.first[lane]:
+                mine.append((Shift(lane, place, 1, (suspect.unit,)),))
+        count *= len(mine)
+        if count > MOST:
+            return [()]
+        options.append(mine)
+    return [tuple(shift for part in parts for shift in part) for parts in product(*options)]
+
+
+def _anywhere(lanes: Lanes, found: Kept) -> Iterator[Shifts]:
+    """One shift of one lane, or of what one lane got and another missed (a divider that
+    miscounted), at every place since the first container of the run; the latest place last."""
+    away = {lane: _distances(lanes, lane, found) for lane in lanes.units}
+    still = {lane for lane, fitting in away.items() if 0 in fitting}
+    ways = [
+        {lane: by}
+        for lane, fitting in away.items()
+        if still >= away.keys() - {lane}
+        for by in fitting
+        if by
+    ]
+    ways = ways or [
+        {one: by, two: -by}
+        for one, two in combinations(away, 2)
+        if still >= away.keys() - {one, two}
+        for by in away[one]
+        if by and -by in away[two]
+    ]
+    for moved in ways:
+        last = {lane: _latest(found, lane, by) for lane, by in moved.items()}
+        for lane, by in moved.items():
+            others = tuple(
+                _moved(other, last[other], moved[other]) for other in moved if other != lane
+            )
+            for place in range(lanes.first[lane], _end(found, lane) + 1):
+                if place != last[lane]:
+                    yield (*others, _moved(lane, place, by))
+        yield tuple(_moved(lane, place, moved[lane]) for lane, place in last.items())
+
+
+def _moved(lane: int, place: int, by: int) -> Shift:
+    """Units that nobody saw come in (by > 0), or that were taken out (by < 0)."""
+    return Shift(lane, place, max(0, -by), (None,) * max(0, by))
+
+
+def _latest(found: Kept, lane: int, by: int) -> int:
+    return found.starts[0][lane] - max(0, by)
+
+
+def _end(found: Kept, lane: int) -> int:
+    return found.starts[-1][lane] + found.strokes[-1][lane]
+
+
+def _distances(lanes: Lanes, lane: int, found: Kept) -> list[int]:
+    """By how many units the lane may have slipped before this container; 0 first."""
+    seen = set(found.seen)
+    mine = {unit for unit in lanes.units[lane] if unit is not None}
+    fitting = []
+    for by in sorted(range(-FARTHEST, FARTHEST + 1), key=abs):
+        part: set[int | None] = set()
+        for counts, starts in zip(found.strokes, found.starts, strict=True):
+            start = max(starts[lane] - by, lanes.first[lane])
+            part |= set(lanes.take(lane, start, starts[lane] - by + counts[lane] - start))
+        part.discard(None)
+        if (part <= seen) if found.whole else (seen & mine <= part):
+            fitting.append(by)
+    return fitting

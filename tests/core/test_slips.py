@@ -1,0 +1,254 @@
+"""A slip is found at the next reading, mended when one explanation is left, and told otherwise.
+
+Two lanes, two bottles of each in a case; a person scans cases by hand.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.scheme import LevelSpec
+from agent.store.verify import verify
+from tests.core.lines import LABEL, VERIFY, Line, chain, labelled, order, scheme
+from tests.core.test_containers import record
+from tests.core.test_doubt import SEQUENCE
+
+PLAN = chain(VERIFY, SEQUENCE, LABEL, paths=("single_file", "captive"))
+FOUR = LevelSpec("case", "case-outer", ("case-outer",), children=4, unknown=1)
+
+
+class Hall:
+    """A line with bottles on it. `lanes` is what really stands in the lanes, `inside` what really
+    is in each case; the agent hears of some of it."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.lanes: list[list[int]] = [[], []]
+        self.inside: list[list[int]] = []
+        self.next = 0
+        self.turn = 0
+
+    def bottle(self) -> int:
+        """A good bottle is on its way to the packer."""
+        self.next += 1
+        self.line.see_bottle(self.next, f"B-{self.next:04d}")
+        return self.next
+
+    def arrive(self, bottle: int, *, seen: bool = True, lane: int | None = None) -> None:
+        """It comes into the lane where the divider stands, which moves on when the eye sees it."""
+        self.lanes[self.turn if lane is None else lane].append(bottle)
+        if seen:
+            self.line.tell(i.ItemEntered("packer", self.turn, bottle))
+            self.turn = 1 - self.turn
+
+    def cases(self, count: int) -> None:
+        """Bottles come, and cases are packed, labelled and closed."""
+        for _ in range(count):
+            for _ in range(4):
+                self.arrive(self.bottle())
+            self.pack()
+
+    def pack(self) -> None:
+        taken = [[lane.pop(0) for _ in range(2)] for lane in self.lanes]
+        self.inside.append([taken[0][0], taken[1][0], taken[0][1], taken[1][1]])
+        number = len(self.inside) - 1
+        self.line.tell(i.Stroked("packer", number, (2, 2)))
+        labelled(self.line, f"C-{number:04d}", number=number)
+
+    def scan(self, number: int, *places: int, own: bool = True) -> None:
+        """A person scans a case: all of it, or these places."""
+        held = self.inside[number]
+        bottles = [held[place] for place in places] or held
+        texts = [f"C-{number:04d}"] * own + [f"B-{bottle:04d}" for bottle in bottles]
+        self.line.tell(i.HandScanned(tuple(texts), not places, "li"))
+
+    @property
+    def record(self) -> list[dict[str, Any]]:
+        return record(self.line)
+
+    def wrong(self) -> list[int]:
+        """The cases whose record is not what is inside."""
+        return [
+            n
+            for n, (case, held) in enumerate(zip(self.record, self.inside, strict=True))
+            if sorted(map(str, case["children"])) != sorted(f"B-{bottle:04d}" for bottle in held)
+        ]
+
+    def doubtful(self) -> list[int]:
+        return [n for n, case in enumerate(self.record) if case["doubtful"]]
+
+    def worth(self, *numbers: int) -> list[str]:
+        return [self.record[number]["integrity"] for number in numbers]
+
+
+@contextmanager
+def hall(where: Path) -> Iterator[Hall]:
+    """A line in order; at the end the tables are what the journal says."""
+    made = order(scheme=scheme(case=FOUR))
+    with Line(where, PLAN, bottles=80, cases=20, preprinted=True, made=made).start() as line:
+        yield Hall(line)
+        report = verify(line.conn)
+        assert report.problems == []
+
+
+def shifts(line: Line) -> Sequence[tuple[tuple[int, int, int, int], ...]]:
+    return [fact.shifts for fact in line.facts(f.SlipFound)]
+
+
+# ------------------------------------------------------------------------- as it was predicted
+
+
+def test_cases_between_two_hand_scans_are_anchored(tmp_path: Path) -> None:
+    with hall(tmp_path) as here:
+        here.cases(4)
+        here.scan(0)
+        here.scan(3)
+        assert here.worth(0, 1, 2, 3) == ["proven", "anchored", "anchored", "proven"]
+        assert shifts(here.line) == []
+
+
+def test_a_part_that_was_scanned_anchors_nothing(tmp_path: Path) -> None:
+    with hall(tmp_path) as here:
+        here.cases(3)
+        here.scan(0)
+        here.scan(2, 0, 1)
+        assert here.worth(0, 1, 2) == ["proven", "inferred", "inferred"]
+
+
+# ----------------------------------------------------------------- what was noticed at the infeed
+
+
+def test_a_bottle_that_the_eye_missed_is_found_in_its_lane_and_every_case_after_it_is_mended(
+    tmp_path: Path,
+) -> None:
+    with hall(tmp_path) as here:
+        here.cases(2)
+        here.scan(1)
+        here.arrive(here.bottle())
+        here.arrive(here.bottle(), seen=False)
+        here.cases(4)
+        assert here.line.alarms["order_doubtful"] is not None
+        assert here.wrong() == [2, 3, 4, 5]
+        assert here.doubtful() == [2, 3, 4, 5], "what may be wrong is marked"
+        here.scan(5)
+        assert here.wrong() == []
+        assert here.doubtful() == []
+        assert here.worth(2, 3, 4, 5) == ["inferred", "inferred", "inferred", "proven"]
+        assert "order_doubtful" not in here.line.alarms
+        here.cases(2)
+        here.scan(7)
+        assert here.wrong() == []
+        assert here.worth(6, 7) == ["inferred", "proven"], "the first reading was not as predicted"
+        here.cases(2)
+        here.scan(9)
+        assert here.worth(8, 9) == ["anchored", "proven"]
+
+
+def test_a_bottle_that_went_with_the_one_before_it_is_found_too(tmp_path: Path) -> None:
+    with hall(tmp_path) as here:
+        here.cases(2)
+        here.scan(1)
+        here.arrive(here.bottle())
+        here.arrive(here.bottle(), seen=False, lane=0)
+        here.cases(4)
+        here.scan(4)
+        assert here.wrong() == []
+        assert here.doubtful() == []
+        (found,) = shifts(here.line)
+        assert [(lane, gone, more) for lane, _, gone, more in found] == [(0, 0, 1)]
+
+
+def test_a_bottle_that_is_gone_leaves_the_record_as_it_is(tmp_path: Path) -> None:
+    with hall(tmp_path) as here:
+        here.cases(2)
+        here.scan(1)
+        here.bottle()  # a hand takes it off
+        here.cases(3)
+        assert here.wrong() == []
+        assert here.doubtful() == [2, 3, 4], "it may be in a lane"
+        here.scan(4)
+        assert here.doubtful() == []
+        assert here.worth(2, 3, 4) == ["inferred", "inferred", "proven"]
+
+
+def test_an_edge_without_a_bottle_is_found_out(tmp_path: Path) -> None:
+    with hall(tmp_path) as here:
+        here.cases(1)
+        here.scan(0)
+        for _ in range(4):  # bottles wait in the lanes: what comes behind the void moves up
+            here.arrive(here.bottle())
+        here.line.tell(i.ItemEntered("packer", here.turn, 900))
+        here.turn = 1 - here.turn
+        here.arrive(here.bottle(), lane=1)
+        here.cases(3)
+        assert here.wrong() == [2, 3]
+        here.scan(3)
+        assert here.wrong() == []
+        assert here.doubtful() == []
+
+
+# ------------------------------------------------------------------------ what nobody noticed
+
+
+def test_a_slip_of_which_nobody_knows_where_it_began_is_mended_from_the_reading_on(
+    tmp_path: Path,
+) -> None:
+    with hall(tmp_path) as here:
+        here.cases(2)
+        here.scan(1)
+        here.cases(1)
+        here.arrive(here.bottle())
+        here.arrive(here.bottle())
+        here.lanes[0].pop()  # a hand takes it out of the lane
+        here.arrive(here.bottle())
+        here.arrive(here.bottle())
+        here.arrive(here.bottle())
+        here.arrive(here.bottle())
+        here.cases(4)
+        assert here.wrong() == [3, 4, 5, 6]
+        here.scan(6)
+        wrong, doubtful = here.wrong(), here.doubtful()
+        assert set(wrong) <= set(doubtful) <= {2, 3, 4, 5}
+        assert here.line.alarms["slip_found"] is None
+        here.cases(3)
+        assert here.wrong() == wrong, "what comes is right again"
+        assert here.doubtful() == doubtful
+        for number in doubtful:
+            here.scan(number)
+        assert here.wrong() == []
+
+
+def test_of_two_explanations_none_is_taken(tmp_path: Path) -> None:
+    with hall(tmp_path) as here:
+        here.cases(1)
+        here.scan(0)
+        here.bottle()  # two are missed one after the other: one of them is in a lane
+        here.arrive(here.bottle())
+        here.arrive(here.bottle(), seen=False)
+        here.bottle()
+        here.cases(3)
+        here.scan(3, 0)
+        assert set(here.wrong()) <= set(here.doubtful())
+
+
+def test_a_reading_that_nothing_explains_lists_the_run(tmp_path: Path) -> None:
+    with hall(tmp_path) as here:
+        here.cases(2)
+        here.scan(0)
+        here.cases(3)
+        here.inside[3], here.inside[4] = (
+            here.inside[4][:2] + here.inside[3][2:],
+            [
+                *here.inside[3][:2],
+                *here.inside[4][2:],
+            ],
+        )
+        here.scan(3)
+        assert here.doubtful() == [1, 2, 4]
+        assert here.wrong() == [4], "it lost what was read in the other"
+        assert here.record[4]["children"].count(None) == 2
+        here.scan(4)
+        assert here.wrong() == []
