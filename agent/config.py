@@ -112,11 +112,13 @@ class SpeedSection(_Section):
 
 class LimitsSection(_Section):
     """`reject_pct` and `no_read_pct` colour the panel; after `rejects_in_a_row` at one station
-    (0 = never) the line stops until a person starts it."""
+    (0 = never) the line stops until a person starts it; a bypass lasts at most `bypass_minutes`
+    (0 = there is none)."""
 
     reject_pct: Fraction = 0.5
     no_read_pct: Fraction = 0.2
     rejects_in_a_row: Annotated[int, Field(ge=0, le=1000)] = 5
+    bypass_minutes: Annotated[int, Field(ge=0, le=480)] = 60
 
 
 class LineSection(_Section):
@@ -150,7 +152,7 @@ class LineSection(_Section):
                 for s in self.stations
             ),
             tuple(Path(p.source, p.target, p.kind) for p in self.paths),
-            Limits(self.limits.rejects_in_a_row),
+            Limits(self.limits.rejects_in_a_row, 60 * self.limits.bypass_minutes),
             self.anchor_every,
         )
 

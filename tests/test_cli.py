@@ -18,6 +18,7 @@ from agent.app import Files
 from agent.cli import app, main
 from agent.config import load
 from agent.core import inputs as i
+from agent.services.pins import Pins
 from tests.core.lines import Line, filled, labelled, shown
 
 SITE = """
@@ -94,6 +95,8 @@ def commands() -> Iterator[tuple[str, ...]]:
 def test_there_are_these_commands() -> None:
     assert sorted(" ".join(command) for command in commands()) == [
         "alarms",
+        "bypass start",
+        "bypass stop",
         "config check",
         "config schema",
         "db rebuild",
@@ -109,6 +112,9 @@ def test_there_are_these_commands() -> None:
         "order pause",
         "order resume",
         "order start",
+        "pin list",
+        "pin remove",
+        "pin set",
         "pool import",
         "pool list",
         "release",
@@ -457,3 +463,29 @@ def test_alarms_as_json(alarmed: Shell) -> None:
     assert over["do"].startswith("停线")
     assert over["raised"] < over["cleared"]
     assert json.loads(alarmed("alarms", "--json", "--line", "L9")[1]) == {"open": [], "history": []}
+
+
+# ----------------------------------------------------------------------------------------- bypass
+
+
+def test_a_leader_gets_a_pin_that_nobody_sees(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASELINK_PIN", "480217")
+    status, out, err = shell("pin", "set", "wang")
+    assert (status, "wang has a new PIN" in out) == (0, True)
+    assert "480217" not in out + err
+    Pins(shell.files.pins, shell.files.pepper).check("wang", "480217")
+    assert shell("pin", "list")[1] == "wang\n"
+    monkeypatch.setenv("CASELINK_PIN", "111111")
+    status, _, err = shell("pin", "set", "li")
+    assert (status, "digits" in err) == (1, True)
+    assert shell("pin", "remove", "wang")[0] == 0
+    assert shell("pin", "remove", "wang")[0] == 1
+
+
+def test_a_bypass_needs_a_running_agent(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASELINK_PIN", "480217")
+    asked = ("bypass", "start", "--line", "L1", "--reason", "r", "--minutes", "5", "--by", "wang")
+    status, _, err = shell(*asked)
+    assert (status, "No agent answers" in err) == (1, True)

@@ -20,6 +20,7 @@ from agent.core.facts import AgentStarted
 from agent.line.panel import excerpt
 from agent.line.runner import LineRunner, clock
 from agent.services import pool_files
+from agent.services.pins import Pins
 from agent.store.database import Database
 from agent.store.gate import Gate
 from agent.store.readers import Readers
@@ -93,7 +94,8 @@ class Agent:
             database.close()
 
     async def _serve(self, gate: Gate, writer: Writer, readers: Readers) -> None:
-        services = Services(self, gate, writer, readers)
+        pins = Pins(self.files.pins, self.files.pepper)
+        services = Services(self, gate, writer, readers, pins)
         tasks: list[asyncio.Task[None]] = []
         server: PanelServer | None = None
         if self._web:

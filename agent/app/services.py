@@ -18,9 +18,10 @@ from agent.line.runner import LineRunner, clock
 from agent.ports import CommitGate, Image
 from agent.services import pool_files, reports, rework
 from agent.services.orders import Orders, OrderSpec
+from agent.services.pins import Pins
 from agent.store.readers import Readers
 from agent.store.writer import Writer
-from agent.web.api import NewOrder
+from agent.web.api import BypassBody, NewOrder
 from agent.web.local import PartialBody, PoolBody
 
 PICTURE_QUALITY = 70
@@ -44,7 +45,10 @@ class Running(Protocol):
 class Services:
     """What the web asks for (agent.web.api.WebServices)."""
 
-    def __init__(self, agent: Running, gate: CommitGate, writer: Writer, readers: Readers) -> None:
+    def __init__(
+        self, agent: Running, gate: CommitGate, writer: Writer, readers: Readers, pins: Pins
+    ) -> None:
+        self._pins = pins
         self._agent = agent
         self._writer = writer
         self._gate = gate
@@ -74,6 +78,14 @@ class Services:
 
     async def finish(self, line: str, by: str) -> None:
         await self._agent.command(line, i.FinishOrder(by))
+
+    async def begin_bypass(self, line: str, body: BypassBody) -> None:
+        await asyncio.to_thread(self._pins.check, body.by, body.pin)
+        begin = i.BeginBypass(body.by, body.reason, 60 * body.minutes)
+        await self._agent.command(line, begin)
+
+    async def end_bypass(self, line: str, by: str) -> None:
+        await self._agent.command(line, i.EndBypass(by))
 
     async def acknowledge(self, line: str, alarm: str, by: str) -> None:
         await self._agent.command(line, i.AcknowledgeAlarm(alarm, by))

@@ -19,6 +19,8 @@ class Files:
         self.key = self.data / "caselink.key"
         self.token = self.data / "caselink.token"
         self.wire = self.data / "wire"
+        self.pins = self.data / "caselink.pins"
+        self.pepper = self.data / "caselink.pepper"
 
 
 def check_devices(site: Site, config: Path) -> list[str]:

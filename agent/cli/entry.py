@@ -7,7 +7,7 @@ from typing import NoReturn
 import httpx
 import typer
 
-from agent.cli import alarms, configs, orders, pools, record, rework, running, simulating
+from agent.cli import alarms, bypass, configs, orders, pools, record, rework, running, simulating
 from agent.cli.common import err
 from agent.core.errors import CaselinkError
 
@@ -22,6 +22,8 @@ app.add_typer(simulating.app)
 app.add_typer(configs.app, name="config")
 app.add_typer(pools.app, name="pool")
 app.add_typer(orders.app, name="order")
+app.add_typer(bypass.app, name="bypass")
+app.add_typer(bypass.pin_app, name="pin")
 app.add_typer(record.app)
 app.add_typer(alarms.app)
 app.add_typer(rework.app)

@@ -15,7 +15,8 @@ By = Annotated[str, typer.Option("--by", envvar="USER", help="Who asks for it.")
 Line = Annotated[str, typer.Option(help="The line.")]
 
 
-def _tell(config: Path, path: str, body: dict[str, Any], done: str) -> None:
+def tell(config: Path, path: str, body: dict[str, Any], done: str) -> None:
+    """Give the running agent a command, then say `done`. ConfigError when none runs."""
     site, files = load_site(config)
     if ask(site, files, "POST", path, body) is None:
         raise ConfigError(
@@ -62,14 +63,14 @@ def create(
         "produced": produced,
         "expires": expires,
     }
-    _tell(config, "/api/orders", body, f"Work order {number} created on line {line}.")
+    tell(config, "/api/orders", body, f"Work order {number} created on line {line}.")
 
 
 @app.command()
 def start(number: str, line: Line, by: By = "cli", config: ConfigFile = DEFAULT) -> None:
     """Start a work order on its line."""
     body = {"order": number, "by": by}
-    _tell(config, f"/api/lines/{line}/start", body, f"Line {line} runs work order {number}.")
+    tell(config, f"/api/lines/{line}/start", body, f"Line {line} runs work order {number}.")
 
 
 @app.command()
@@ -80,19 +81,19 @@ def pause(
     config: ConfigFile = DEFAULT,
 ) -> None:
     """Pause the line's work order."""
-    _tell(config, f"/api/lines/{line}/pause", {"by": by, "why": why}, f"Line {line} pauses.")
+    tell(config, f"/api/lines/{line}/pause", {"by": by, "why": why}, f"Line {line} pauses.")
 
 
 @app.command()
 def resume(line: Line, by: By = "cli", config: ConfigFile = DEFAULT) -> None:
     """Go on with the line's paused work order."""
-    _tell(config, f"/api/lines/{line}/resume", {"by": by}, f"Line {line} goes on.")
+    tell(config, f"/api/lines/{line}/resume", {"by": by}, f"Line {line} goes on.")
 
 
 @app.command()
 def finish(line: Line, by: By = "cli", config: ConfigFile = DEFAULT) -> None:
     """Finish the line's work order."""
-    _tell(config, f"/api/lines/{line}/finish", {"by": by}, f"Line {line} is free.")
+    tell(config, f"/api/lines/{line}/finish", {"by": by}, f"Line {line} is free.")
 
 
 @app.command("list")

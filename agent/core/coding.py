@@ -129,7 +129,7 @@ def _pool_for(out: Outcome, station: Station, order: WorkOrder) -> KnownPool | N
 
 def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
     order = out.state.order
-    if order is None or out.state.status != "running":
+    if order is None or out.state.status != "running" or out.state.bypass is not None:
         return
     pool = _pool_for(out, station, order)
     if pool is None:
@@ -232,6 +232,15 @@ def take_label(
     key = f.CodeKey(sent.pool, sent.first, column)
     out.effects.append(PrintLabel(station.id, unit, number, key, level, count))
     return key
+
+
+def withdraw(out: Outcome, station: Station, why: str) -> None:
+    """Codes that were printed and that nobody has read are suspect; those that the coder still has
+    in hand will come out."""
+    window = out.state.windows.get(station.id, Window())
+    printed = (at for at, state in window.codes.items() if state == CodeState.PRINTED)
+    for first, count in runs(printed):
+        _move(out, station, window, first, count, CodeState.SUSPECT, why=why)
 
 
 def give_up(out: Outcome, station: Station, key: f.CodeKey) -> None:

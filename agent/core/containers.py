@@ -6,8 +6,9 @@ bound, and a label that is not the one meant for this container is told.
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 
-from agent.core import anchors, coding, doubt, slips, stopping
+from agent.core import anchors, bypass, coding, doubt, slips, stopping
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import SetSlot
@@ -101,7 +102,7 @@ def _pack_by_order(
     unknown = (container.unknown if container else 0) + sum(child is None for child in children)
     partial = station.id in out.state.partial
     short = what.last and count < spec.children and not partial
-    if unknown > spec.unknown:
+    if unknown > spec.unknown + bypass.excused(out.state, station.id, container):
         out.facts.append(f.ContainerRejected(unit, station.id, Verdict.NO_READ))
         out.alarm("container_refused", 2, station.id, what.number, verdict=Verdict.NO_READ)
         stopping.rejected(out, station.id, what.number)
@@ -150,7 +151,7 @@ def _request_label(
     out: Outcome, station: Station, order: WorkOrder, unit: int, number: int, count: int
 ) -> None:
     label = out.plan.label_station(station.id)
-    if label is None or not label.device:
+    if label is None or not label.device or out.state.bypass is not None:
         return
     key = coding.take_label(out, label, order, station.level, unit, number, count)
     if key is not None:
@@ -188,6 +189,8 @@ def _content(
     if below is None:
         return
     roles = next(reader.roles for reader in station.readers if reader.id == what.reader)
+    excused = bypass.excused(out.state, station.id, container)
+    spec = replace(spec, unknown=spec.unknown + excused)
     content = judge_content(spec, below, order, container, what, out.known, roles)
     _doubt(out, station, container, content.others)
     own = content.own.get(spec.primary)

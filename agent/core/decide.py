@@ -5,7 +5,17 @@ Inputs of items on the belt are decided here, of containers in `containers`, of 
 `coding`, of people in `orders`.
 """
 
-from agent.core import coding, containers, doubt, orders, rework, scan, slips, stopping
+from agent.core import (
+    bypass,
+    coding,
+    containers,
+    doubt,
+    orders,
+    rework,
+    scan,
+    slips,
+    stopping,
+)
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import Effect, SetSlot
@@ -88,6 +98,8 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
             | i.PrintDoubtful()
         ):
             coding.coding_input(out, what)
+        case i.BeginBypass() | i.EndBypass() | i.Tick():
+            bypass.bypass_input(out, what)
         case i.HandScanned():
             scan.hand_scanned(out, what)
         case i.Rework():
@@ -105,6 +117,8 @@ def _triggered(out: Outcome, what: i.ItemTriggered) -> None:
         if not plan.first_of_zone(station.id):
             _arrives(out, station, what.item)
         out.facts.append(f.ContainerSeen(station.id, what.item))
+        if state.bypass is not None and (station.kind == "label" or station.readers):
+            bypass.container_passes(out, station, what.item)
         return
     # A paused line coasts: what still comes belongs to its work order.
     order = state.order.number if state.order else ""
@@ -115,6 +129,8 @@ def _triggered(out: Outcome, what: i.ItemTriggered) -> None:
     )
     if station.kind == "print":
         coding.item_at_coder(out, station, what.item)
+    elif state.bypass is not None and has_gate(station):
+        bypass.item_passes(out, station, what.item, order)
 
 
 def _arrives(out: Outcome, station: Station, number: int) -> None:

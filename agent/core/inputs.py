@@ -211,6 +211,25 @@ class HandScanned(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class BeginBypass(Input):
+    """A leader, whose PIN was checked, lets the line run without coding for `seconds`."""
+
+    by: str
+    reason: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndBypass(Input):
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick(Input):
+    """Time passes: what has a time limit may be over. Told every second while there is one."""
+
+
+@dataclass(frozen=True, slots=True)
 class AcknowledgeAlarm(Input):
     alarm: str
     by: str

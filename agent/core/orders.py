@@ -1,7 +1,7 @@
 """Decisions that people ask for: work orders, partial containers, alarms. A refusal is a
 DomainError with a reason a person can act on."""
 
-from agent.core import containers, stopping
+from agent.core import bypass, containers, stopping
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.errors import DomainError
@@ -27,6 +27,7 @@ def order_input(
             active = out.state.order
             if active is None:
                 raise DomainError("no_order", f"Line {out.state.line} has no work order to finish.")
+            bypass.end(out, what.by, "order")
             out.facts.append(f.OrderFinished(active.number, what.by))
         case i.ClosePartial():
             containers.close_partial(out, what)

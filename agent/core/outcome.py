@@ -39,6 +39,7 @@ CONDITION_ALARMS = frozenset(
         "pool_empty",
         "order_doubtful",
         "anchor_wanted",
+        "bypass",
     }
 )
 """Alarms of something that is so, and clear when it is over."""

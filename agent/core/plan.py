@@ -65,9 +65,10 @@ class Path:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """When a line comes down by itself (core.stopping): after so many rejects in a row at one
-    station, 0 = never."""
+    station, 0 = never. `bypass_seconds` is the longest that a bypass may last."""
 
     rejects_in_a_row: int = 0
+    bypass_seconds: int = 3600
 
 
 @dataclass(slots=True)

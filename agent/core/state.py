@@ -43,6 +43,7 @@ class Container:
     of its links; `at` the station that it triggered last, `judged` whether a verdict was given
     there. `label` is the code that was printed for it, `codes` what was read on it, by role, and
     `own` where; `closed` that nothing more goes in.
+    `excused` of its unknown children passed in bypass.
     """
 
     number: int
@@ -67,6 +68,7 @@ class Container:
     at: str = ""
     judged: bool = False
     closed: bool = False
+    excused: int = 0
 
 
 @dataclass(slots=True)
@@ -167,6 +169,19 @@ class Tally:
     reasons: dict[str, int] = field(default_factory=dict)
     closed: dict[str, int] = field(default_factory=dict)
     rejects_in_a_row: int = 0
+    unseen: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Bypass:
+    """Who lets the line run without coding, why, and for how many seconds from the monotonic time
+    `mono_ms` on; `unseen` counts by station what passed meanwhile."""
+
+    by: str
+    reason: str
+    seconds: int
+    mono_ms: int
+    unseen: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -196,7 +211,8 @@ class LineState:
     `items[zone][number]`, `containers[zone][number]`; `on_path[station]` are the numbers that left
     that station and have not been seen at the next; `lanes[pack station][lane]` are units (None =
     unknown) in the order in which they entered; `packing[pack station]` how certain that order is;
-    `series` are rejects in a row.
+    `series` are rejects in a row; `unseen[pack station]` counts what passed in bypass and is still
+    on its way there, `bypass` is set while it lasts.
     `paused_by` paused the work order (core.stopping.AGENT: we did) and `paused_why` says why.
     `loose[station]` are the units whose last word was a PASS there, oldest first: whether they are
     still on the line, nobody knows after a restart.
@@ -227,6 +243,8 @@ class LineState:
     paused_why: str = ""
     loose: dict[str, dict[int, None]] = field(default_factory=dict)
     settling: dict[str, list[str]] = field(default_factory=dict)
+    bypass: Bypass | None = None
+    unseen: dict[str, int] = field(default_factory=dict)
 
     def item(self, zone: str, number: int) -> Item | None:
         return self.items.get(zone, {}).get(number)

@@ -12,12 +12,13 @@ from itertools import takewhile
 from typing import Any
 
 from agent.core import facts as f
+from agent.core.bypass import left_seconds
 from agent.core.plan import Station
 from agent.core.state import LineState
 from agent.core.stopping import AGENT
 from agent.line.runner import LineRunner
 from agent.line.watch import LastPicture, Watch
-from agent.now import wall_ns
+from agent.now import monotonic, wall_ns
 from agent.ports import Committed
 
 SPEED_SECONDS = 30
@@ -119,6 +120,7 @@ class LinePanel:
             "line": {"id": state.line, "names": dict(self._settings.names)},
             "state": {"packml": packml, "since": since, "cause": self._cause(state, packml)},
             "order": self._order(state),
+            "bypass": _bypass(state),
             "orders": _startable(state),
             "devices": self._devices(),
             "backlog": {"events": None, "oldest": None},
@@ -344,11 +346,27 @@ def excerpt(state: LineState) -> LineState:
         tally=replace(
             state.tally, reasons=dict(state.tally.reasons), closed=dict(state.tally.closed)
         ),
+        bypass=None
+        if state.bypass is None
+        else replace(state.bypass, unseen=dict(state.bypass.unseen)),
     )
 
 
 def _masked(codes: tuple[f.Attachment, ...]) -> str | None:
     return f"{codes[0].key.pool}/{codes[0].key.position}" if codes else None
+
+
+def _bypass(state: LineState) -> dict[str, Any] | None:
+    """The bypass that the line is in, None if it codes."""
+    now = state.bypass
+    if now is None:
+        return None
+    return {
+        "by": now.by,
+        "reason": now.reason,
+        "left_s": left_seconds(now, int(monotonic() * 1000)),
+        "unseen": dict(now.unseen),
+    }
 
 
 def _startable(state: LineState) -> list[dict[str, Any]]:

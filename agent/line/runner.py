@@ -51,6 +51,8 @@ QUEUED = 4096
 """Inputs that may wait for the store. More means that it stands still: they are lost."""
 BLIND = 1.0
 """Seconds without the PLC's flags in which hands may have been at the belt unseen."""
+TICK = 1.0
+"""Seconds between two looks at the clock while something has a time limit."""
 LOST = "inputs_lost"
 DISTURBING = frozenset({"estop", "guard_open", "jam"})
 """Flags of the PLC while which hands may be at the belt, or things at places unknown."""
@@ -101,8 +103,10 @@ class LineRunner:
         self.plc_flags: frozenset[str] = frozenset()
         self.plc_speed = 0
         self._polled = 0.0
+        self._ticked = 0.0
         self.wants_running = False
         self.wants_stop = False
+        self.in_bypass = False
         self.plc_up: Callable[[], Awaitable[None]] = _nobody
         self._gate = gate
         self._plc = plc
@@ -338,11 +342,20 @@ class LineRunner:
                 wishes = await self._gate.view(self.plan.id, _wishes)
                 self._wishes_at = monotonic()
                 self.wants_running, self.wants_stop = wishes.run, wishes.stop
+                self.in_bypass = wishes.bypass
+                self._tick()
                 self._lamps = wishes.lamps
                 self._tell_flags(wishes.flags)
             except TransientError as error:
                 log.debug("not known whether line %s may run: %s", self.plan.id, error)
             await asyncio.sleep(BEAT)
+
+    def _tick(self) -> None:
+        """Let what has a time limit see the time, once a second."""
+        now = monotonic()
+        if self.in_bypass and now - self._ticked >= TICK:
+            self._ticked = now
+            self.tell(i.Tick())
 
     def _tell_flags(self, told: frozenset[str]) -> None:
         """Bring the alarms of the PLC's flags (`told` are open) up to what the PLC says."""
@@ -371,6 +384,8 @@ class LineRunner:
         asked = self._wishes_at
         if self._store_failed or (asked is not None and now - asked >= STALE):
             return "store_failed"
+        if self.in_bypass:  # nothing is read or printed: only the PLC must be there
+            return "" if self._plc_health.state == "ok" else self._plc_health.id
         # Pictures find their items again only after a silence: the belt must stop for it.
         if any(watch.pairing.adrift(now) for watch in self.watches):
             return "finding_step"
@@ -439,12 +454,13 @@ def _when(stamped: Stamped) -> int:
 
 class Wishes(NamedTuple):
     """What a line's state wants of the PLC: whether it may run, whether it was stopped by us, its
-    lamps; and which alarms of the PLC's flags are open."""
+    lamps; which alarms of the PLC's flags are open, and whether it is in bypass."""
 
     run: bool
     stop: bool
     lamps: frozenset[str]
     flags: frozenset[str]
+    bypass: bool
 
 
 def _wishes(state: LineState) -> Wishes:
@@ -456,4 +472,5 @@ def _wishes(state: LineState) -> Wishes:
     running = state.status == "running"
     flags = frozenset(alarm.key for alarm in state.alarms.values() if alarm.key in FLAG_ALARMS)
     by_us = state.status == "paused" and state.paused_by == AGENT
-    return Wishes(running and not stopped, by_us, frozenset(lamps), flags)
+    bypass = state.bypass is not None
+    return Wishes(running and (bypass or not stopped), by_us, frozenset(lamps), flags, bypass)

@@ -122,6 +122,13 @@ def _items_missed(conn: Connection, seq: int, line: str, fact: facts.ItemsMissed
     _doubt(conn, seq, fact.units)
 
 
+def _bypass_unseen(
+    conn: Connection, seq: int, line: str, fact: facts.ItemUnseen | facts.ContainerUnseen
+) -> None:
+    if fact.unit is not None:
+        units.note(conn, fact.unit, seq)
+
+
 def _item_passed(conn: Connection, seq: int, line: str, fact: facts.ItemPassed) -> None:
     """An item that is a unit already; one that becomes a unit: `_items_begin`."""
     units.move(conn, units.get(conn, fact.unit), UnitState.VERIFIED)
@@ -346,6 +353,8 @@ _CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
     facts.OrderPaused: _order_paused,
     facts.OrderFinished: _order_finished,
     facts.RunBegan: _run_began,
+    facts.ItemUnseen: _bypass_unseen,
+    facts.ContainerUnseen: _bypass_unseen,
     facts.UnitsDoubted: _units_doubted,
     facts.ItemsMissed: _items_missed,
     facts.ItemPassed: _item_passed,
@@ -367,7 +376,14 @@ _CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
 }
 
 _NO_TABLE: frozenset[type[Fact]] = frozenset(
-    {facts.AgentStarted, facts.PrinterSessionBegan, facts.RejectFailed, facts.PartialAllowed}
+    {
+        facts.AgentStarted,
+        facts.PrinterSessionBegan,
+        facts.RejectFailed,
+        facts.PartialAllowed,
+        facts.BypassBegan,
+        facts.BypassEnded,
+    }
 )
 
 HANDLED: frozenset[type[Fact]] = frozenset(_CHANGES) | _NO_TABLE

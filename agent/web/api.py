@@ -58,6 +58,15 @@ class PauseBody(_Body):
     why: _Words = ""
 
 
+class BypassBody(_Body):
+    """Let the line run without coding: the leader's name and PIN, why, and for how long."""
+
+    by: _Name
+    pin: Annotated[str, Field(min_length=1, max_length=64)]
+    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    minutes: Annotated[int, Field(ge=1, le=24 * 60)]
+
+
 class ByBody(_Body):
     by: _Name
 
@@ -82,6 +91,12 @@ class WebServices(LineSource, Protocol):
 
     async def finish(self, line: str, by: str) -> None:
         """Finish the line's work order."""
+
+    async def begin_bypass(self, line: str, body: BypassBody) -> None:
+        """Let the line run without coding; DomainError when the PIN is wrong."""
+
+    async def end_bypass(self, line: str, by: str) -> None:
+        """Let the line code again."""
 
     async def acknowledge(self, line: str, alarm: str, by: str) -> None:
         """A person has seen the alarm."""
@@ -150,6 +165,16 @@ def api_router(services: WebServices) -> APIRouter:
     @router.post("/lines/{line}/finish")
     async def finish(line: _LinePath, body: ByBody) -> _Done:
         await _within(services.finish(known(line), body.by))
+        return _DONE
+
+    @router.post("/lines/{line}/bypass")
+    async def begin_bypass(line: _LinePath, body: BypassBody) -> _Done:
+        await _within(services.begin_bypass(known(line), body))
+        return _DONE
+
+    @router.post("/lines/{line}/bypass/end")
+    async def end_bypass(line: _LinePath, body: ByBody) -> _Done:
+        await _within(services.end_bypass(known(line), body.by))
         return _DONE
 
     # An alarm's id holds slashes ("L1/verify/reject_failed").

@@ -356,6 +356,32 @@ def test_a_flag_of_the_plc_brings_the_line_down_until_a_person_starts_it(
     stage.play(scene)
 
 
+def test_in_bypass_the_line_runs_although_a_camera_is_lost_until_its_time_is_over(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        camera = Health("cam9", "camera", "lost")
+        stage.runner.healths.append(camera)
+        await stage.until(lambda: stage.plc.outputs and not stage.plc.outputs[-1].run_permission)
+        await stage.runner.command(i.BeginBypass("wang", "camera broken", 2))
+        await stage.until(lambda: stage.plc.outputs[-1].run_permission)
+        stage.plc.fire(PlcEventKind.TRIGGER, 1)
+        await stage.until(lambda: 1 in stage.plc.slots)
+        assert stage.plc.slots == {1: SlotVerdict.PASS}
+        assert "ItemUnseen" in stage.plc.durable[-1]
+        await stage.until(lambda: stage.facts(f.BypassEnded))
+        await stage.until(lambda: not stage.plc.outputs[-1].run_permission)
+        (ended,) = stage.facts(f.BypassEnded)
+        assert (ended.why, ended.unseen) == ("time", (("verify", 1),))
+        stage.plc.fire(PlcEventKind.TRIGGER, 2)
+        await stage.until(lambda: 2 in stage.plc.slots)
+        assert stage.plc.slots[2] is SlotVerdict.REJECT
+
+    stage.play(scene)
+
+
 def test_no_permission_while_a_device_is_lost(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from agent.core.errors import CaselinkError, DomainError
-from agent.web.api import NewOrder
+from agent.web.api import BypassBody, NewOrder
 from agent.web.app import PanelServer, create_app
 
 T0 = 1_763_703_600_000
@@ -243,6 +243,12 @@ class ScriptedLine:
 
     async def finish(self, line: str, by: str) -> None:
         await self._do("finish", line, by)
+
+    async def begin_bypass(self, line: str, body: BypassBody) -> None:
+        await self._do("bypass", line, body)
+
+    async def end_bypass(self, line: str, by: str) -> None:
+        await self._do("end_bypass", line, by)
 
     async def acknowledge(self, line: str, alarm: str, by: str) -> None:
         await self._do("acknowledge", line, alarm, by)

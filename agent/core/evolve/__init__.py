@@ -5,7 +5,7 @@ here: a fact has happened. Facts that are not about a line (pools, the agent) ch
 """
 
 from agent.core import facts as f
-from agent.core.evolve import alarms, containers, doubt, items, orders, printing, rework
+from agent.core.evolve import alarms, bypass, containers, doubt, items, orders, printing, rework
 from agent.core.evolve.common import LANE_KEPT, Table, has_gate
 from agent.core.evolve.containers import can_close, open_container
 from agent.core.evolve.doubt import MISSED, STRANGER, is_fresh, kept_of
@@ -34,6 +34,7 @@ _TABLE: Table = {
     **printing.TABLE,
     **rework.TABLE,
     **alarms.TABLE,
+    **bypass.TABLE,
 }
 
 HANDLED: frozenset[type[f.Fact]] = (

@@ -87,7 +87,12 @@ def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
     if container is None:
         return
     container.count += len(fact.children)
-    container.unknown += sum(child is None for child in fact.children)
+    unknown = sum(child is None for child in fact.children)
+    container.unknown += unknown
+    unseen = min(unknown, state.unseen.get(container.station, 0))
+    if unseen:
+        container.excused += unseen
+        state.unseen[container.station] -= unseen
     container.evidence = sorted({*container.evidence, *fact.evidence})
     container.moved = max(0, container.moved - len(fact.children))
     container.doubtful = container.doubtful or bool(fact.doubt)

@@ -17,6 +17,7 @@ def _order_started(plan: LinePlan, state: LineState, fact: f.OrderStarted) -> No
     if state.order is None or state.order.number != fact.number:
         state.order = state.orders[fact.number]
         state.tally = Tally()
+        state.unseen.clear()
     state.status = "running"
     state.paused_by = state.paused_why = ""
     state.series.clear()

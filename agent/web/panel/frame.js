@@ -29,6 +29,12 @@ class Frame extends View {
     const word = causeWord(s.state.cause);
     const since = t("since", { time: text.minute(s.state.since) });
     put(this.part("since"), word ? `${since} · ${word}` : since);
+    show(this.part("bypass"), Boolean(s.bypass));
+    if (s.bypass) {
+      const n = Object.values(s.bypass.unseen).reduce((sum, one) => sum + one, 0);
+      const time = text.duration(s.bypass.left_s);
+      put(this.part("bypass-more"), t("bypass.more", { time, n }));
+    }
     const order = s.order;
     put(this.part("order"), order ? order.number : t("order.none"));
     attr(this.part("order"), "translate", order ? "no" : null);

@@ -20,6 +20,7 @@
  * @property {{id: string, names: Names}} line
  * @property {{packml: string, since: number | null, cause?: Cause | null}} state
  * @property {Order | null} order
+ * @property {{by: string, reason: string, left_s: number, unseen: Record<string, number>} | null} [bypass]
  * @property {Startable[]} orders
  * @property {{ok: number, all: number, list: DeviceState[]}} devices
  * @property {{events: number | null, oldest: number | null}} backlog
