@@ -20,8 +20,9 @@ INTEGRITIES = ("proven", "anchored", "inferred", "incomplete")
 @dataclass(slots=True)
 class Result:
     """What came out. `wrong_*` count containers whose record differs from what is inside, by what
-    the record claimed to be worth; `missing` finished containers without a record; `child_in_two`
-    children with two parents; `unexplained` units, codes and triggers that no count explains."""
+    the record claimed to be worth (`wrong_doubtful`: it says of itself that it may be wrong);
+    `missing` finished containers without a record; `child_in_two` children with two parents;
+    `unexplained` units, codes and triggers that no count explains."""
 
     bottles: int = 0
     passed: int = 0
@@ -33,6 +34,7 @@ class Result:
     wrong_anchored: int = 0
     wrong_inferred: int = 0
     wrong_incomplete: int = 0
+    wrong_doubtful: int = 0
     missing: int = 0
     child_in_two: int = 0
     unexplained: int = 0
@@ -80,6 +82,7 @@ class Result:
             "wrong_anchored",
             "wrong_inferred",
             "wrong_incomplete",
+            "wrong_doubtful",
             "missing",
             "child_in_two",
             "unexplained",
@@ -339,6 +342,7 @@ def _compare(result: Result, container: Mapping[str, Any], said: Mapping[str, An
 
 def _wrong(result: Result, said: Mapping[str, Any], why: str) -> None:
     worth = said["integrity"] or "incomplete"
-    name = f"wrong_{worth}"
+    unsure = said.get("doubtful") and worth in ("inferred", "incomplete")
+    name = "wrong_doubtful" if unsure else f"wrong_{worth}"
     setattr(result, name, getattr(result, name) + 1)
     result.notes.append(f"{said['level']} {said['code']}: {why}")

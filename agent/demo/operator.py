@@ -3,7 +3,7 @@ what stopped it, and starts it again. Once over the agent's API, once in virtual
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -75,14 +75,17 @@ class Operator:
 async def attend(
     look: Callable[[Callable[[LineState], list[i.Input]]], list[i.Input]],
     command: Callable[[i.Input], Awaitable[object]],
+    also: Sequence[Callable[[LineState], list[i.Input]]] = (),
 ) -> None:
-    """The same for a line in virtual time, until cancelled. `look` reads the line's state."""
+    """The same for a line in virtual time, until cancelled. `look` reads the line's state; `also`
+    are other things that people do when they see it."""
     while True:
         await asyncio.sleep(SLOW)
-        # Refused while the cause stands, or the store cannot keep it: looks again later.
-        with suppress(CaselinkError):
-            for what in look(_presses):
-                await command(what)
+        for each in (_presses, *also):
+            # Refused while the cause stands, or the store cannot keep it: looks again later.
+            with suppress(CaselinkError):
+                for what in look(each):
+                    await command(what)
 
 
 def _presses(state: LineState) -> list[i.Input]:

@@ -70,7 +70,8 @@ class InlineGate:
 
 
 class SimAgent:
-    """One life of an agent with one line. `models` are the plant's printers by device."""
+    """One life of an agent with one line. `models` are the plant's printers by device, `hand` is
+    the person with the scanner (simscan)."""
 
     def __init__(
         self,
@@ -79,7 +80,9 @@ class SimAgent:
         plc: MemoryPlc,
         models: Mapping[str, TextCoder | ZplPrinter],
         seed: int,
+        hand: Callable[[LineState], list[i.Input]] | None = None,
     ) -> None:
+        self._hand = hand
         section = site.lines[0]
         writer = Writer(conn)
         writer.run_inline(lambda conn: record(conn, "", [AgentStarted(VERSION)], clock()))
@@ -96,7 +99,8 @@ class SimAgent:
         """Begin to run; needs the running loop."""
         loop = asyncio.get_running_loop()
         runner = self.runner
-        person = attend(lambda read: self.gate.look(runner.plan.id, read), runner.command)
+        more = () if self._hand is None else (self._hand,)
+        person = attend(lambda read: self.gate.look(runner.plan.id, read), runner.command, more)
         work = {**self.line.work(), "person": person}
         self._tasks = [loop.create_task(each, name=name) for name, each in work.items()]
 

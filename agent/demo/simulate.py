@@ -32,6 +32,7 @@ from agent.demo.simeyes import MemoryCamera
 from agent.demo.simfates import BLINDING, Fates
 from agent.demo.simports import MemoryPlc
 from agent.demo.simprinters import MemoryCoder, MemoryLabels
+from agent.demo.simscan import Hand
 from agent.demo.simtime import VirtualLoop
 from agent.line.runner import clock
 from agent.services import pool_files, reports
@@ -185,7 +186,10 @@ class _Stage:
         self.loop = loop
         self._floor = floor
         self.dead = False
-        self._birth: Callable[[], SimAgent] = lambda: SimAgent(site, conn, floor.plc, models, seed)
+        hand = Hand(site.lines[0].plan(), floor.plant.truth, canonical_text)
+        self._birth: Callable[[], SimAgent] = lambda: SimAgent(
+            site, conn, floor.plc, models, seed, hand.look
+        )
         self.agent = self._birth()
 
     def begin(self) -> None:

@@ -159,15 +159,20 @@ class Truth:
         return [
             {
                 "level": self._names[item.level][0],
-                "code": self._code(item, canonical),
-                "children": [self._code(child, canonical) for child in item.children],
+                "code": self.code(item, canonical),
+                "children": [self.code(child, canonical) for child in item.children],
                 "open": item.open,
             }
             for things in self.levels[1:]
             for item in things
         ]
 
-    def _code(self, item: Item, canonical: Callable[[str], str]) -> str | None:
+    def name(self, item: Item) -> str:
+        """The level of a thing."""
+        return self._names[item.level][0]
+
+    def code(self, item: Item, canonical: Callable[[str], str]) -> str | None:
+        """The readable primary code as a reader of ours would give it, None without one."""
         text = self.primary(item)
         if text is None:
             return None
@@ -219,7 +224,7 @@ class Truth:
             "level": self._names[item.level][0],
             "serial": item.serial,
             "number": item.number,
-            "code": self._code(item, canonical),
+            "code": self.code(item, canonical),
             "marks": {role: list(mark) for role, mark in item.marks.items()},
             "bad": item.bad or None,
             "place": item.place,
