@@ -1,7 +1,7 @@
 """What the stations of one plant share: the PLC, the truth, the supplies, the troubles of codes."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from drivers.sim.belt import Belt
 from drivers.sim.eyes import Fire, PhotoEye
@@ -10,7 +10,7 @@ from drivers.sim.layout import Capper, Coder, Feed, Layout, Preprinted, View
 from drivers.sim.plcmodel import PlcModel
 from drivers.sim.troubles import Trouble
 from drivers.sim.truth import Item, Mark, Truth
-from drivers.sim.world import Exposure, FiredPrinter
+from drivers.sim.world import Ask, Exposure, FiredPrinter
 
 RECENT = 256  # passed bottles of which a duplicate may be a copy
 
@@ -21,6 +21,8 @@ class Floor:
     `caps` lie in the capper's chute for the `uncapped` bottles before it; `table` holds by level
     what was rejected or taken and lies about; `followers` the item that stands close behind
     another and gives no edge of its own; `away` names the devices that cannot be reached now.
+    With `people` somebody does what `asks` say, so `halves`, containers that left half full, can
+    be topped up.
     """
 
     def __init__(
@@ -30,12 +32,15 @@ class Floor:
         seed: int,
         rates: Mapping[str, float],
         printers: Mapping[str, FiredPrinter],
+        *,
+        people: bool = False,
     ) -> None:
         self.layout = layout
         self.feed = feed
         self.seed = seed
         self.rates = rates
         self.printers = printers
+        self.people = people
         self.plc = PlcModel(layout.pulses_per_mm)
         gs1 = {seen.role for view in layout.cameras().values() for seen in view.see if seen.gs1}
         self.truth = Truth(
@@ -49,7 +54,10 @@ class Floor:
         self.table: list[deque[Item]] = [deque(maxlen=RECENT) for _ in layout.belts]
         self.followers: dict[Item, Item] = {}
         self.away: set[str] = set()
-        self.supplies = {name: iter(codes) for name, codes in layout.supplies.items()}
+        self.asks: list[Ask] = []
+        self.halves: list[Item] = []
+        self.low_air = False  # no gate has the strength to reject
+        self.supplies = {name: self._rolls(name, codes) for name, codes in layout.supplies.items()}
         self._strangers = {"foreign": iter(layout.foreign), "campaign": iter(layout.campaign)}
         self._strange = 0
         self.unreadable = self.trouble("unreadable")
@@ -87,6 +95,21 @@ class Floor:
         shutter = Shutter(view, self.seed, self.rates, self.truth, self.exposures)
         self.shutters.append(shutter)
         return shutter
+
+    def _rolls(self, name: str, codes: Sequence[str]) -> Iterator[str]:
+        """The codes roll by roll, as they are mounted: one may come before the one before it."""
+        swapped = self.trouble("roll_swapped", name)
+        size = self.layout.roll or max(1, len(codes))
+        rolls = [codes[start : start + size] for start in range(0, len(codes), size)]
+        at = 0
+        while at < len(rolls):
+            if at + 1 < len(rolls) and swapped.hits(at):
+                rolls[at], rolls[at + 1] = rolls[at + 1], rolls[at]
+                self.truth.happened("roll_swapped", 0.0, None, f"{name}, roll {at + 1}")
+                yield from rolls[at]
+                at += 1
+            yield from rolls[at]
+            at += 1
 
     def damaged(self, item: Item, role: str) -> bool:
         """Is this role's symbol unreadable? Of a bottle one symbol is, of a container all are."""

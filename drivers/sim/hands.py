@@ -34,6 +34,10 @@ class Hands:
             if isinstance(station, Coder | Preprinted | Capper | Applicator)
         ]
         self._coded = max(marking, default=0.0)
+        cameras = [station for station in spec.stations if isinstance(station, Camera)]
+        pictures = [station.at for station in cameras if _sees(station, "content")]
+        labels = [station.at for station in cameras if _sees(station, "own")]
+        self._reread = max(labels, default=0.0)  # where a code of its own is read last
         gates = [s.gate or s.at for s in spec.stations if isinstance(s, Camera)]
         self._after_gates = max(gates, default=0.0)
         befall: dict[str, Callable[[Item, Trouble, float, float], None]] = {
@@ -49,6 +53,15 @@ class Hands:
                 "foreign_told": self._foreign,
                 "foreign_silent": self._foreign,
             }
+        self._spans = {
+            "foreign_told": (self._after_gates, belt.length),  # a check weigher before the packer
+            "content_taken": (0.0, max(pictures, default=0.0)),
+            "refed": (self._after_gates, belt.length),
+        }
+        if pictures:
+            befall["content_taken"] = self._content_taken
+        if belt.index and self._reread > self._coded + 3 * EDGE:
+            befall["refed"] = self._refed
         where = spec.level if belt.index else ""
         self._befall = [
             (trouble, act)
@@ -67,10 +80,8 @@ class Hands:
     def _await(
         self, item: Item, trouble: Trouble, act: Callable[[Item, Trouble, float, float], None]
     ) -> None:
-        low = EDGE
-        if trouble.name == "foreign_told":
-            low = self._after_gates + EDGE  # a filler's check weigher stands before the packer
-        place = low + trouble.share(item.serial) * (self._belt.length - EDGE - low)
+        low, high = self._spans.get(trouble.name, (0.0, self._belt.length))
+        place = low + EDGE + trouble.share(item.serial) * (high - low - 2 * EDGE)
         origin = item.origin
 
         def happens(now: float, travel: float) -> None:
@@ -130,7 +141,7 @@ class Hands:
         blank = not item.level and (trouble.pick(item.serial, 2) or not table)
         if not blank and not table:
             return
-        if self._gap(travel, share) is None:
+        if self._gap(travel, share, self._belt.length) is None:
             return
         if blank:
             stranger = self._truth.new(0)
@@ -140,17 +151,50 @@ class Hands:
         if self._lay_in_gap(stranger, travel, share, now):
             self._happened(trouble, now, stranger, travel)
 
-    def _gap(self, travel: float, share: float) -> float | None:
+    def _refed(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
+        """Read and passed already, it is carried back before the camera that read it."""
+        belt, high = self._belt, self._reread
+        share = trouble.share(item.serial ^ 1)
+        if "taken" in item.befell or self._gap(travel, share, high) is None:
+            return
+        self._happened(trouble, now, item, travel)
+        self._off(item, now, "taken")
+
+        def back(now: float, travel: float) -> None:
+            if item.place == "taken":
+                self._lay_in_gap(item, travel, share, now, high)
+
+        belt.happen(travel + belt.pitch / 2, back)
+
+    def _content_taken(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
+        """Out of an open container, before anyone took a picture of it; half of the time one of
+        those that lie about goes in instead."""
+        if not item.children:
+            return
+        table = self._floor.table[item.level - 1]
+        place = trouble.pick(item.serial, len(item.children))
+        child = item.children.pop(place)
+        child.place, child.parent = "taken", None
+        if table and trouble.share(item.serial ^ 1) < 0.5:
+            other = table.pop()
+            other.place, other.parent, other.rejected, other.why = "packed", item, "", ""
+            item.children.insert(place, other)
+        table.append(child)
+        self._happened(trouble, now, item, travel)
+
+    def _gap(self, travel: float, share: float, high: float) -> float | None:
         belt = self._belt
         low = self._coded + EDGE
-        place = low + share * (belt.length - EDGE - low)
+        place = low + share * (high - EDGE - low)
         origin = belt.gap(travel - place, belt.length)
-        if origin is None or not low <= travel - origin <= belt.length - EDGE:
+        if origin is None or not low <= travel - origin <= high - EDGE:
             return None
         return origin
 
-    def _lay_in_gap(self, item: Item, travel: float, share: float, now: float) -> bool:
-        origin = self._gap(travel, share)
+    def _lay_in_gap(
+        self, item: Item, travel: float, share: float, now: float, high: float | None = None
+    ) -> bool:
+        origin = self._gap(travel, share, self._belt.length if high is None else high)
         if origin is None:
             return False
         self._on(item, origin, now)
@@ -203,3 +247,7 @@ class Hands:
     def _happened(self, trouble: Trouble, now: float, item: Item, travel: float) -> None:
         where = f"{self._belt.level} belt, {travel - item.origin:.0f} mm"
         self._truth.happened(trouble.name, now, item, where)
+
+
+def _sees(camera: Camera, what: str) -> bool:
+    return any(seen.of == what for view in camera.views for seen in view.see)

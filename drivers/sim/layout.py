@@ -168,7 +168,8 @@ class Belt:
 class Layout:
     """A line: belts from the smallest level upwards, each packed into the next one.
 
-    `supplies` are codes that come on things, in the order they come; `foreign` are codes of
+    `supplies` are codes that come on things, in the order they come, `roll` of them on one roll
+    (0: all); `foreign` are codes of
     another product, `campaign` of another campaign of this one. `first_number` is the PLC's first
     item and container number.
     """
@@ -178,6 +179,7 @@ class Layout:
     supplies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     foreign: tuple[str, ...] = ()
     campaign: tuple[str, ...] = ()
+    roll: int = 0
     first_number: int = 1
     pulses_per_mm: float = 1.0
 

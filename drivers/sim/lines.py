@@ -22,6 +22,9 @@ from drivers.sim.layout import (
 )
 from drivers.sim.symbols import LINEAR, PITCH, QUIET, suggest_size
 
+ROLL = 500
+"""Pre-printed codes on one roll, or in one carton of caps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -215,6 +218,7 @@ def liquor(
             ),
         ),
         supplies=dict(supplies),
+        roll=ROLL,
         foreign=foreign,
         campaign=campaign,
         first_number=first_number,

@@ -7,7 +7,7 @@ from drivers.sim.belt import Belt, Outcome, Point
 from drivers.sim.floor import Floor
 from drivers.sim.layout import Camera, Packer
 from drivers.sim.truth import Item
-from drivers.sim.world import CLEARED, ENTERED, STROKE, TRIGGER
+from drivers.sim.world import CLEARED, ENTERED, STROKE, TRIGGER, Ask
 
 
 class PackerStation(Point):
@@ -39,6 +39,8 @@ class PackerStation(Point):
         self._divider = floor.trouble("divider", spec.name)
         self._short = floor.trouble("stroke_short", spec.name)
         self._aborted = floor.trouble("stroke_aborted", spec.name)
+        self._upside = floor.trouble("layer_order", spec.name)
+        self._half = floor.trouble("half_pallet", spec.name)
         self._moves = 0
         self._pictured = bool(spec.views) or any(
             seen.of == "content"
@@ -51,6 +53,8 @@ class PackerStation(Point):
         self._data = sum(spec.rows << 4 * lane for lane in range(spec.lanes))
 
     def act(self, item: Item, now: float, travel: float) -> Outcome:
+        if self._floor.halves and self._tops_up(item, now):
+            return Outcome.GONE
         lane = self._lane
         seen = self._eye.sees(item, now, travel)
         item.place = "lane"
@@ -76,6 +80,8 @@ class PackerStation(Point):
     def _count(self, number: int, now: float, travel: float) -> None:
         """An edge at the infeed: the PLC counts it into the lane and moves the divider on."""
         spec, lane = self._spec, self._lane
+        if self._container is None and not any(self._counted):
+            self._begins()
         self._lane = (lane + 1) % spec.lanes
         self._floor.plc.write(ENTERED, spec.station, lane, number, travel)
         self._counted[lane] += 1
@@ -88,6 +94,33 @@ class PackerStation(Point):
                     self.on_abort(self, now)
                 else:
                     self._stroke(now, travel)
+
+    def _begins(self) -> None:
+        """The first child of a container comes: who will take it away half full says so now."""
+        floor = self._floor
+        if self._leaves_half(len(floor.truth.levels[self._level]) + 1):
+            floor.asks.append(Ask("close_partial", self._spec.station))
+
+    def _leaves_half(self, serial: int) -> bool:
+        return self._floor.people and self._spec.strokes > 1 and self._half.hits(serial)
+
+    def _tops_up(self, item: Item, now: float) -> bool:
+        """A container that left half full is filled by hand, from the end of this belt: only when
+        another one has been made meanwhile, and only with what has a code to be scanned."""
+        floor = self._floor
+        half = next((each for each in floor.halves if each.level == self._level), None)
+        if half is None or item.bad or len(floor.truth.levels[self._level]) < half.serial + 2:
+            return False
+        code, child = floor.truth.primary(half), floor.truth.primary(item)
+        if code is None or child is None:
+            return False
+        item.place, item.parent = "packed", half
+        half.children.append(item)
+        floor.asks.append(Ask("top_up", self._spec.station, code, (child,)))
+        if len(half.children) == self._spec.count:
+            floor.halves.remove(half)
+            half.befell = (*half.befell, "topped_up")
+        return True
 
     def _stroke(self, now: float, travel: float) -> None:
         spec, floor = self._spec, self._floor
@@ -105,6 +138,14 @@ class PackerStation(Point):
         index = self._strokes
         self._strokes += 1
         last = self._strokes == spec.strokes
+        if spec.strokes > 1:
+            if self._upside.hits(container.serial):
+                if not index:
+                    floor.truth.happened("layer_order", now, container, spec.name)
+                index = spec.strokes - 1 - index
+            if not last and self._leaves_half(container.serial):
+                last = True
+                floor.spoiled(container, "half_pallet", now)
         floor.plc.write(STROKE, spec.station, int(last), container.number, travel, self._data)
         if self._cameras:
             floor.plc.write(TRIGGER, spec.station, 0, container.number, travel, index)

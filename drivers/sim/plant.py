@@ -21,21 +21,20 @@ from drivers.sim.stations import Output, points
 from drivers.sim.stops import Stops
 from drivers.sim.troubles import check as check_troubles
 from drivers.sim.truth import Truth
-from drivers.sim.world import AgentImage, Exposure, FiredPrinter, PlcImage
+from drivers.sim.world import AgentImage, Ask, Exposure, FiredPrinter, PlcImage
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
     """What came out of one `advance`: exposures in the order in which cameras fired, the PLC's
     registers (one object that the plant goes on writing: publish it before the next call), and the
-    devices that cannot be reached now ("plc", cameras and printers by name)."""
+    devices that cannot be reached now ("plc", cameras and printers by name), and what people do at
+    the agent."""
 
     exposures: list[Exposure]
     plc: PlcImage
     away: frozenset[str] = frozenset()
-
-
-_NONE: frozenset[str] = frozenset()
+    asks: tuple[Ask, ...] = ()
 
 
 class Feeder:
@@ -70,7 +69,9 @@ class Feeder:
 
 class Plant:
     """A line of belts. `troubles` are rates by name (troubles.TROUBLES), `printers` what the coders
-    and applicators of the layout fire. ConfigError where the line cannot be built."""
+    and applicators of the layout fire. `people` says that somebody does at the agent what the
+    outputs' `asks` say; without, nothing happens that would need it. ConfigError where the line
+    cannot be built."""
 
     def __init__(
         self,
@@ -79,6 +80,8 @@ class Plant:
         troubles: Mapping[str, float],
         printers: Mapping[str, FiredPrinter],
         feed: Feed,
+        *,
+        people: bool = False,
     ) -> None:
         check(layout)
         check_troubles(troubles)
@@ -87,7 +90,7 @@ class Plant:
         missing = layout.printers() - printers.keys()
         if missing:
             raise ConfigError(f"layout: no printer named {sorted(missing)}; add it to printers")
-        self._floor = floor = Floor(layout, feed, seed, troubles, printers)
+        self._floor = floor = Floor(layout, feed, seed, troubles, printers, people=people)
         self._belts = [
             Belt(
                 spec.level,
@@ -103,7 +106,7 @@ class Plant:
         ]
         self._packers: list[PackerStation] = []
         for level, (spec, belt) in enumerate(zip(layout.belts, self._belts, strict=True)):
-            last: PackerStation | Output = Output()
+            last: PackerStation | Output = Output(floor)
             if spec.packer is not None:
                 last = PackerStation(spec.packer, level + 1, belt, self._belts[level + 1], floor)
                 self._packers.append(last)
@@ -209,7 +212,9 @@ class Plant:
             shutter.deliver(t)
         exposures = floor.exposures[:]
         floor.exposures.clear()
-        return Outputs(exposures, floor.plc.image, frozenset(floor.away) if floor.away else _NONE)
+        asks = tuple(floor.asks)
+        floor.asks.clear()
+        return Outputs(exposures, floor.plc.image, frozenset(floor.away), asks)
 
     def _switch(self, t: float) -> None:
         """Open the infeed if the agent permits it, close it if not."""

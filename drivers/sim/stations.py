@@ -173,6 +173,7 @@ class Gate(Point):
         self._station = spec.station
         assert spec.gate is not None
         self._reach = spec.gate - spec.at
+        self._fails = floor.trouble("gate_failed", spec.name)
         self._count = floor.truth.gates[spec.name] = GateCount(spec.station)
 
     def act(self, item: Item, now: float, travel: float) -> Outcome:
@@ -198,6 +199,11 @@ class Gate(Point):
             return Outcome.STAYS
         if not asked:
             count.unasked += 1
+        if self._floor.low_air or self._fails.hits(item.serial):
+            self._floor.truth.happened("gate_failed", now, item, self._name)
+            plc.write(REJECT_FAILED, self._station, 0, number, travel)
+            count.failed += 1
+            return Outcome.STAYS
         if self._covered(item):
             plc.write(REJECT_FAILED, self._station, 0, number, travel)
             count.failed += 1
@@ -287,8 +293,13 @@ class ApplicatorStation(Point):
 class Output(Point):
     """The end of the last belt: finished goods."""
 
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+
     def act(self, item: Item, now: float, travel: float) -> Outcome:
         item.place = "output"
+        if item.bad == "half_pallet":
+            self._floor.halves.append(item)
         return Outcome.GONE
 
 

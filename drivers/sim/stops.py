@@ -10,13 +10,14 @@ from drivers.sim.belt import Belt
 from drivers.sim.floor import Floor
 from drivers.sim.packer import PackerStation
 from drivers.sim.truth import Item
-from drivers.sim.world import ESTOP, GUARD_OPEN, JAM
+from drivers.sim.world import ESTOP, GUARD_OPEN, JAM, LOW_AIR, REJECT_FULL
 
 STRETCH = (2.0, 8.0)  # pitches of belt that a jam, or a hand behind a guard, concerns
 LOOK = 2.0  # s until a person is there
 JAM_SECONDS = (8.0, 30.0)
 GUARD_SECONDS = (3.0, 15.0)
 ESTOP_SECONDS = (5.0, 20.0)
+MENDED_SECONDS = (5.0, 30.0)  # until the table is empty, or the air is back
 BOOT_SECONDS = (4.0, 10.0)
 CREEP = (0.05, 0.8)  # pitches by which items lag behind the belt that starts; mostly below half
 
@@ -56,6 +57,8 @@ class Stops:
             ("guard_open", self._guard_open),
             ("estop", self._estop),
             ("plc_restart", self._plc_restart),
+            ("reject_full", self._reject_full),
+            ("low_air", self._low_air),
         ):
             agenda.often(name, floor.rates.get(name, 0), deed)
         for packer in packers:
@@ -100,6 +103,27 @@ class Stops:
         self._line.hold(ESTOP, now)
         seconds = chance.between(*ESTOP_SECONDS)
         self._agenda.at(now + seconds, lambda now: self._line.release(ESTOP, now))
+
+    def _reject_full(self, chance: Chance, now: float) -> None:
+        """The PLC says so and goes on; who stops the line is the agent."""
+        self._happened("reject_full", now, None, self._belts[0])
+        self._sign(REJECT_FULL, chance, now)
+
+    def _low_air(self, chance: Chance, now: float) -> None:
+        """Until there is air again no gate rejects anything."""
+        self._happened("low_air", now, None, self._belts[0])
+        self._floor.low_air = True
+        self._sign(LOW_AIR, chance, now)
+
+    def _sign(self, flag: int, chance: Chance, now: float) -> None:
+        plc, floor = self._floor.plc, self._floor
+        plc.held |= flag
+
+        def over(now: float) -> None:
+            plc.held &= ~flag
+            floor.low_air = bool(plc.held & LOW_AIR)
+
+        self._agenda.at(now + chance.between(*MENDED_SECONDS), over)
 
     def _stretch(self, chance: Chance, now: float) -> tuple[Belt, list[Item]] | None:
         """Some items that lie behind each other, on the first belt as often as on all others."""

@@ -63,6 +63,14 @@ TROUBLES: dict[str, Kind] = {
     "late_frame": Kind(1 / 20_000, "picture", "delivered up to 2 s late, and what follows behind"),
     "repeated_frame": Kind(1 / 100_000, "picture", "the same picture is delivered twice"),
     "repeated_picture": Kind(1 / 200_000, "picture", "a new number with the picture before"),
+    # Containers: until their picture, or their closing.
+    "content_taken": Kind(
+        1 / 5000, "container", "a hand takes one out of it while it is open, or changes it"
+    ),
+    "refed": Kind(1 / 2000, "container", "sealed and read, it is fed before the camera again"),
+    "layer_order": Kind(1 / 500, "container", "its layers are counted in another order"),
+    "half_pallet": Kind(1 / 200, "container", "leaves half full and is topped up later by hand"),
+    "roll_swapped": Kind(1 / 100, "roll", "mounted before the one that should come before it"),
     # Packers.
     "divider": Kind(1 / 500_000, "bottle", "goes into the lane beside the one that is counted"),
     "stroke_short": Kind(1 / 50_000, "stroke", "the gripper leaves one behind in its lane"),
@@ -73,6 +81,9 @@ TROUBLES: dict[str, Kind] = {
     "estop": Kind(0.1, "hour", "the emergency stop"),
     "creep": Kind(1 / 50, "start", "items lag behind a belt that starts after a stop"),
     "plc_restart": Kind(1 / 200, "hour", "a new run: numbers begin anew, lanes are emptied"),
+    "gate_failed": Kind(1 / 2000, "reject", "the blast misses: what should go stays on the belt"),
+    "reject_full": Kind(0.1, "hour", "the reject table is full for some seconds"),
+    "low_air": Kind(0.02, "hour", "for some seconds no gate has air"),
     # Devices and their links, each of them.
     "link_loss": Kind(0.1, "hour", "the PLC cannot be reached for some seconds"),
     "camera_away": Kind(0.02, "hour", "no picture arrives for some seconds"),
@@ -81,6 +92,13 @@ TROUBLES: dict[str, Kind] = {
     "printer_away": Kind(0.05, "hour", "prints on, and cannot be reached for some seconds"),
     "printer_reboot": Kind(0.01, "hour", "starts anew: what it held is gone"),
     "ink_out": Kind(0.1, "hour", "ink or labels run out and are refilled"),
+    # What happens to the agent and at it: whoever runs both does it, by `schedule`.
+    "lot_change": Kind(0.1, "hour", "another lot while cases are open", by="harness"),
+    "wrong_scan": Kind(0.1, "hour", "a person scans a wrong case, or one twice", by="harness"),
+    "agent_killed": Kind(0.02, "hour", "the agent's process is killed", by="harness"),
+    "power_cut": Kind(0.005, "hour", "the power goes, and comes back", by="harness"),
+    "disk_full": Kind(0.005, "hour", "no room on the disk for a while", by="harness"),
+    "clock_jump": Kind(0.01, "hour", "the clock jumps, by years too", by="harness"),
 }
 """Every trouble by name."""
 
@@ -218,3 +236,17 @@ def moments(seed: int, name: str, per_hour: float) -> Iterator[float]:
         number += 1
         at -= log(1 - (dice.roll(number) >> 11) / (1 << 53)) * 3600 / per_hour
         yield at
+
+
+def schedule(seed: int, rates: Mapping[str, float], seconds: float) -> list[tuple[float, str]]:
+    """When, within so many seconds, which of the troubles happens that the plant cannot make: (s
+    from the start, name), in order."""
+    found: list[tuple[float, str]] = []
+    for name, kind in TROUBLES.items():
+        if kind.by != "harness":
+            continue
+        for at in moments(seed, name, rates.get(name, 0)):
+            if at > seconds:
+                break
+            found.append((at, name))
+    return sorted(found)

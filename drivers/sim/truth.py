@@ -87,10 +87,10 @@ class Happening(NamedTuple):
 class GateCount:
     """What went through one gate, told apart by what it physically was.
 
-    Beside what the gate told of the things in their windows (passed, rejected): `failed`, both in
-    the window and in the chute; `empty`, windows of triggers in which nothing came; `unasked`,
-    those of the rejected that had no trigger here; `unseen`, things that passed in no window, and
-    `blind`, those that were rejected without a word after the PLC had lost its memory.
+    Beside what the gate told of the things in their windows (passed, rejected): `failed`, rejects
+    after which the place was not empty; `empty`, windows of triggers in which nothing came;
+    `unasked`, those of both that had no trigger here; `unseen`, things that passed in no window,
+    and `blind`, those that were rejected without a word after the PLC had lost its memory.
     """
 
     __slots__ = (

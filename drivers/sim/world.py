@@ -6,7 +6,7 @@ out again on purpose, so that a mistake in one place shows in the other.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 # Kinds in the PLC's event ring (docs/plc.md).
 TRIGGER, PASSED, REJECTED, REJECT_FAILED = 1, 2, 3, 4
@@ -54,6 +54,18 @@ class AgentImage:
     commands: int = 0  # bit 0 run permission, bit 1 stop request
     lamps: int = 0  # bit 0 red, 1 amber, 2 green, 3 horn
     slots: dict[int, list[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a person on the floor also does at the agent: `close_partial` before a container leaves
+    the packer at PLC station `station` half full, `top_up` when the children with these codes went
+    onto the container with this one."""
+
+    kind: Literal["close_partial", "top_up"]
+    station: int
+    code: str = ""
+    children: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
