@@ -85,6 +85,14 @@ class Gate:
 
     def look(self, conn: Connection, line: str, read: Callable[[LineState], T]) -> T:
         """`view`, as a job of the writer."""
+        mine = self._lines[line]
+        if mine.stale and mine.began:
+            # The next input writes down what was lost. Until the disk can keep that, people must
+            # see the line all the same.
+            state = _stored(conn, mine.plan)
+            for fact in self._after_loss(conn, mine, state)[0]:
+                state = evolve(mine.plan, state, fact)
+            return read(state)
         mine = self._ready(conn, line)
         seen = read(mine.state)
         mine.stale = False
@@ -141,12 +149,17 @@ class Gate:
         state = mine.state = _stored(conn, mine.plan)
         mine.stale = False
         if mine.began:
-            clock = Clock(wall_ms(), int(monotonic() * 1000))
-            known = answer(conn, Questions(), clock)
-            facts, _ = decide(mine.plan, state, RunChanged(state.run, "state_lost"), known)
-            self._keep(conn, line, [mine], facts, clock)
+            self._keep(conn, line, [mine], *self._after_loss(conn, mine, state))
         mine.began = line != AGENT
         return mine
+
+    @staticmethod
+    def _after_loss(conn: Connection, mine: _Line, state: LineState) -> tuple[list[Fact], Clock]:
+        """What is to be written down when a state was lost."""
+        clock = Clock(wall_ms(), int(monotonic() * 1000))
+        known = answer(conn, Questions(), clock)
+        lost = RunChanged(state.run, "state_lost")
+        return decide(mine.plan, state, lost, known)[0], clock
 
     def _lost(self, conn: Connection) -> None:
         """A transaction was not kept: every state may have seen facts that are not there."""

@@ -59,9 +59,11 @@ class Recording:
 class _Traced(Demo):
     """The demonstration with its agent under strace, its pools imported by the running agent."""
 
-    def __init__(self, options: DemoOptions, agent: Path | None) -> None:
+    def __init__(self, options: DemoOptions, agent: Path | None, inject: str) -> None:
         super().__init__(options, lambda text: None)
         self._source = agent
+        self._inject = ["-e", f"inject={inject}"] if inject else []
+        self._gaps = bool(inject)
 
     def _import_pools(self, config: Path) -> None:
         """Not before the agent runs."""
@@ -73,7 +75,7 @@ class _Traced(Demo):
         if self._source is not None:  # and not what is in the present directory
             command = ["env", f"PYTHONPATH={self._source}", command[0], "-P", *command[1:]]
         strace = ["strace", "-D", "-f", "-y", "-xx", "-s", "200000", "--seccomp-bpf", "-qq"]
-        traced = [*strace, "-e", f"trace={SYSCALLS}", "-o", str(log), *command]
+        traced = [*strace, "-e", f"trace={SYSCALLS}", *self._inject, "-o", str(log), *command]
         # -D: the process that we start and end is the agent itself.
         return Child(traced, folder / "agent.log", None)
 
@@ -94,12 +96,15 @@ class _Traced(Demo):
         super()._play(config, agent, plant)
 
 
-def record(folder: Path, bottles: int, *, seed: int = 1, agent: Path | None = None) -> Recording:
-    """Run the demonstration into an empty folder. `agent`: a source tree to run instead of ours."""
+def record(
+    folder: Path, bottles: int, *, seed: int = 1, agent: Path | None = None, inject: str = ""
+) -> Recording:
+    """Run the demonstration into an empty folder. `agent`: a source tree to run instead of ours;
+    `inject`: calls that fail, in strace's words."""
     options = DemoOptions(
         bottles=bottles, speed=60_000, seed=seed, web=False, keep=folder, pack="multiread"
     )
-    result = _Traced(options, agent).run()
+    result = _Traced(options, agent, inject).run()
     assert not result.unexplained, result.notes
     config = folder / "site.toml"
     site = site_config.load(config)

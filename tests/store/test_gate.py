@@ -1,5 +1,6 @@
 """The gate keeps the states of its lines true, and a start short, whatever the other lines do."""
 
+import resource
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core.errors import DomainError
+from agent.core.errors import DomainError, TransientError
 from agent.core.facts import CodeKey
 from agent.core.plan import LinePlan, ReaderPlan, Station
 from agent.core.scheme import LevelSpec, PackingScheme, WorkOrder
@@ -129,3 +130,24 @@ def test_a_saved_state_of_another_version_is_read_from_the_journal(
         caplog.clear()
     two.bottle(BUSY, 2 * EVERY)
     assert msgspec.msgpack.decode(snapshots.load(two.plant.conn, BUSY).body)["line"] == BUSY
+
+
+def test_a_line_can_be_looked_at_while_the_disk_keeps_nothing(two: TwoLines) -> None:
+    two.order(BUSY)
+    two.bottle(BUSY, 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(TransientError):
+            two.bottle(BUSY, 2)
+        for _ in range(2):
+            seen = two.plant.writer.run_inline(
+                lambda conn: two.gate.look(
+                    conn, BUSY, lambda state: (state.status, state.tally.good)
+                )
+            )
+            assert seen == ("running", 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    two.bottle(BUSY, 3)
+    assert "RunBegan" in [entry.kind for entry in journal.read(two.plant.conn)]
