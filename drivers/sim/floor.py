@@ -132,6 +132,9 @@ class Floor:
         readable = not self.damaged(item, role)
         if not readable:
             self.spoiled(item, "label_unreadable" if item.level else "unreadable", now)
+        before = item.marks.get(role)
+        if item.level and before is not None:
+            item.former = (*item.former, before.text)
         item.marks[role] = Mark(text, readable)
 
     def spoiled(self, item: Item, trouble: str, now: float) -> None:

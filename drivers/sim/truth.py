@@ -35,6 +35,7 @@ class Item:
         "bad",
         "befell",
         "children",
+        "former",
         "ghost",
         "hidden",
         "level",
@@ -61,6 +62,7 @@ class Item:
         self.next_to: Item | None = None
         self.befell: tuple[str, ...] = ()
         self.marks: dict[str, Mark] = {}
+        self.former: tuple[str, ...] = ()  # what is under a second label
         self.children: list[Item] = []
         self.parent: Item | None = None
         self.open = False
@@ -176,9 +178,12 @@ class Truth:
         text = self.primary(item)
         if text is None:
             return None
-        if self._names[item.level][2] and not text.startswith("("):
-            text = "]C1" + text  # as a reader tells FNC1 at the start of a GS1 symbol
-        return canonical(text)
+        return canonical(self._carried(item, text))
+
+    def _carried(self, item: Item, text: str) -> str:
+        """A primary code as its symbol carries it: a reader tells FNC1 at its start."""
+        gs1 = self._names[item.level][2] and not text.startswith("(")
+        return "]C1" + text if gs1 else text
 
     def account(self, canonical: Callable[[str], str]) -> dict[str, Any]:
         """The object of plant.json."""
@@ -208,7 +213,12 @@ class Truth:
             },
             "items": [self._fate(item, canonical) for item in bottles],
             "containers": [
-                {**self._fate(item, canonical), "open": item.open, "count": len(item.children)}
+                {
+                    **self._fate(item, canonical),
+                    "open": item.open,
+                    "count": len(item.children),
+                    "former": [canonical(self._carried(item, text)) for text in item.former],
+                }
                 for things in self.levels[1:]
                 for item in things
             ],
