@@ -320,3 +320,21 @@ def test_a_port_in_use_is_named(site: Site) -> None:
             PanelServer(create_app(site.line), "127.0.0.1", site.port)
 
     asyncio.run(second())
+
+
+def test_a_bypass_is_asked_for_with_a_pin_that_no_answer_repeats(
+    site: Site, line: ScriptedLine
+) -> None:
+    right = {"authorization": f"Bearer {TOKEN}"}
+    path = f"{site.url}/api/lines/L1/bypass"
+    body = {"by": "wang", "pin": "480217", "reason": "camera broken", "minutes": 10}
+    assert post(path, json=body, headers=right).status_code == 200
+    assert post(f"{path}/end", json={"by": "li"}, headers=right).status_code == 200
+    (_, _, asked), ended = line.commands
+    assert (asked.by, asked.reason, asked.minutes) == ("wang", "camera broken", 10)
+    assert ended == ("end_bypass", "L1", "li")
+    for wrong in ({"minutes": 0}, {"reason": ""}, {"pin": "480217" * 20}, {"more": 1}):
+        answer = post(path, json=body | wrong, headers=right)
+        assert answer.status_code == 422
+        assert "480217" not in answer.text
+    assert len(line.commands) == 2

@@ -42,7 +42,9 @@ def troubled() -> dict[str, Any]:
         alarm("printer_fault", 2, station="case-label", device="printer3"),
         alarm("pool_low", 3, pool="caps-24-11", left="1200"),
     ]
-    line["state"] = {"packml": "suspended", "since": line["at"]}
+    cause = {"key": "reject_series", "by": "agent", "agent": True, "device": None}
+    line["state"] = {"packml": "held", "since": line["at"], "cause": cause}
+    line["bypass"] = {"by": "李敏", "reason": "cam", "left_s": 754, "unseen": {"verify": 1340}}
     line["rejected"] = {"count": 12400, "limit_pct": 0.5, "reasons": {"wrong_campaign": 9999}}
     line["no_read"] = {"count": 10038, "limit_pct": 0.2}
     line["speed"]["per_min"] = 1031

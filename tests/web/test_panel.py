@@ -1,5 +1,6 @@
 """The panel at work in a real browser: live, stale, back, touched, commanded."""
 
+import re
 from time import monotonic
 
 from playwright.sync_api import Browser, Page, expect
@@ -202,6 +203,58 @@ def test_resume_a_held_order(site: Site, open_panel: OpenPanel) -> None:
     page.get_by_role("button", name="Resume").click()
     wait_for(lambda: bool(site.line.commands), 2, "resumed")
     assert site.line.commands == [("resume", "L1", "李敏")]
+
+
+def test_a_line_that_stopped_by_itself_says_so_and_what_to_do(
+    site: Site, open_panel: OpenPanel
+) -> None:
+    cause = {"key": "reject_series", "by": "agent", "agent": True, "device": None}
+    site.line.set(
+        state={"packml": "held", "since": site.line.now["at"], "cause": cause},
+        order=site.line.now["order"] | {"status": "paused"},
+        alarms=[alarm("reject_series", 1, station="verify", item="7")],
+    )
+    page = open_panel("zh")
+    expect(page.locator("[data-v=since]").first).to_contain_text("自动停线")
+    expect(page.locator("cl-alarm [data-v=subject]")).to_have_text("工位 verify · 第 7 件")
+    expect(page.locator("cl-alarm [data-v=cause]")).to_contain_text("连续多件被剔除")
+    expect(page.locator("cl-alarm [data-v=do]")).to_contain_text("擦镜头")
+    order_sheet(page)
+    expect(page.locator(".held-cause")).to_contain_text("自动停线：连续剔除。处理后确认报警")
+    expect(page.get_by_role("button", name="继续", exact=True)).to_be_visible()
+    site.line.set(state={"packml": "execute", "since": None, "cause": None})
+    expect(page.locator(".held-cause")).to_be_hidden()
+
+
+def test_a_line_that_waits_for_a_device_offers_nothing_to_resume(
+    site: Site, open_panel: OpenPanel
+) -> None:
+    cause = {"key": "device", "by": None, "agent": True, "device": "cam7"}
+    site.line.set(state={"packml": "held", "since": None, "cause": cause})
+    page = open_panel("en")
+    order_sheet(page)
+    expect(page.locator(".held-cause")).to_have_text(
+        "Waiting for device cam7; it goes on by itself."
+    )
+    expect(page.get_by_role("button", name="Resume")).to_be_hidden()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    person = {"key": "material", "by": "李敏", "agent": False, "device": None}
+    site.line.set(state={"packml": "held", "since": None, "cause": person})
+    expect(page.locator(".held-cause")).to_have_text(re.compile("^Paused by 李敏: "))
+
+
+def test_a_bypass_stands_in_the_frame_as_long_as_it_lasts(
+    site: Site, open_panel: OpenPanel
+) -> None:
+    page = open_panel("zh")
+    expect(page.locator(".bypass")).to_be_hidden()
+    unseen = {"verify": 40, "packer": 2}
+    site.line.set(bypass={"by": "王", "reason": "相机坏", "left_s": 600, "unseen": unseen})
+    expect(page.locator(".bypass")).to_have_text("旁路中剩 10 分钟 · 未见 42")
+    page.locator(".language").click()
+    expect(page.locator(".bypass")).to_have_text("Bypass10 min left · 42 unseen")
+    site.line.set(bypass=None)
+    expect(page.locator(".bypass")).to_be_hidden()
 
 
 def test_start_is_chosen_then_pressed_and_a_refusal_is_in_plain_words(

@@ -84,6 +84,7 @@ class AlarmRow extends View {
     put(this.part("title"), first ? alarmText(first, "title") : t("alarm.none"));
     put(this.part("subject"), first ? alarmSubject(first) : "");
     put(this.part("since"), first ? second(first.since) : "");
+    put(this.part("cause"), first ? alarmText(first, "cause") : "");
     put(this.part("do"), this.#failed || (first ? alarmText(first, "do") : ""));
     put(this.part("others"), others.length ? t("alarm.others", { n: others.length }) : "");
     show(this.part("others"), others.length > 0);
@@ -106,6 +107,7 @@ class AlarmRow extends View {
     );
     put(this.part("subject"), "");
     put(this.part("since"), at === null ? "" : t("stale.since", { time: second(at) }));
+    put(this.part("cause"), "");
     put(this.part("do"), t("stale.do"));
     show(this.part("others"), false);
     show(this.part("ack"), false);

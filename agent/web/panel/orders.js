@@ -41,7 +41,8 @@ export class OrdersSheet {
     this.resume = button("wide", true);
     this.resume.addEventListener("click", () => this.#send("resume", {}));
     this.finish = holdButton("wide", () => this.#send("finish", {}));
-    this.running = el("section", "running", this.facts, this.why,
+    this.cause = el("p", "held-cause");
+    this.running = el("section", "running", this.facts, this.cause, this.why,
       el("div", "actions", this.pause.node, this.resume, this.finish.node));
 
     this.listTitle = el("h3");
@@ -86,10 +87,12 @@ export class OrdersSheet {
     show(this.startable, order === null);
     if (order) {
       const facts = [order.number, text.named(order.names, order.sku), order.lot,
-        text.tOr("count", order.level, { n: order.target }),
-        [text.tOr("state", s.state.packml), causeText(s.state.cause)].filter(Boolean).join(" · ")];
+        text.tOr("count", order.level, { n: order.target }), text.tOr("state", s.state.packml)];
       [...this.facts.children].forEach((row, index) => put(row.lastElementChild, facts[index]));
     }
+    const why = causeText(s.state.cause);
+    put(this.cause, why);
+    show(this.cause, why !== "");
     show(this.pause.node, !held);
     show(this.why, !held);
     show(this.resume, held);
