@@ -5,10 +5,10 @@ label is bound when it is read on the container, never when it is printed: whate
 bound, and a label that is not the one meant for this container is told.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from agent.core import anchors, bypass, coding, doubt, slips, stopping
+from agent.core import anchors, bypass, change, coding, doubt, slips, stopping
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import SetSlot
@@ -27,21 +27,18 @@ from agent.core.verdict import Verdict, judge, missing, worst
 
 def stroke_questions(plan: LinePlan, state: LineState, what: i.Stroked) -> Questions:
     """The units that the stroke takes out of the lanes, and the pools a label may come from."""
-    units = tuple(unit for unit in _taken(state, what) if unit is not None)
+    units = tuple(unit for unit in (*_taken(state, what), *_next(state, what)) if unit is not None)
     return Questions(units=units, pools=label_pools(plan, state, what.station))
 
 
 def label_pools(plan: LinePlan, state: LineState, pack: str) -> tuple[int, ...]:
     """The pools that a label for a container of this pack station may come from: of the line's work
-    order, and of an older one that a container on the line still belongs to."""
+    order, and of the older ones whose children may still come."""
     station = plan.by_id.get(pack)
     label = plan.label_station(pack) if station is not None and station.kind == "pack" else None
     if station is None or label is None or not label.device:
         return ()
-    open_now = state.containers.get(plan.zone[pack], {}).values()
-    numbers = {container.order for container in open_now if container.at in ("", pack)}
-    orders = [state.order, *(state.orders.get(number) for number in numbers)]
-    pools = {order.pool(station.level, label.role) for order in orders if order is not None}
+    pools = {order.pool(station.level, label.role) for order in state.orders.values()}
     return tuple(pool for pool in pools if pool is not None)
 
 
@@ -64,6 +61,19 @@ def _taken(state: LineState, what: i.Stroked) -> tuple[int | None, ...]:
     return tuple(taken)
 
 
+def _next(state: LineState, what: i.Stroked) -> tuple[int | None, ...]:
+    """What is first in each lane after the stroke."""
+    lanes = state.lanes.get(what.station, {})
+    queues = ((lanes.get(lane, []), count) for lane, count in enumerate(what.counts))
+    return tuple(queue[count] for queue, count in queues if len(queue) > count)
+
+
+def _orders_of(out: Outcome, units: Iterable[int | None]) -> list[str]:
+    """The work orders of those of the units that are known."""
+    known = (out.known.units.get(unit) for unit in units if unit is not None)
+    return [unit.order for unit in known if unit is not None]
+
+
 def stroked(out: Outcome, what: i.Stroked) -> None:
     """The packer moved children into a container."""
     plan, state = out.plan, out.state
@@ -72,6 +82,7 @@ def stroked(out: Outcome, what: i.Stroked) -> None:
     if doubt.short_lanes(out, station, what.counts):
         out.alarm("count_difference", 2, station.id, what.number, count=str(sum(what.counts)))
         doubt.too_many(out, station)
+    _leave_behind(out, station, what, units)
     out.facts.append(f.StrokeSeen(station.id, what.number, units, what.counts, what.last))
     if station.mode == "sequence":
         _pack_by_order(out, station, what, units)
@@ -81,7 +92,7 @@ def _pack_by_order(
     out: Outcome, station: Station, what: i.Stroked, units: tuple[int | None, ...]
 ) -> None:
     container = open_container(out.plan, out.state, station, what.number)
-    order = out.state.orders.get(container.order) if container else out.state.order
+    order = change.order_of(out, container, _orders_of(out, units))
     if order is None:
         out.alarm("container_refused", 2, station.id, what.number, verdict="no_order")
         return
@@ -102,9 +113,18 @@ def _pack_by_order(
     unknown = (container.unknown if container else 0) + sum(child is None for child in children)
     partial = station.id in out.state.partial
     short = what.last and count < spec.children and not partial
-    if unknown > spec.unknown + bypass.excused(out.state, station.id, container):
-        out.facts.append(f.ContainerRejected(unit, station.id, Verdict.NO_READ))
-        out.alarm("container_refused", 2, station.id, what.number, verdict=Verdict.NO_READ)
+    allowed = spec.unknown + bypass.excused(out.state, station.id, container)
+    if short and unknown <= allowed:
+        waiting = _orders_of(out, _next(out.state, what))
+        if change.is_tail(out, station, order, waiting):
+            change.close_by_itself(out, station, what.number)
+            short = False
+    if unknown > allowed:
+        others = [out.state.orders.get(number) for number in _orders_of(out, units)]
+        mixed = any(other is not None and change.differ(order, other) for other in others)
+        verdict = Verdict.WRONG_LOT if mixed else Verdict.NO_READ
+        out.facts.append(f.ContainerRejected(unit, station.id, verdict))
+        out.alarm("container_refused", 2, station.id, what.number, verdict=verdict)
         stopping.rejected(out, station.id, what.number)
     elif short or count > spec.children:
         out.facts.append(f.ContainerRejected(unit, station.id, Verdict.COUNT))
@@ -113,6 +133,23 @@ def _pack_by_order(
     if what.last or count >= spec.children:
         # A faulty container gets its label too: the applicator would give it the next one.
         _request_label(out, station, order, unit, what.number, count)
+
+
+def _leave_behind(
+    out: Outcome, station: Station, what: i.Stroked, units: tuple[int | None, ...]
+) -> None:
+    """Goods of another lot go into a new container: the open one of the lot before is closed."""
+    if open_container(out.plan, out.state, station, what.number) is not None:
+        return
+    coming = change.order_of(out, None, _orders_of(out, units))
+    if coming is None:
+        return
+    for container in change.left_behind(out, station, coming):
+        order = out.state.orders[container.order]
+        change.close_by_itself(out, station, container.number)
+        if container.unit is not None:
+            number, count = container.number, container.count
+            _request_label(out, station, order, container.unit, number, count)
 
 
 def close_partial(out: Outcome, what: i.ClosePartial) -> None:
@@ -168,7 +205,9 @@ def readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
         code = out.known.codes.get(text)
         if code is not None and not code.registered:
             out.facts.append(f.CodeRegistered(code.key, code.text))
-    order = out.state.orders.get(container.order)
+    units = (code.unit for text in what.texts if (code := out.known.codes.get(text)) is not None)
+    children = [unit.order for unit in units if unit is not None and unit.level != station.level]
+    order = change.order_of(out, container, children)
     if order is None:
         _refuse(out, station, container, Verdict.UNKNOWN, ())
     elif station.kind == "pack":
@@ -191,11 +230,13 @@ def _content(
     roles = next(reader.roles for reader in station.readers if reader.id == what.reader)
     excused = bypass.excused(out.state, station.id, container)
     spec = replace(spec, unknown=spec.unknown + excused)
-    content = judge_content(spec, below, order, container, what, out.known, roles)
+    tail = container.last and not container.partial and change.is_tail(out, station, order)
+    content = judge_content(spec, below, order, container, what, out.known, roles, tail=tail)
     _doubt(out, station, container, content.others)
     own = content.own.get(spec.primary)
     count = container.count + len(content.children)
-    full = count >= spec.children or (container.last and bool(container.partial))
+    tail = tail and count < spec.children
+    full = count >= spec.children or tail or (container.last and bool(container.partial))
     read_here = out.plan.label_station(station.id) is None
     fault = Verdict(container.fault) if container.fault else content.verdict
     if fault is Verdict.PASS and full and read_here and own is None and not container.own:
@@ -212,6 +253,8 @@ def _content(
             )
         )
     out.facts.append(f.Packed(unit, content.children, (f.LinkEvidence.READ,), container.count))
+    if tail:
+        change.close_by_itself(out, station, container.number)
     if own is not None and own.unit is None:
         attachment = f.Attachment(spec.primary, own.key, f.PairIntegrity.PROVEN)
         out.facts.append(f.LabelBound(unit, (attachment,), f.OwnCode.SAME_FRAME, station.id))
@@ -334,7 +377,11 @@ def _close(
     """Its own code was read on it and nothing more goes in."""
     worth = integrity(evidence, unknown, own, doubtful=container.doubtful)
     short = count < container.expected
-    reason, by = (container.partial, container.partial_by) if short else ("", "")
+    itself = any(
+        isinstance(fact, f.PartialAllowed) and fact.number == container.number for fact in out.facts
+    )
+    partial = (change.LOT_CHANGE, "") if itself else (container.partial, container.partial_by)
+    reason, by = partial if short or itself else ("", "")
     out.facts.append(f.ContainerClosed(unit, count, unknown, worth, reason, by))
     for station in dict.fromkeys((container.station, container.at)):
         stopping.passed(out, station)

@@ -43,7 +43,7 @@ def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
         return containers.stroke_questions(plan, state, what)
     if isinstance(what, i.RefillWanted | i.PrinterConnected):
         return coding.coding_questions(plan, state, what)
-    if isinstance(what, i.StartOrder):
+    if isinstance(what, i.StartOrder | i.ChangeOrder):
         order = state.orders.get(what.number)
         return Questions(pools=tuple(order.pools.values()) if order else ())
     if isinstance(what, i.ClosePartial):
@@ -54,7 +54,7 @@ def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
         units = slips.units_at(state, state.packing)
         return Questions(what.texts, whole=True, besides=units)
     if isinstance(what, i.CreateOrder):
-        return Questions(pools=tuple(what.order.pools.values()))
+        return Questions(pools=tuple(what.order.pools.values()), orders=(what.order.number,))
     return Questions()
 
 
@@ -88,7 +88,14 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
             _run_changed(out, what)
         case i.AcknowledgeAlarm() | i.ConditionChanged():
             orders.alarm_input(out, what)
-        case i.CreateOrder() | i.StartOrder() | i.PauseOrder() | i.FinishOrder() | i.ClosePartial():
+        case (
+            i.CreateOrder()
+            | i.StartOrder()
+            | i.ChangeOrder()
+            | i.PauseOrder()
+            | i.FinishOrder()
+            | i.ClosePartial()
+        ):
             orders.order_input(out, what)
         case (
             i.PrinterConnected()
@@ -356,7 +363,8 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
     elif what.saw is i.GateSaw.REJECTED:
         unit = item.unit if item is not None and here else None
         judged = item is not None and here and bool(item.verdict)
-        out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, passed))
+        order = item.order if item is not None else ""
+        out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, passed, order))
         if here and (passed or not judged):
             stopping.rejected(out, station.id, what.item, at_gate=True)
     else:

@@ -180,6 +180,15 @@ class StartOrder(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeOrder(Input):
+    """Finish the line's order and start this one at the next item; what is on the belt keeps the
+    order that it came with."""
+
+    number: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class PauseOrder(Input):
     by: str
     why: str = ""

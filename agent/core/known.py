@@ -116,13 +116,17 @@ class CodeRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What `decide` needs to know: code texts (canonical), unit ids, pools. `whole`: with all that
-    these units hold, the containers around them, their orders, names and holds; `rows` is a range
-    (pool, first, last) whose codes are wanted; `besides` are units without what is around them."""
+    """What `decide` needs to know: code texts (canonical), unit ids, pools, work orders.
+
+    `whole`: with all that these units hold, the containers around them, their orders, names and
+    holds; `rows` is a range (pool, first, last) whose codes are wanted; `besides` are units without
+    what is around them.
+    """
 
     texts: tuple[str, ...] = ()
     units: tuple[int, ...] = ()
     pools: tuple[int, ...] = ()
+    orders: tuple[str, ...] = ()
     whole: bool = False
     rows: tuple[int, int, int] | None = None
     besides: tuple[int, ...] = ()
@@ -134,8 +138,10 @@ class Known:
     an entry does not exist. The pools of all `codes` are among `pools`. `next_unit` is the first
     unit id that was never given, `held_lots` the lots (product, lot) on hold.
 
-    Only for `whole` questions: `containers` and `orders` of all units, `names` as people may read
-    them, open `holds` and the number of the next one; `runs` answer `rows`.
+    `orders` are those that were asked for.
+
+    Only for `whole` questions: `containers` and (more) `orders` of all units, `names` as people may
+    read them, open `holds` and the number of the next one; `runs` answer `rows`.
     """
 
     now: Clock

@@ -13,24 +13,32 @@ from agent.core.scheme import WorkOrder
 
 def order_input(
     out: Outcome,
-    what: i.CreateOrder | i.StartOrder | i.PauseOrder | i.FinishOrder | i.ClosePartial,
+    what: (
+        i.CreateOrder | i.StartOrder | i.ChangeOrder | i.PauseOrder | i.FinishOrder | i.ClosePartial
+    ),
 ) -> None:
     match what:
         case i.CreateOrder():
             _create(out, what)
         case i.StartOrder():
-            _start(out, what)
+            _start(out, what.number, what.by)
+        case i.ChangeOrder():
+            _start(out, what.number, what.by, after=_active(out))
         case i.PauseOrder():
             order = _running(out, "pause")
             out.facts.append(f.OrderPaused(order.number, what.by, what.why))
         case i.FinishOrder():
-            active = out.state.order
-            if active is None:
-                raise DomainError("no_order", f"Line {out.state.line} has no work order to finish.")
+            active = _active(out)
             bypass.end(out, what.by, "order")
             out.facts.append(f.OrderFinished(active.number, what.by))
         case i.ClosePartial():
             containers.close_partial(out, what)
+
+
+def _active(out: Outcome) -> WorkOrder:
+    if out.state.order is None:
+        raise DomainError("no_order", f"Line {out.state.line} has no work order to finish.")
+    return out.state.order
 
 
 def _running(out: Outcome, verb: str) -> WorkOrder:
@@ -48,6 +56,13 @@ def _create(out: Outcome, what: i.CreateOrder) -> None:
             "order_exists",
             f"Work order {order.number} exists already on line {out.state.line}: "
             "take another number.",
+        )
+    other = out.known.orders.get(order.number)
+    if other is not None:
+        raise DomainError(
+            "order_exists",
+            f"Work order {order.number} exists already (line {other.line}, lot {other.lot}): take "
+            "another number.",
         )
     _check(out, order)
     out.facts.append(f.OrderCreated(order, what.by))
@@ -107,33 +122,43 @@ def _check_primary(plan: LinePlan, station: Station, order: WorkOrder) -> None:
         )
 
 
-def _start(out: Outcome, what: i.StartOrder) -> None:
+def _start(out: Outcome, number: str, by: str, after: WorkOrder | None = None) -> None:
+    """Start an order; `after`: at once after the one that the line has, which is finished."""
     state = out.state
-    order = state.orders.get(what.number)
+    order = state.orders.get(number)
     if order is None:
         raise DomainError(
             "order_unknown",
-            f"Work order {what.number} does not exist on line {state.line}: create it first.",
+            f"Work order {number} does not exist on line {state.line}: create it first.",
         )
-    if what.number in state.finished:
+    if number in state.finished:
         raise DomainError(
             "order_finished",
-            f"Work order {what.number} is finished and stays so: create a new one.",
+            f"Work order {number} is finished and stays so: create a new one.",
         )
-    if state.status == "running":
+    if after is not None and after.number == number:
+        raise DomainError("already_running", f"Line {state.line} has work order {number} already.")
+    if state.status == "running" and after is None:
         active = state.order.number if state.order else ""
         raise DomainError(
             "already_running",
-            f"Line {state.line} runs work order {active}: finish it first.",
+            f"Line {state.line} runs work order {active}: finish it first, or change over.",
         )
-    if state.order is not None and state.order.number != what.number:
+    if state.order is not None and state.order.number != number and after is None:
         raise DomainError(
             "other_order_paused",
             f"Line {state.line} has work order {state.order.number} on pause: finish it first.",
         )
+    if (order.product, order.lot) in out.known.held_lots:
+        raise DomainError(
+            "lot_held", f"Quality holds lot {order.lot} of {order.product}: have it released first."
+        )
     _check(out, order)
     stopping.may_start(out)
-    out.facts.append(f.OrderStarted(order.number, what.by))
+    if after is not None:
+        bypass.end(out, by, "order")
+        out.facts.append(f.OrderFinished(after.number, by))
+    out.facts.append(f.OrderStarted(order.number, by))
 
 
 def alarm_input(out: Outcome, what: i.AcknowledgeAlarm | i.ConditionChanged) -> None:

@@ -50,9 +50,13 @@ def judge_content(
     reading: ItemReadings,
     known: Known,
     roles: tuple[str, ...],
+    *,
+    tail: bool = False,
 ) -> Content:
     """Judge a multi-read of the children that the last strokes moved into a container, by a reader
     that reads `roles` (of the children, and of the container if its code is in the picture).
+
+    `tail`: it is the last one of its lot and may come short.
 
     The strokes say how many children must show; without a stroke the scheme does. A child that
     does not show is unknown; too many unknown, too many children, a child twice or a child that
@@ -96,7 +100,8 @@ def judge_content(
             children[place] = code.unit.unit
     wanted = container.moved or spec.children - container.count
     unread = wanted - len(children)
-    short = container.last and container.count + wanted < spec.children and not container.partial
+    partial = bool(container.partial) or tail
+    short = container.last and container.count + wanted < spec.children and not partial
     if unread < 0 or short or container.count + wanted > spec.children:
         faults.append(Verdict.COUNT)
     elif container.unknown + unread > spec.unknown:

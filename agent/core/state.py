@@ -218,6 +218,8 @@ class LineState:
     still on the line, nobody knows after a restart.
     `settling["gate" or "path"]` are the stations at whose gate (at the end of whose path) what was
     on its way when the counting began may still arrive.
+
+    `tails[pack station]` is the order whose last container the agent has closed partial by itself.
     """
 
     line: str
@@ -235,6 +237,7 @@ class LineState:
     unprinted: dict[str, list[int]] = field(default_factory=dict)
     unpaired: dict[str, list[CodeKey]] = field(default_factory=dict)
     partial: dict[str, tuple[str, str]] = field(default_factory=dict)
+    tails: dict[str, str] = field(default_factory=dict)
     packing: dict[str, Packing] = field(default_factory=dict)
     alarms: dict[str, OpenAlarm] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)

@@ -45,6 +45,11 @@ def answer(conn: Connection, questions: Questions, clock: Clock) -> Known:
             unit: found for unit in questions.units if (found := find_unit(conn, unit)) is not None
         },
         pools=found_pools,
+        orders={
+            number: order
+            for number in questions.orders
+            if (order := orders.get(conn, number)) is not None
+        },
         held_lots=frozenset((hold.product, hold.lot) for hold in holds.wide(conn) if hold.lot),
     )
     if questions.whole:

@@ -1,5 +1,8 @@
 """Containers: strokes, pictures of the content, labels, and what the record may claim of them."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.evolve import has_gate
@@ -127,6 +130,19 @@ class Boxes(Items):
             and unit.order == box.order
         )
 
+    def _order_of(self, box: Box, units: Iterable[Unit | None], done: Committed) -> None:
+        """A container belongs to the order of its children, until it is formed; the agent closes
+        the last one of a lot by itself."""
+        if box.unit is None:
+            known = [unit.order for unit in units if unit and unit.order in self.orders]
+            box.order = Counter(known).most_common(1)[0][0] if known else box.order
+        for fact in done.facts:
+            if isinstance(fact, f.PartialAllowed):
+                assert fact.reason == "lot_change"
+                self.partial_told = True
+                if fact.number == box.thing.number:
+                    assert box.order != self.order, "closed though its order goes on"
+
     def _form(self, box: Box, facts: tuple[Fact, ...]) -> None:
         for fact in facts:
             if isinstance(fact, f.ContainerFormed):
@@ -136,6 +152,7 @@ class Boxes(Items):
 
     def _by_order(self, box: Box, units: list[Unit | None], done: Committed) -> None:
         """Packed by sequence: the units of the lanes, unknown where one may not be there."""
+        self._order_of(box, units, done)
         if box.order not in self.orders:
             assert not any(isinstance(fact, f.Packed) for fact in done.facts)
             return
@@ -183,6 +200,12 @@ class Boxes(Items):
     ) -> None:
         """A picture of the content was judged."""
         visit.waiting.clear()
+        children = [
+            self.book.owner.get(text)
+            for text in reading.texts
+            if self._role(text)[0] != box.pack.level
+        ]
+        self._order_of(box, children, done)
         order = self.orders.get(box.order)
         packed = [fact for fact in done.facts if isinstance(fact, f.Packed)]
         if order is None:
@@ -243,7 +266,12 @@ class Boxes(Items):
     def _labelled(self, box: Box, done: Committed, due: bool) -> None:
         """A full container gets one label, of its own order's pool."""
         label = self.plan.label_station(box.pack.id)
-        assigned = [fact for fact in done.facts if isinstance(fact, f.LabelAssigned)]
+        mine = box.unit and box.unit.unit
+        assigned = [
+            fact
+            for fact in done.facts
+            if isinstance(fact, f.LabelAssigned) and fact.container == mine
+        ]
         if label is None or not label.device or not due:
             assert not assigned or self.partial_told, "a label for a container that is not full"
             return

@@ -99,6 +99,7 @@ def off_the_line(state: LineState, units: Iterable[int | None], fault: str) -> N
     """A person has these units in their hands: what is in flight under their name is not known,
     and may not pass should it come."""
     gone = {unit for unit in units if unit is not None}
+    let_go(state, gone)
     for items in state.items.values():
         for item in items.values():
             if item.unit in gone:

@@ -76,6 +76,7 @@ def _container_formed(plan: LinePlan, state: LineState, fact: f.ContainerFormed)
         del state.containers[plan.zone[station.id]][fact.number]
     container = _container(plan, state, station, fact.number)
     container.unit = fact.unit
+    container.order = fact.order
     container.expected = fact.expected
 
 
@@ -145,6 +146,12 @@ def _container_rejected(plan: LinePlan, state: LineState, fact: f.ContainerRejec
 
 
 def _partial_allowed(plan: LinePlan, state: LineState, fact: f.PartialAllowed) -> None:
+    if fact.number >= 0:
+        one = state.container(plan.zone[fact.station], fact.number)
+        if one is not None:
+            one.partial, one.partial_by, one.full = fact.reason, fact.by, True
+            state.tails[fact.station] = one.order
+        return
     open_now = [
         container
         for container in state.containers.get(plan.zone[fact.station], {}).values()

@@ -92,7 +92,7 @@ def _item_passed(plan: LinePlan, state: LineState, fact: f.ItemPassed) -> None:
     for attachment in fact.codes:
         code_left_window(state, attachment.key)
     pass_on(plan, state, fact.station, fact.unit)
-    if fact.commissioned:
+    if fact.commissioned and _of_now(state, fact.order):
         state.tally.good += 1
     state.tally.rejects_in_a_row = 0
 
@@ -105,7 +105,13 @@ def _item_rejected(plan: LinePlan, state: LineState, fact: f.ItemRejected) -> No
         item.waiting = []
     for key in (*fact.codes, *((fact.expected,) if fact.expected else ())):
         code_left_window(state, key)
-    tally_reject(state, fact.verdict)
+    if _of_now(state, fact.order):
+        tally_reject(state, fact.verdict)
+
+
+def _of_now(state: LineState, order: str) -> bool:
+    """Whether this counts for the order that the line runs, or has just finished."""
+    return state.order is None or state.order.number == order
 
 
 def _is_at(plan: LinePlan, state: LineState, station: str, number: int) -> bool:
@@ -156,6 +162,8 @@ def _reject_confirmed(plan: LinePlan, state: LineState, fact: f.RejectConfirmed)
     let_go(state, (fact.unit,))
     state.items.get(zone, {}).pop(fact.item, None)
     state.containers.get(zone, {}).pop(fact.item, None)
+    if fact.order and not _of_now(state, fact.order):
+        return
     if not fact.judged or fact.passed:
         tally_reject(state, "late")
     if fact.unit is not None and plan.by_id[fact.station].kind == "verify":

@@ -39,11 +39,13 @@ class ContainerJudged(Fact):
 
 @dataclass(frozen=True, slots=True)
 class PartialAllowed(Fact):
-    """A person said why the open (or the next short) container of this station is partial."""
+    """A person said why the open (or the next short) container of this station is partial. With a
+    `number` only that one is: the agent itself closes the last container of a lot (`by` empty)."""
 
     station: str
     reason: str
     by: str
+    number: int = -1
 
 
 @dataclass(frozen=True, slots=True)

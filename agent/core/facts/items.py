@@ -123,13 +123,15 @@ class GatePassed(Fact):
 class RejectConfirmed(Fact):
     """The item is off the line. `unit` is set when the record had it as a live unit: the unit is
     rejected with it. `judged` is False when the gate rejected it before any verdict; `passed` is
-    True when the verdict had been PASS and came too late for the gate."""
+    True when the verdict had been PASS and came too late for the gate. `order` is the item's, where
+    it is known."""
 
     station: str
     item: int
     unit: int | None = None
     judged: bool = True
     passed: bool = False
+    order: str = ""
 
 
 @dataclass(frozen=True, slots=True)
