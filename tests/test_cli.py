@@ -106,6 +106,7 @@ def test_there_are_these_commands() -> None:
         "export containers",
         "hold",
         "holds",
+        "order change",
         "order create",
         "order finish",
         "order list",

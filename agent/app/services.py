@@ -67,6 +67,9 @@ class Services:
     async def start(self, line: str, order: str, by: str) -> None:
         await self._agent.command(line, i.StartOrder(order, by))
 
+    async def change(self, line: str, order: str, by: str) -> None:
+        await self._agent.command(line, i.ChangeOrder(order, by))
+
     async def pause(self, line: str, by: str, why: str) -> None:
         await self._agent.command(line, i.PauseOrder(by, why))
 

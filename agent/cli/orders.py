@@ -74,6 +74,13 @@ def start(number: str, line: Line, by: By = "cli", config: ConfigFile = DEFAULT)
 
 
 @app.command()
+def change(number: str, line: Line, by: By = "cli", config: ConfigFile = DEFAULT) -> None:
+    """Change over: finish the line's work order and start this one at the next item."""
+    body = {"order": number, "by": by}
+    _tell(config, f"/api/lines/{line}/change", body, f"Line {line} changes to {number}.")
+
+
+@app.command()
 def pause(
     line: Line,
     why: Annotated[str, typer.Option(help="The reason.")] = "",

@@ -83,6 +83,9 @@ class WebServices(LineSource, Protocol):
     async def start(self, line: str, order: str, by: str) -> None:
         """Start a work order, by its number, on a line."""
 
+    async def change(self, line: str, order: str, by: str) -> None:
+        """Finish the line's work order and start this one at the next item."""
+
     async def pause(self, line: str, by: str, why: str) -> None:
         """Pause the line's work order; `why` is a key of the catalogue, a sentence, or ""."""
 
@@ -150,6 +153,11 @@ def api_router(services: WebServices) -> APIRouter:
     @router.post("/lines/{line}/start")
     async def start(line: _LinePath, body: StartBody) -> _Done:
         await _within(services.start(known(line), body.order, body.by))
+        return _DONE
+
+    @router.post("/lines/{line}/change")
+    async def change(line: _LinePath, body: StartBody) -> _Done:
+        await _within(services.change(known(line), body.order, body.by))
         return _DONE
 
     @router.post("/lines/{line}/pause")

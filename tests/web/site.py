@@ -235,6 +235,9 @@ class ScriptedLine:
     async def start(self, line: str, order: str, by: str) -> None:
         await self._do("start", line, order, by)
 
+    async def change(self, line: str, order: str, by: str) -> None:
+        await self._do("change", line, order, by)
+
     async def pause(self, line: str, by: str, why: str) -> None:
         await self._do("pause", line, by, why)
 

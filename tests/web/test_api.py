@@ -81,6 +81,7 @@ def test_each_command_arrives(page: httpx.Client, line: ScriptedLine) -> None:
     assert page.post("/api/orders", json=ORDER).status_code == 201
     for path, body in (
         ("start", START),
+        ("change", START),
         ("pause", {**by, "why": "break"}),
         ("resume", by),
         ("finish", by),
@@ -91,6 +92,7 @@ def test_each_command_arrives(page: httpx.Client, line: ScriptedLine) -> None:
     assert line.commands == [
         ("create", NewOrder.model_validate(ORDER)),
         ("start", "L1", "WO-9", "Li"),
+        ("change", "L1", "WO-9", "Li"),
         ("pause", "L1", "Li", "break"),
         ("resume", "L1", "Li"),
         ("finish", "L1", "Li"),
