@@ -77,7 +77,7 @@ def start(number: str, line: Line, by: By = "cli", config: ConfigFile = DEFAULT)
 def change(number: str, line: Line, by: By = "cli", config: ConfigFile = DEFAULT) -> None:
     """Change over: finish the line's work order and start this one at the next item."""
     body = {"order": number, "by": by}
-    _tell(config, f"/api/lines/{line}/change", body, f"Line {line} changes to {number}.")
+    tell(config, f"/api/lines/{line}/change", body, f"Line {line} changes to {number}.")
 
 
 @app.command()
