@@ -9,6 +9,7 @@ from agent.core.state import LineState
 EVENT_ALARMS = frozenset(
     {
         "came_in",
+        "trigger_missed",
         "count_difference",
         "reject_failed",
         "reject_series",
@@ -79,6 +80,12 @@ class Outcome:
                 self.known.now.wall_ms,
             )
         )
+
+    def unasked(self, station: str, number: int) -> None:
+        """The gate took what never triggered at its station: the photo-eye did not see it. Before
+        the first trigger after a restart it may be older than the counting."""
+        if station not in self.state.settling.get("gate", []):
+            self.alarm("trigger_missed", 2, station, number)
 
     def clear(self, key: str, station: str) -> None:
         """The condition is over."""

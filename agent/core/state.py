@@ -138,7 +138,7 @@ class Packing:
 class Counts:
     """Per station: triggers = passed + rejected + failed + foreign + in flight (rule 4).
     `earlier` of those that arrived were on the path already when the counting began, `added` came
-    onto it on the way."""
+    onto it on the way. `unasked` are those of rejected and failed that had not triggered here."""
 
     triggers: int = 0
     passed: int = 0
@@ -148,6 +148,7 @@ class Counts:
     entered: int = 0
     earlier: int = 0
     added: int = 0
+    unasked: int = 0
 
 
 @dataclass(slots=True)

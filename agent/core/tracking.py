@@ -48,7 +48,7 @@ def differences(plan: LinePlan, state: LineState) -> list[Difference]:
         if has_gate(station):
             waiting = in_flight(plan, state, station)
             gone = counts.passed + counts.rejected + counts.failed
-            amount = counts.triggers - gone - len(waiting)
+            amount = counts.triggers + counts.unasked - gone - len(waiting)
             if amount:
                 found.append(Difference(station.id, "station", amount, min(waiting, default=None)))
         found += _path_difference(plan, state, station)

@@ -349,7 +349,10 @@ class Items(Told):
             self.settling["gate"].discard(station.id)
         counted = station.id not in self.settling["gate"]
         if not here and counted:
-            self.blind["station", station.id] += 1
+            self.count(station.id).unasked += 1
+            if saw is not i.GateSaw.PASSED:
+                name = f"{LINE}/{station.id}/trigger_missed"
+                assert name in self.rig.state().alarms, "rule 4: no alarm"
         good = here and visit is not None and visit.verdict == "pass"
         counts = self.count(station.id) if counted else Counts()
         unit = visit.unit if visit is not None and here else None

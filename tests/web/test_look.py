@@ -118,6 +118,7 @@ def test_every_word_the_panel_asks_for_exists() -> None:
     [
         "reject_failed",
         "came_in",
+        "trigger_missed",
         "count_difference",
         "printer_fault",
         "device_lost",

@@ -129,10 +129,12 @@ def _gate_passed(plan: LinePlan, state: LineState, fact: f.GatePassed) -> None:
 
 
 def _reject_failed(plan: LinePlan, state: LineState, fact: f.RejectFailed) -> None:
-    counted = at_gate(state, fact.station, known=_is_at(plan, state, fact.station, fact.item))
+    asked = _is_at(plan, state, fact.station, fact.item)
+    counted = at_gate(state, fact.station, known=asked)
     unit = _leave(plan, state, fact.station, fact.item)
     if counted:
         state.count(fact.station).failed += 1
+        state.count(fact.station).unasked += not asked
         onto_path(plan, state, fact.station, fact.item, unit)
 
 
@@ -156,8 +158,10 @@ def _leave(plan: LinePlan, state: LineState, station: str, number: int) -> int |
 
 
 def _reject_confirmed(plan: LinePlan, state: LineState, fact: f.RejectConfirmed) -> None:
-    if at_gate(state, fact.station, known=_is_at(plan, state, fact.station, fact.item)):
+    asked = _is_at(plan, state, fact.station, fact.item)
+    if at_gate(state, fact.station, known=asked):
         state.count(fact.station).rejected += 1
+        state.count(fact.station).unasked += not asked
     zone = plan.zone[fact.station]
     let_go(state, (fact.unit,))
     state.items.get(zone, {}).pop(fact.item, None)
