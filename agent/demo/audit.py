@@ -178,6 +178,8 @@ ON_LINE = frozenset({"belt", "lane", "packed", "output"})
 """Places of a bottle that is on the line or among the finished goods."""
 ON_MARKS = frozenset({"unreadable", "duplicate", "foreign", "campaign", "repeat"})
 """Troubles of a bottle's codes alone: every gate sees them."""
+IN_PLACE = ON_MARKS | {"label_unreadable", "label_shifted", "cap_dropped", "cap_skipped"}
+"""Troubles after which everything still comes where it is expected."""
 GONE = frozenset({"rejected", "sampled", "destroyed"})
 """Unit states of what is no longer good stock."""
 
@@ -234,7 +236,10 @@ def _gates(
             result.notes.append(f"{what}: {said} recorded, {was} in the plant")
 
     physical = {gate["station"]: gate for gate in plant["gates"].values()}
+    orderly = set(plant["happened"]) <= IN_PLACE
     for name, counts in account["counts"].items():
+        for count in ("foreign", "added", "unasked") if orderly else ():
+            differ(f"station {name}, {count}", counts[count], 0)
         gate = physical.get(stations.get(name, -1))
         if gate is None:
             continue

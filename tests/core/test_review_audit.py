@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agent.demo.audit import Result, audit
+from agent.store.balance import Recorded
 
 Data = dict[str, Any]
 
@@ -29,7 +30,11 @@ class Shift:
         self.plant: Data = {
             "fed": 5,
             "finished": True,
-            "places": {"packed": 5},
+            "happened": {"label_unreadable": 1},
+            "items": [
+                {"serial": n, "code": code, "place": "packed", "bad": None, "befell": []}
+                for n, code in enumerate("ABCDE", 1)
+            ],
             "good_rejected": [],
             "bad_kept": [],
             "containers": self.fates,
@@ -40,6 +45,9 @@ class Shift:
                     "passed_bad": 0,
                     "rejected_good": 0,
                     "rejected_bad": 1,
+                    "failed": 0,
+                    "empty": 0,
+                    "unasked": 0,
                 }
             },
         }
@@ -48,7 +56,9 @@ class Shift:
             _record(None, ["C", "D"], None, "rejected"),
             _record(None, ["E"], None, "commissioned"),
         ]
-        self.counts: Data = {"triggers": 2, "passed": 1, "rejected": 1, "failed": 0, "foreign": 0}
+        self.units = [Recorded(code, "packed", doubtful=False, inside=True) for code in "ABCDE"]
+        none = dict.fromkeys(("failed", "foreign", "added", "unasked"), 0)
+        self.counts: Data = {"triggers": 2, "passed": 1, "rejected": 1, **none}
         self.strict = False
 
     def audit(self) -> Result:
@@ -64,7 +74,7 @@ class Shift:
             self.record,
             account,
             {},
-            5,
+            self.units,
             strict=self.strict,
             stations={"label": 3},
         )
@@ -133,7 +143,27 @@ WRONG: dict[str, tuple[str, Callable[[Shift], object]]] = {
     ),
     "a bad bottle on the line": (
         "unexplained",
-        lambda s: s.plant["bad_kept"].append({"serial": 1, "bad": "duplicate"}),
+        lambda s: s.plant["bad_kept"].append(
+            {"serial": 1, "bad": "duplicate", "befell": ["duplicate"]}
+        ),
+    ),
+    "a bottle that nobody took, off the line": (
+        "unexplained",
+        lambda s: (
+            s.units.append(Recorded("F", "verified", doubtful=False, inside=False)),
+            s.plant["items"].append(
+                {"serial": 6, "code": "F", "place": "taken", "bad": None, "befell": ["taken"]}
+            ),
+        ),
+    ),
+    "a unit without a bottle": (
+        "unexplained",
+        lambda s: s.units.append(Recorded("G", "verified", doubtful=False, inside=False)),
+    ),
+    "a bottle without a unit": ("unexplained", lambda s: s.units.pop()),
+    "rejected, yet on the line": (
+        "unexplained",
+        lambda s: s.units.append(s.units.pop()._replace(state="rejected", inside=False)),
     ),
     "a gate that counts otherwise": ("unexplained", lambda s: s.counts.update(passed=2)),
     "a trigger too few": ("unexplained", lambda s: s.counts.update(triggers=1)),
@@ -165,5 +195,13 @@ def test_without_troubles_no_good_container_may_be_rejected() -> None:
 def test_a_plant_that_fed_nothing_proves_nothing() -> None:
     shift = Shift()
     shift.plant["fed"] = 0
-    shift.plant["places"] = {"packed": 0}
     assert not shift.audit().good
+
+
+def test_a_bottle_that_was_taken_is_explained_when_the_record_doubts_it() -> None:
+    shift = Shift()
+    shift.units.append(Recorded("F", "verified", doubtful=True, inside=False))
+    shift.plant["items"].append(
+        {"serial": 6, "code": "F", "place": "taken", "bad": None, "befell": ["taken"]}
+    )
+    assert shift.audit().good
