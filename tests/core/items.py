@@ -350,7 +350,7 @@ class Items(Told):
         counted = station.id not in self.settling["gate"]
         if not here and counted:
             self.count(station.id).unasked += 1
-            if saw is not i.GateSaw.PASSED:
+            if saw is i.GateSaw.REJECTED:
                 name = f"{LINE}/{station.id}/trigger_missed"
                 assert name in self.rig.state().alarms, "rule 4: no alarm"
         good = here and visit is not None and visit.verdict == "pass"
