@@ -436,7 +436,7 @@ def gate(out: Outcome, what: i.GateReported) -> None:
         return  # it passed by a verdict of before the restart: there is nothing to add
     here = container is not None and container.at == station.id
     if not here and what.saw is i.GateSaw.REJECTED:
-        out.unasked(station.id, what.item)
+        doubt.unasked(out, station.id, what.item)
     good = here and container is not None and container.judged and not container.fault
     if what.saw is i.GateSaw.PASSED and good:
         out.facts.append(f.GatePassed(station.id, what.item))

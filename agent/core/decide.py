@@ -357,7 +357,7 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
         return  # it passed by a verdict of before the restart: there is nothing to add
     here = item is not None and item.at == station.id
     if not here and what.saw is i.GateSaw.REJECTED:
-        out.unasked(station.id, what.item)
+        doubt.unasked(out, station.id, what.item)
     passed = here and item is not None and item.verdict == Verdict.PASS
     if what.saw is i.GateSaw.PASSED and passed:
         out.facts.append(f.GatePassed(station.id, what.item))

@@ -88,3 +88,10 @@ def of_stroke(
     if any(unit in known and known[unit].doubtful for unit in units if unit is not None):
         doubt, disturbed = doubt or CHILD, True
     return doubt, disturbed
+
+
+def unasked(out: Outcome, station: str, number: int) -> None:
+    """The gate took what never triggered at its station: the photo-eye did not see it. Before the
+    first trigger after a restart it may be older than the counting."""
+    if station not in out.state.settling.get("gate", []):
+        out.alarm("trigger_missed", 2, station, number)

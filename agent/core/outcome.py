@@ -81,12 +81,6 @@ class Outcome:
             )
         )
 
-    def unasked(self, station: str, number: int) -> None:
-        """The gate took what never triggered at its station: the photo-eye did not see it. Before
-        the first trigger after a restart it may be older than the counting."""
-        if station not in self.state.settling.get("gate", []):
-            self.alarm("trigger_missed", 2, station, number)
-
     def clear(self, key: str, station: str) -> None:
         """The condition is over."""
         name = f"{self.state.line}/{station}/{key}"
