@@ -130,7 +130,7 @@ def audit(
     fates = plant["containers"]
     recorded = list(record)
     blind = killed or bool(BLINDING & plant.get("happened", {}).keys())
-    _counts(result, plant, account, balances, stations or {})
+    _counts(result, plant, account, balances)
     _bottles(result, plant["items"], list(units))
     _bad_ones(result, plant["bad_kept"], strict=strict)
     if not blind:
@@ -144,7 +144,6 @@ def _counts(
     plant: Mapping[str, Any],
     account: Mapping[str, Any],
     balances: Mapping[str, int],
-    stations: Mapping[str, int],
 ) -> None:
     result.bottles = plant["fed"]
     result.finished = bool(plant["finished"])
@@ -159,12 +158,7 @@ def _counts(
         if amount:
             result.unexplained += abs(amount)
             result.notes.append(f"pool {name} misses {amount} codes")
-    # What a gate rejected without a trigger is told as a difference, as it should be.
-    unasked = {gate["station"]: gate.get("unasked", 0) for gate in plant["gates"].values()}
     for difference in account["differences"]:
-        lost = unasked.get(stations.get(difference["station"], -1), 0)
-        if difference["formula"] == "station" and -lost <= difference["amount"] < 0:
-            continue
         result.unexplained += abs(difference["amount"])
         result.notes.append(
             f"station {difference['station']}: {difference['formula']} count differs by "

@@ -23,9 +23,14 @@ class Shift:
             {"level": "case", "code": None, "children": ["E"], "open": True},
         ]
         self.fates: list[Data] = [
-            {"rejected": None, "bad": None, "why": None},
-            {"rejected": "label", "bad": "label_unreadable", "why": "verdict"},
-            {"rejected": None, "bad": None, "why": None},
+            {"rejected": None, "bad": None, "why": None, "place": "output"},
+            {
+                "rejected": "label",
+                "bad": "label_unreadable",
+                "why": "verdict",
+                "place": "rejected",
+            },
+            {"rejected": None, "bad": None, "why": None, "place": "output"},
         ]
         self.plant: Data = {
             "fed": 5,
