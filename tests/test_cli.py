@@ -97,6 +97,8 @@ def test_there_are_these_commands() -> None:
         "alarms",
         "bypass start",
         "bypass stop",
+        "clearance",
+        "clearances",
         "config check",
         "config schema",
         "db rebuild",

@@ -16,7 +16,7 @@ from agent.core.poolfile import Declared
 from agent.core.state import LineState
 from agent.line.runner import LineRunner, clock
 from agent.ports import CommitGate, Image
-from agent.services import pool_files, reports, rework
+from agent.services import clearance, pool_files, reports, rework
 from agent.services.orders import Orders, OrderSpec
 from agent.services.pins import Pins
 from agent.store.readers import Readers
@@ -128,6 +128,19 @@ class Services:
         else:
             committed = await self._gate.submit(line, [(what, clock())])
         return rework.summary(committed.facts)
+
+    async def clear_line(
+        self, order: str, by: str, reason: str, rolls: tuple[str, ...]
+    ) -> dict[str, Any]:
+        def look() -> tuple[str, i.ClearLine]:
+            with self._readers.connection() as conn:
+                return clearance.asked(conn, order, by, reason, rolls)
+
+        line, what = await asyncio.to_thread(look)
+        if line not in self._agent.lines():
+            raise DomainError("unknown_line", f"Line {line} is not in the site file.")
+        committed = await self._agent.runner(line).command(what)
+        return clearance.summary(committed.facts)
 
     async def account(self, line: str) -> dict[str, Any]:
         if line not in self._agent.lines():

@@ -22,9 +22,12 @@ from agent.cli.common import (
     reader,
     write,
 )
+from agent.core.errors import DomainError
 from agent.line.runner import clock
+from agent.services import clearance as services
 from agent.services import rework
 from agent.services.rework import Deed
+from agent.store import clearance as stored_clearances
 from agent.store import holds as stored_holds
 from agent.store.gate import Gate
 from agent.store.writer import Writer
@@ -38,6 +41,18 @@ MaybeCodes = Annotated[list[str] | None, typer.Argument(help="Codes.")]
 Pool = Annotated[str, typer.Option(help="A range of this pool, with --from and --to.")]
 From = Annotated[int, typer.Option("--from", help="Its first position.")]
 To = Annotated[int, typer.Option("--to", help="Its last position.")]
+
+_COLUMNS = (
+    "good",
+    "rejected",
+    "sampled",
+    "destroyed",
+    "void",
+    "suspect",
+    "in process",
+    "left",
+    "unseen",
+)
 
 _SAID = {
     "taken_out": "{} taken out",
@@ -208,4 +223,56 @@ def holds(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
         elif each.pool >= 0:
             what = f"pool {each.pool}, {each.first} to {each.last}"
         table.add_row(str(each.hold), what, each.reason, each.by)
+    out.print(table)
+
+
+@app.command()
+def clearance(
+    order: Annotated[str, typer.Argument(help="A finished work order.")],
+    roll: Annotated[list[str] | None, typer.Option(help="POOL/ROLL used up; repeat.")] = None,
+    reason: Annotated[str, typer.Option(help="Sign for what is missing.")] = "",
+    by: By = "cli",
+    config: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Say that a line is clear of an order: nothing is left, every code is accounted for."""
+    site, files = load_site(config)
+    body = {"order": order, "by": by, "reason": reason, "rolls": roll or []}
+    said = ask(site, files, "POST", "/api/local/rework/clearance", body)
+    if said is None:
+        lines = {line.id: line.plan() for line in site.lines}
+
+        def job(conn: Any) -> Any:
+            line, what = services.asked(conn, order, by, reason, tuple(roll or ()))
+            if line not in lines:
+                raise DomainError("unknown_line", f"Line {line} is not in the site file.")
+            done = Gate(Writer(conn), lines.values()).decide(conn, line, [(what, clock())])
+            return services.summary(done.facts)
+
+        said = write(files, job)
+    if as_json:
+        print_json(said)
+        return
+    table = Table("codes", "issued", *_COLUMNS)
+    for row in said["counts"]:
+        table.add_row(*map(str, row))
+    out.print(table)
+    missing = ", ".join(f"{many} {name}" for name, many in said["missing"].items())
+    how = "balances" if said["balanced"] else f"signed for by {by}: {missing}"
+    out.print(f"Line clear of work order {order}: {how}. {said['voided']} codes made void.")
+
+
+@app.command()
+def clearances(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
+    """The newest line clearances."""
+    with reader(config) as conn:
+        found = stored_clearances.clearances(conn)
+    if as_json:
+        print_json([each._asdict() for each in found])
+        return
+    table = Table("order", "line", "balances", "missing", "by", "reason")
+    for each in found:
+        missing = ", ".join(f"{many} {name}" for name, many in each.missing.items())
+        yes = "yes" if each.balanced else "no"
+        table.add_row(each.order, each.line, yes, missing, each.by, each.reason)
     out.print(table)

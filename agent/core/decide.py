@@ -7,6 +7,7 @@ Inputs of items on the belt are decided here, of containers in `containers`, of 
 
 from agent.core import (
     bypass,
+    clearance,
     coding,
     containers,
     doubt,
@@ -53,6 +54,9 @@ def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
     if isinstance(what, i.HandScanned):
         units = slips.units_at(state, state.packing)
         return Questions(what.texts, whole=True, besides=units)
+    if isinstance(what, i.ClearLine):
+        there = clearance.units_on_line(state)
+        return Questions(units=tuple(unit for unit in there if unit is not None))
     if isinstance(what, i.CreateOrder):
         return Questions(pools=tuple(what.order.pools.values()), orders=(what.order.number,))
     return Questions()
@@ -111,6 +115,8 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
             scan.hand_scanned(out, what)
         case i.Rework():
             rework.rework_input(out, what)
+        case i.ClearLine():
+            clearance.clear_line(out, what)
     return out.facts, out.effects
 
 

@@ -8,6 +8,7 @@ counted in `refused`. `item` and `number` are the PLC's 16-bit numbers.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.core.life import CodeState
 from agent.core.scheme import WorkOrder
 
 
@@ -236,6 +237,52 @@ class EndBypass(Input):
 @dataclass(frozen=True, slots=True)
 class Tick(Input):
     """Time passes: what has a time limit may be over. Told every second while there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """The balance of a pool column (`name` is pool/role): `row` as in facts.LineCleared."""
+
+    name: str
+    row: tuple[str, int, int, int, int, int, int, int, int, int, int]
+    difference: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRun:
+    """Neighbouring codes of a pool column in the same state."""
+
+    pool: int
+    column: int
+    first: int
+    many: int
+    state: CodeState
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """A roll or carton of a pool that is used up, and how many of its codes were never read."""
+
+    pool: int
+    name: str
+    first: int
+    count: int
+    unseen: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClearLine(Input):
+    """A person says that the line is clear of a finished order. What the store counted comes with
+    it: balances, the codes of the order's pools that are neither left, void nor on a unit, and how
+    many units of each level are `loose`. `reason`: sign for what is missing."""
+
+    order: str
+    by: str
+    reason: str = ""
+    counts: tuple[CodeCount, ...] = ()
+    runs: tuple[PoolRun, ...] = ()
+    loose: tuple[tuple[str, int], ...] = ()
+    rolls: tuple[Roll, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from agent.core.facts import CodeKey
 from agent.core.pools import Balance, balance_of
 from agent.store import names, pools
 from agent.store.database import Connection
-from agent.store.words import DOUBTFUL, UNIT_STATES
+from agent.store.words import DOUBTFUL, STEP, UNIT_STATES, code_id
 
 
 def balances(conn: Connection) -> Iterator[tuple[str, Balance]]:
@@ -15,9 +16,23 @@ def balances(conn: Connection) -> Iterator[tuple[str, Balance]]:
         if pool.membership != "list":
             continue
         for column, role in enumerate(pool.roles):
-            counts = pools.pool_counts(conn, pool.pool, column)
-            found = balance_of(counts.total, counts.codes, counts.units)
-            yield f"{pool.name}/{role}", found
+            yield f"{pool.name}/{role}", balance(conn, pool.pool, column)
+
+
+def balance(conn: Connection, pool: int, column: int) -> Balance:
+    """The balance of one column; unseen are the codes of closed rolls that are still issued."""
+    counts = pools.pool_counts(conn, pool, column)
+    unseen = 0
+    for first, count in conn.execute(
+        "SELECT first, count FROM roll_closed WHERE pool = ?", (pool,)
+    ).fetchall():
+        start = code_id(CodeKey(pool, first, column))
+        (many,) = conn.execute(
+            f"SELECT count(*) FROM code WHERE id BETWEEN ? AND ? AND id % {STEP} = ? AND state = 0",
+            (start, start + (count - 1) * STEP, column),
+        ).fetchone()
+        unseen += many
+    return balance_of(counts.total, counts.codes, counts.units, unseen=unseen)
 
 
 class Recorded(NamedTuple):

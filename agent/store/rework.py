@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.core import facts as f
 from agent.core.life import CodeState, IllegalTransition, UnitState
-from agent.store import holds, units
+from agent.store import clearance, holds, units
 from agent.store.database import Connection
 from agent.store.words import CODE_NUMBER, code_id
 
@@ -106,4 +106,6 @@ CHANGES: dict[type[f.Fact], Callable[[Connection, int, str, Any], None]] = {
     f.HoldPlaced: _hold_placed,
     f.HoldReleased: _hold_released,
     f.ContainerScanned: _scanned,
+    f.RollClosed: clearance.roll_closed,
+    f.LineCleared: clearance.cleared,
 }

@@ -100,7 +100,21 @@ def wish(deed: Deed, body: BaseModel) -> Asked:
     return Asked(deed=deed, **body.model_dump())
 
 
+class ClearanceBody(_Body):
+    """The line is clear of a finished order; with a reason: signed for what is missing. `rolls` of
+    pre-printed codes that are used up, written POOL/ROLL."""
+
+    order: _Name
+    reason: Annotated[str, Field(max_length=200)] = ""
+    rolls: Annotated[tuple[_Word, ...], Field(max_length=64, strict=False)] = ()
+
+
 class ReworkServices(Protocol):
+    async def clear_line(
+        self, order: str, by: str, reason: str, rolls: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Sign that the line is clear of an order; DomainError `not_clear` says what is missing."""
+
     async def rework(self, wish: Asked) -> dict[str, Any]:
         """Do it; what was done, in numbers. DomainError when it is refused."""
 
@@ -110,6 +124,11 @@ def rework_router(services: ReworkServices) -> APIRouter:
     router = APIRouter(prefix="/api/local/rework")
     for deed, body in BODIES.items():
         router.add_api_route(f"/{deed}", _route(services, deed, body), methods=["POST"], name=deed)
+
+    @router.post("/clearance")
+    async def clearance(body: ClearanceBody) -> dict[str, Any]:
+        return await services.clear_line(body.order, body.by, body.reason, body.rolls)
+
     return router
 
 

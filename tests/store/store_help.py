@@ -204,3 +204,7 @@ def rework(plant: Plant) -> Iterable[list[Fact]]:
     pair = f.PairIntegrity.PROVEN
     yield [f.Relabelled(19, "case-outer", old, new, pair, "torn", "li")]
     yield [f.ContainerScanned(19, (15, 17), False, True, "li")]
+    yield [f.RollClosed(CASES, "roll 1", 20, 5, 5, "li")]
+    counts = (("cases/case-outer", 60, 2, 0, 0, 0, 1, 0, 0, 57, 0),)
+    missing = (("loose_bottle", 2),)
+    yield [f.LineCleared(ORDER.number, False, missing, counts, 0, "counted", "li")]

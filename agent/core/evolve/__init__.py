@@ -50,6 +50,8 @@ HANDLED: frozenset[type[f.Fact]] = (
         f.HoldPlaced,
         f.HoldReleased,
         f.ContainerScanned,
+        f.RollClosed,
+        f.LineCleared,
     }
 )
 """Every kind of fact, those that change nothing of a line too; a test compares it with the

@@ -96,3 +96,32 @@ class ContainerScanned(Fact):
     complete: bool
     own: bool
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollClosed(Fact):
+    """A roll or carton of pre-printed codes is used up; `unseen` of its codes were never read (one
+    that turns up later is attached as any other)."""
+
+    pool: int
+    roll: str
+    first: int
+    count: int
+    unseen: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineCleared(Fact):
+    """Nothing of the order is left on the line (`balanced`), or a leader signed for what is
+    `missing` (name, amount) with a reason. `counts` are the balances of its pool columns at that
+    moment: (pool/role, issued, good, rejected, sampled, destroyed, void, suspect, in process, left,
+    unseen), before `voided` codes became void."""
+
+    order: str
+    balanced: bool
+    missing: tuple[tuple[str, int], ...]
+    counts: tuple[tuple[str, int, int, int, int, int, int, int, int, int, int], ...]
+    voided: int
+    reason: str
+    by: str

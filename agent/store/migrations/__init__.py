@@ -3,18 +3,24 @@
 from typing import Any
 
 from agent.core.errors import ConfigError
-from agent.store.migrations import m0001_initial, m0002_staging, m0003_rework
+from agent.store.migrations import (
+    m0001_initial,
+    m0002_staging,
+    m0003_rework,
+    m0004_clearance,
+)
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     m0001_initial.STATEMENTS,
     m0002_staging.STATEMENTS,
     m0003_rework.STATEMENTS,
+    m0004_clearance.STATEMENTS,
 )
 """The statements that lead from version n to n + 1. A released migration never changes."""
 
 VERSION = len(MIGRATIONS)
 
-REPLAYED = (*m0001_initial.REPLAYED, *m0003_rework.REPLAYED)
+REPLAYED = (*m0001_initial.REPLAYED, *m0003_rework.REPLAYED, *m0004_clearance.REPLAYED)
 """The tables that a replay of the journal builds."""
 
 
