@@ -268,11 +268,11 @@ class Host:
         out = self.plant.advance(self._now, self._plc.agent())
         self._plc.publish(out.plc)
         if out.away != self._away:
-            await self._unplug(out.away)
+            await self.unplug(out.away)
         for exposure in out.exposures:
             self._cameras[exposure.camera].submit(exposure)
 
-    async def _unplug(self, away: frozenset[str]) -> None:
+    async def unplug(self, away: frozenset[str]) -> None:
         """Cut the links of what is away now, and listen again for what is back. A camera that is
         away posts nothing: there is no link to cut."""
         self._plc.trouble.frozen = "plc" in away

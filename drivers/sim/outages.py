@@ -36,7 +36,11 @@ class Outages:
                 self._often("ink_out", name, partial(self._runs_out, name, printer))
 
     def _often(self, trouble: str, where: str, deed: Callable[[Chance, float], None]) -> None:
-        self._agenda.often(trouble, self._floor.rates.get(trouble, 0), deed, where)
+        def if_made(chance: Chance, now: float) -> None:
+            if self._floor.truth.levels[0]:  # nobody sees to a line before its first bottle
+                deed(chance, now)
+
+        self._agenda.often(trouble, self._floor.rates.get(trouble, 0), if_made, where)
 
     def _away(self, name: str, now: float, seconds: float) -> None:
         """No link for so long; two outages of one device at a time are one."""

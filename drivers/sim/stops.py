@@ -106,11 +106,15 @@ class Stops:
 
     def _reject_full(self, chance: Chance, now: float) -> None:
         """The PLC says so and goes on; who stops the line is the agent."""
+        if not self._line.running:
+            return
         self._happened("reject_full", now, None, self._belts[0])
         self._sign(REJECT_FULL, chance, now)
 
     def _low_air(self, chance: Chance, now: float) -> None:
         """Until there is air again no gate rejects anything."""
+        if not self._line.running:
+            return
         self._happened("low_air", now, None, self._belts[0])
         self._floor.low_air = True
         self._sign(LOW_AIR, chance, now)
@@ -168,7 +172,7 @@ class Stops:
     def _plc_restart(self, chance: Chance, now: float) -> None:
         """The PLC starts anew: everything stands, its memory is lost, the packers are emptied."""
         floor, line = self._floor, self._line
-        if "plc" in floor.away:
+        if "plc" in floor.away or not floor.truth.levels[0]:
             return
         self._happened("plc_restart", now, None, self._belts[0])
         line.hold(0, now)

@@ -21,12 +21,11 @@ _BLOCK = 9  # items whose throws are made at once, as a power of two
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A trouble: its rate on a good floor, per what (`hour`: so many an hour, anything else: the
-    share of those things that it hits), what happens, and who brings it about."""
+    share of those things that it hits), and what happens."""
 
     daily: float
     per: str
     what: str
-    by: str = "plant"
 
 
 TROUBLES: dict[str, Kind] = {
@@ -92,15 +91,8 @@ TROUBLES: dict[str, Kind] = {
     "printer_away": Kind(0.05, "hour", "prints on, and cannot be reached for some seconds"),
     "printer_reboot": Kind(0.01, "hour", "starts anew: what it held is gone"),
     "ink_out": Kind(0.1, "hour", "ink or labels run out and are refilled"),
-    # What happens to the agent and at it: whoever runs both does it, by `schedule`.
-    "lot_change": Kind(0.1, "hour", "another lot while cases are open", by="harness"),
-    "wrong_scan": Kind(0.1, "hour", "a person scans a wrong case, or one twice", by="harness"),
-    "agent_killed": Kind(0.02, "hour", "the agent's process is killed", by="harness"),
-    "power_cut": Kind(0.005, "hour", "the power goes, and comes back", by="harness"),
-    "disk_full": Kind(0.005, "hour", "no room on the disk for a while", by="harness"),
-    "clock_jump": Kind(0.01, "hour", "the clock jumps, by years too", by="harness"),
 }
-"""Every trouble by name."""
+"""Every trouble of the plant by name. What befalls the agent itself is not the plant's."""
 
 DAILY: dict[str, float] = {name: kind.daily for name, kind in TROUBLES.items()}
 """Rates of a good floor."""
@@ -236,17 +228,3 @@ def moments(seed: int, name: str, per_hour: float) -> Iterator[float]:
         number += 1
         at -= log(1 - (dice.roll(number) >> 11) / (1 << 53)) * 3600 / per_hour
         yield at
-
-
-def schedule(seed: int, rates: Mapping[str, float], seconds: float) -> list[tuple[float, str]]:
-    """When, within so many seconds, which of the troubles happens that the plant cannot make: (s
-    from the start, name), in order."""
-    found: list[tuple[float, str]] = []
-    for name, kind in TROUBLES.items():
-        if kind.by != "harness":
-            continue
-        for at in moments(seed, name, rates.get(name, 0)):
-            if at > seconds:
-                break
-            found.append((at, name))
-    return sorted(found)

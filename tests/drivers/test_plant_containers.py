@@ -6,7 +6,7 @@ from itertools import pairwise
 from drivers.sim.layout import Feed
 from drivers.sim.lines import ROLL, bottling
 from drivers.sim.plant import Plant
-from drivers.sim.troubles import TROUBLES, rates, schedule
+from drivers.sim.troubles import TROUBLES
 from drivers.sim.world import (
     LABEL_APPLIED,
     LOW_AIR,
@@ -202,24 +202,7 @@ def test_full_reject_table_is_a_flag_and_no_stop() -> None:
     assert plant.truth.places() == {"packed": 600}
 
 
-# ---------------------------------------------------------------------------------------- harness
-
-
-def test_schedule_tells_when_the_harness_must_act() -> None:
-    chosen = rates("none", {"agent_killed": 6.0, "lot_change": 3.0, "jam": 60.0})
-    found = schedule(1, chosen, 10 * 3600)
-    names = [name for _, name in found]
-    assert 40 <= names.count("agent_killed") <= 80
-    assert 15 <= names.count("lot_change") <= 45
-    assert set(names) == {"agent_killed", "lot_change"}
-    assert found == sorted(found)
-    # One does not shift the other.
-    alone = schedule(1, {"lot_change": 3.0}, 10 * 3600)
-    assert alone == [each for each in found if each[1] == "lot_change"]
-
-
 def test_every_trouble_says_what_it_is_and_has_an_honest_rate() -> None:
     for name, kind in TROUBLES.items():
         assert kind.what
-        assert kind.by in ("plant", "harness")
         assert 0 < kind.daily <= (1 if kind.per == "hour" else 1 / 50), name

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from pymodbus.client import ModbusTcpClient
+from pymodbus.exceptions import ModbusIOException
 
 from agent.core.errors import ConfigError
 from drivers.sim.host import CameraSpec, Host, HostSpec, PrinterSpec, dump_spec, load_spec
@@ -314,3 +315,35 @@ def test_wrong_spec_ends_with_a_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert b"simulated plant: plant: " in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_what_is_away_cannot_be_reached_and_comes_back_where_it_was(
+    sink: http.server.ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    async def play() -> None:
+        host = Host(spec(sink, tmp_path, Feed(1, 36_000)), lambda said: None)
+        ports = await host.start()
+        coder, plc = ports["printers"]["coder"], ports["plc"]
+        try:
+            await host.unplug(frozenset({"plc", "coder"}))
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", coder)
+            assert not await asyncio.to_thread(answers, plc)
+            await host.unplug(frozenset())
+            _, writer = await asyncio.open_connection("127.0.0.1", coder)
+            writer.close()
+            assert await asyncio.to_thread(answers, plc)
+        finally:
+            await host.close()
+
+    def answers(port: int) -> bool:
+        client = ModbusTcpClient("127.0.0.1", port=port, timeout=0.3, retries=0)
+        try:
+            client.connect()
+            return not client.read_input_registers(0, count=1).isError()
+        except ModbusIOException:
+            return False
+        finally:
+            client.close()
+
+    asyncio.run(play())

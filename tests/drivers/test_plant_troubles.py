@@ -315,7 +315,7 @@ def test_label_that_sticks_comes_one_late() -> None:
 # ------------------------------------------------------------------------------------- the dice
 
 
-@pytest.mark.parametrize("name", [name for name, kind in TROUBLES.items() if kind.by == "plant"])
+@pytest.mark.parametrize("name", list(TROUBLES))
 def test_each_trouble_is_the_same_for_a_seed_and_comes_to_an_end(name: str) -> None:
     def play_once() -> str:
         layout = liquor_layout(160) if name.startswith("cap_") else None
