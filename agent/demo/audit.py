@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
+from agent.core.codes import canonical
 from agent.store.balance import Recorded
 
 INTEGRITIES = ("proven", "anchored", "inferred", "incomplete")
@@ -22,6 +23,7 @@ class Result:
     """What came out. `wrong_*` count containers whose record differs from what is inside, by what
     the record claimed to be worth (`wrong_doubtful`: it says of itself that it may be wrong);
     `missing` finished containers without a record; `child_in_two` children with two parents;
+    `wrong_pairs` codes that are said to be proven or supplied on a bottle and are not on it;
     `unexplained` units, codes and triggers that no count explains."""
 
     bottles: int = 0
@@ -37,6 +39,8 @@ class Result:
     wrong_doubtful: int = 0
     missing: int = 0
     child_in_two: int = 0
+    wrong_pairs: int = 0
+    wrong_inferred_pairs: int = 0
     unexplained: int = 0
     good_rejected: int = 0
     good_containers_rejected: int = 0
@@ -54,6 +58,7 @@ class Result:
             self.wrong_incomplete,
             self.missing,
             self.child_in_two,
+            self.wrong_pairs,
             self.unexplained,
         )
         wasted = (self.wrong_inferred, self.good_rejected, self.good_containers_rejected)
@@ -85,6 +90,8 @@ class Result:
             "wrong_doubtful",
             "missing",
             "child_in_two",
+            "wrong_pairs",
+            "wrong_inferred_pairs",
             "unexplained",
             "good_rejected",
             "good_containers_rejected",
@@ -200,11 +207,28 @@ def _bottles(result: Result, items: Sequence[Mapping[str, Any]], units: Sequence
         elif not (here or unit.doubtful or unit.inside):
             places = sorted({str(item["place"]) for item in carriers})
             unexplained(f"{unit.code} is recorded as {unit.state} and is {places or 'nowhere'}")
+        if len(carriers) == 1 and not unit.doubtful:
+            _pairs(result, unit, carriers[0])
     known = {unit.code for unit in units}
     for item in items:
         good = item["place"] in ON_LINE and not item["bad"] and not item["befell"]
         if good and item["code"] not in known:
             unexplained(f"bottle {item['serial']} ({item['code']}) is on the line as no unit")
+
+
+def _pairs(result: Result, unit: Recorded, bottle: Mapping[str, Any]) -> None:
+    """The other codes of a unit must be on its bottle, by what the record claims of the pair."""
+    for role, text, worth in unit.others:
+        mark = bottle["marks"].get(role)
+        if mark is not None and canonical(mark[0]).text == text:
+            continue
+        if worth in ("proven", "supplied"):
+            result.wrong_pairs += 1
+        elif worth == "inferred":
+            result.wrong_inferred_pairs += 1
+        result.notes.append(
+            f"bottle {bottle['serial']}: its {role} is {worth} and is not the one it has"
+        )
 
 
 def _bad_ones(result: Result, kept: Sequence[Mapping[str, Any]], *, strict: bool) -> None:

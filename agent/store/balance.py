@@ -7,7 +7,7 @@ from agent.core.facts import CodeKey
 from agent.core.pools import Balance, balance_of
 from agent.store import names, pools
 from agent.store.database import Connection
-from agent.store.words import DOUBTFUL, STEP, UNIT_STATES, code_id
+from agent.store.words import DOUBTFUL, PAIRS, STEP, UNIT_STATES, code_id, code_key
 
 
 def balances(conn: Connection) -> Iterator[tuple[str, Balance]]:
@@ -37,20 +37,37 @@ def balance(conn: Connection, pool: int, column: int) -> Balance:
 
 class Recorded(NamedTuple):
     """A unit as the record has it: its primary code, UnitState value, whether it is doubtful, and
-    whether it is in a container."""
+    whether it is in a container; `others` are its other codes: (role, text, PairIntegrity)."""
 
     code: str
     state: str
     doubtful: bool
     inside: bool
+    others: tuple[tuple[str, str, str], ...] = ()
 
 
 def recorded_units(conn: Connection, level: str) -> Iterator[Recorded]:
-    """Every unit of a level that has a code of its own from the first (no container)."""
-    for text, state, flags, inside in conn.execute(
-        "SELECT p.text, c.unit_state, c.flags, c.parent <> c.unit FROM code c "
+    """Every unit of a level that has a code of its own from the first (no container). Secret codes
+    are in clear: for an audit that shows none of them."""
+    roles = {pool.pool: pool.roles for pool in pools.list_pools(conn)}
+    others: dict[int, list[tuple[str, str, str]]] = {}
+    for at, unit, text, integrity in conn.execute(
+        "SELECT c.id, c.unit, p.text, c.integrity FROM code c JOIN pool_code p ON p.id = c.id "
+        "WHERE c.unit IS NOT NULL AND c.unit_state IS NULL ORDER BY c.id"
+    ):
+        key = code_key(at)
+        role = roles[key.pool][key.column]
+        others.setdefault(unit, []).append((role, text, PAIRS[integrity]))
+    for unit, text, state, flags, inside in conn.execute(
+        "SELECT c.unit, p.text, c.unit_state, c.flags, c.parent <> c.unit FROM code c "
         "JOIN pool_code p ON p.id = c.id "
         "WHERE c.level = ? AND c.unit IS NOT NULL AND c.unit_state IS NOT NULL ORDER BY c.unit",
         (names.known_number(conn, level),),
     ):
-        yield Recorded(text, UNIT_STATES[state], bool(flags & DOUBTFUL), bool(inside))
+        yield Recorded(
+            text,
+            UNIT_STATES[state],
+            bool(flags & DOUBTFUL),
+            bool(inside),
+            tuple(others.get(unit, ())),
+        )

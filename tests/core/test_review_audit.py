@@ -161,6 +161,13 @@ WRONG: dict[str, tuple[str, Callable[[Shift], object]]] = {
             ),
         ),
     ),
+    "a cap of another bottle": (
+        "wrong_pairs",
+        lambda s: (
+            s.plant["items"][0].update(marks={"cap": ["CAP-2", True]}),
+            s.units.append(s.units.pop(0)._replace(others=(("cap", "CAP-1", "proven"),))),
+        ),
+    ),
     "a unit without a bottle": (
         "unexplained",
         lambda s: s.units.append(Recorded("G", "verified", doubtful=False, inside=False)),
@@ -210,3 +217,12 @@ def test_a_bottle_that_was_taken_is_explained_when_the_record_doubts_it() -> Non
         {"serial": 6, "code": "F", "place": "taken", "bad": None, "befell": ["taken"]}
     )
     assert shift.audit().good
+
+
+def test_a_pair_that_is_only_inferred_may_be_wrong_and_is_counted() -> None:
+    shift = Shift()
+    shift.plant["items"][0].update(marks={"cap": ["CAP-2", True]})
+    shift.units[0] = shift.units[0]._replace(others=(("cap", "CAP-1", "inferred"),))
+    result = shift.audit()
+    assert result.good
+    assert result.wrong_inferred_pairs == 1
