@@ -6,7 +6,7 @@ order or puts some in. What was noticed at the infeed (suspects) is tried first;
 shift at any place since the last full reading.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -110,11 +110,14 @@ def believed(run: Sequence[Kept], queues: Mapping[int, Sequence[int | None]]) ->
     return lanes
 
 
-def fits(kept: Kept, content: Content) -> bool:
-    """Whether what was read in a container may be this content."""
+def fits(kept: Kept, content: Content, everywhere: Collection[int | None] = ()) -> bool:
+    """Whether what was read in a container may be this content; what stands in the place of an
+    unknown child may not be one of those that are `everywhere`."""
     known = {child for child in content if child is not None}
-    strangers = len(set(kept.seen) - known)
-    return strangers <= len(content) - len(known) and (not kept.whole or known <= set(kept.seen))
+    strangers = set(kept.seen) - known
+    if len(strangers) > len(content) - len(known) or not strangers.isdisjoint(everywhere):
+        return False
+    return not kept.whole or known <= set(kept.seen)
 
 
 def solve(
@@ -132,7 +135,10 @@ def solve(
 
     def explains(shifts: Shifts) -> bool:
         order = lanes.shifted(shifts)
-        return order is not None and all(fits(kept, order.content(kept)) for kept in read)
+        if order is None:
+            return False
+        everywhere = {unit for units in order.units.values() for unit in units}
+        return all(fits(kept, order.content(kept), everywhere) for kept in read)
 
     fitting = [shifts for shifts in _suspected(lanes, suspects) if explains(shifts)]
     if not fitting:

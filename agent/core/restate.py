@@ -70,6 +70,9 @@ def restate(
     """Containers hold `new`. Gives those that only lost a child: what is in its place is unknown.
     `reads` says how some of them were read; of the others only the order is known, for `why`."""
     contents = {container: list(content) for container, content in new.items()}
+    seen = {child for container in reads for child in contents.get(container, ())}
+    for container in contents.keys() - reads.keys():
+        contents[container] = [None if c in seen else c for c in contents[container]]
     taken = {child for content in contents.values() for child in content if child is not None}
     losers = []
     for child in sorted(taken):

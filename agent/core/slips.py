@@ -181,6 +181,8 @@ class _Reading:
         reads = {self.kept.unit: self.read} if self.whole else {}
         for unit in restate(self.out, new, reads, SLIP):
             self.out.facts.append(f.UnitsDoubted((unit,), ELSEWHERE))
+        if self.whole and self.kept.doubt:
+            self.out.facts.append(f.DoubtResolved((self.kept.unit,), self.read.why))
 
     def _filled(self, content: Content) -> Content:
         """All that was read in it, in the places that were predicted as far as they fit."""

@@ -8,7 +8,9 @@ pair are further apart than `window`, the counts have slipped: the anchor is los
 paired until the next certain pair. Pure: time comes in with the call.
 
 Certain are only the first trigger and the first frame after a silence of both (the first item after
-a stop), provided that the camera's counter shows that no frame was lost before it. What came before
+a stop), provided that the camera's counter shows that no frame was lost before it. Where it cannot
+show that (we just came, or the camera counts anew), they must stand alone: no second trigger may
+have come by the time at which that one's frame could have been known. What came before
 `reset` is not known, so the silence begins there: while items follow each other closely, a frame
 whose trigger came before the reset would otherwise be taken for the next item's.
 """
@@ -62,6 +64,7 @@ class Pairing(Generic[F]):
     _frame_at: float = -math.inf
     _lead_trigger: int | None = None
     _lead_frame: int | None = None
+    _unproven: bool = False
     _owed: int = 0
     _quiet_trigger: float = -math.inf
     _quiet_frame: float = -math.inf
@@ -109,7 +112,10 @@ class Pairing(Generic[F]):
             self._slip(at)  # the camera counts anew
         since = max(self._frame_at, self._since)
         if at - since >= QUIET:
-            whole = before is None or counter in (1, before + 1)
+            first = counter == 1 if before is None else counter == before + 1
+            # A camera that counts anew may have been away when the trigger came.
+            self._unproven = not first and (before is None or counter <= before)
+            whole = first or self._unproven
             self._lead_frame, self._quiet_frame = counter if whole else None, since
         self._counter, self._frame_at = counter, at
         self._frames[counter] = (frame, at)
@@ -161,7 +167,7 @@ class Pairing(Generic[F]):
         if self.offset is not None and self._out_of_step():
             self.slips += 1
             self.offset = None
-        if self.offset is None and not self._anchor():
+        if self.offset is None and not self._anchor(now):
             return []
         assert self.offset is not None
         pairs: list[Paired[F]] = []
@@ -185,7 +191,18 @@ class Pairing(Generic[F]):
             pairs.append(Paired(number, frame, triggered, received))
         return pairs
 
-    def _anchor(self) -> bool:
+    @property
+    def due(self) -> float:
+        """When time alone makes a pair certain: call `tick` then. Never: inf."""
+        lead = self._frames.get(self._lead_frame or 0)
+        waits = self._unproven and self.offset is None and lead is not None
+        return lead[1] + AHEAD if waits and lead is not None else math.inf
+
+    def tick(self, now: float) -> list[Paired[F]]:
+        """Nothing came for a while; returns the pairs that are now certain."""
+        return self._match(now) if self.due <= now else []
+
+    def _anchor(self, now: float) -> bool:
         """Find a certain pair."""
         trigger = self._triggers.get(self._lead_trigger or 0)
         frame = self._frames.get(self._lead_frame or 0)
@@ -197,6 +214,10 @@ class Pairing(Generic[F]):
             return False
         assert self._lead_trigger is not None
         assert self._lead_frame is not None
+        if self._unproven:
+            second = self._triggers.get(self._lead_trigger + 1)
+            if now < frame[1] + AHEAD or (second is not None and second[1] < frame[1] + AHEAD):
+                return False
         self.offset = self._lead_frame - self._lead_trigger
         # What came before the silence is not certain, and late by now.
         while next(iter(self._triggers)) != self._lead_trigger:

@@ -93,10 +93,11 @@ class Watch:
     @property
     def due(self) -> float:
         """When the next trigger is answered late at the latest; inf: none waits."""
-        return next(iter(self._due.values()), math.inf)
+        return min(next(iter(self._due.values()), math.inf), self.pairing.due)
 
     def expire(self, now: float) -> None:
         """Answer every trigger whose deadline has passed as late."""
+        self._take(self.pairing.tick(now))
         for number in [n for n, due in self._due.items() if due <= now]:
             del self._due[number]
             blind = self.pairing.blind

@@ -3,16 +3,17 @@
 The model of these tests is the belt: every item fires trigger and camera at the same moment; the
 PLC is polled, the picture travels, pictures are lost on the way, the camera restarts. A pair must
 be the item that the picture really shows, or no pair at all. The model keeps what pairing builds
-on: each trigger exposes one picture while the camera is up, and the first picture after the agent
-or the camera has started arrives (nothing could tell that it was lost).
+on: each trigger exposes one picture while the camera is up, and a camera that was never heard
+before and counts from 1 has lost none.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.line.pairing import KEPT, QUIET, REPEAT, Paired, Pairing
+from agent.line.pairing import AHEAD, KEPT, QUIET, REPEAT, Paired, Pairing
 
 WINDOW = 1.0
 
@@ -40,8 +41,29 @@ class Watching:
 
 
 def test_after_a_silence_trigger_and_frame_belong_together_whichever_comes_first() -> None:
-    assert Watching().trigger(501, 1.0).frame(9, 501, 1.02).pairs == [(501, 501)]
-    assert Watching().frame(9, 501, 1.0).trigger(501, 1.02).pairs == [(501, 501)]
+    assert Watching().trigger(501, 1.0).frame(1, 501, 1.02).pairs == [(501, 501)]
+    assert Watching().frame(1, 501, 1.0).trigger(501, 1.02).pairs == [(501, 501)]
+
+
+def test_a_first_picture_of_which_nobody_knows_whether_it_is_the_first_must_stand_alone() -> None:
+    """The agent came up beside a camera that counts already, and the first picture was lost."""
+    watching = Watching().trigger(1, 1.0).trigger(2, 1.1).frame(10, 2, 1.11)
+    for item in (3, 4, 5):
+        watching.trigger(item, 1 + item / 10).frame(8 + item, item, 1.01 + item / 10)
+    assert watching.pairs == []
+    assert watching.pairing.due <= 1.5
+    watching.trigger(6, 2.0).frame(14, 6, 2.01).trigger(7, 2.1).frame(15, 7, 2.11)
+    assert watching.pairs == [(6, 6), (7, 7)], "after a stop its own counter shows it"
+
+
+def test_alone_for_long_enough_it_is_certain_before_its_deadline() -> None:
+    watching = Watching().trigger(1, 1.0).frame(10, 1, 1.01)
+    assert watching.pairs == []
+    due = watching.pairing.due
+    assert due == 1.01 + AHEAD
+    watching._note(watching.pairing.tick(due))
+    assert watching.pairs == [(1, 1)]
+    assert watching.pairing.due == math.inf
 
 
 def test_once_anchored_counting_goes_on_at_any_pace() -> None:
@@ -61,7 +83,7 @@ def test_a_lost_frame_leaves_its_item_without_a_picture_and_nobody_else() -> Non
 
 def test_the_silence_of_one_item_is_not_the_silence_of_another() -> None:
     """After a camera's restart: its second picture is lost, and the poll is late for item 5."""
-    watching = Watching().trigger(1, 1.0).frame(7, 1, 1.0)
+    watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0)
     watching.trigger(2, 3.0).frame(1, 2, 3.0)  # counts anew
     watching.trigger(3, 3.1)  # lost on the way
     watching.trigger(4, 4.0).frame(3, 4, 4.0)
@@ -102,7 +124,7 @@ def test_a_lost_picture_at_the_first_item_after_a_stop_is_noticed_by_the_cameras
 
 
 def test_a_camera_that_restarts_loses_the_anchor_until_the_next_stop() -> None:
-    watching = Watching().trigger(1, 1.0).frame(7, 1, 1.0)
+    watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0)
     watching.trigger(2, 3.0).trigger(3, 3.05).frame(1, 3, 3.06)
     assert watching.pairs == [(1, 1)]
     assert watching.pairing.slips == 1
@@ -143,21 +165,20 @@ class Day:
 @st.composite
 def days(draw: st.DrawFn, *, losses: bool = True, restarts: bool = True) -> Day:
     """Items at any pace; polls and pictures take their time and stay in order."""
-    day, now, counter = Day(), 1.0, draw(st.integers(0, 70_000))
+    day, now = Day(), 1.0
+    counter = draw(st.integers(0, 70_000)) if losses else 0
     polled = arrived = 0.0
-    first_of_session = True
     for item in range(draw(st.integers(1, 15))):
         now += draw(st.sampled_from([0.03, 0.03, 0.1, QUIET + 0.2, 2.0]))
         polled = max(polled, now + draw(st.floats(0, 0.02)))
         day.arrivals.append((polled, len(day.arrivals), (item,)))
         if restarts and draw(st.integers(0, 11)) == 0:
-            counter, first_of_session = 0, True
+            counter = 0
             now += REPEAT + 0.3
             continue  # the camera was dark for this item
         counter += 1
-        if losses and not first_of_session and draw(st.integers(0, 5)) == 0:
+        if losses and draw(st.integers(0, 5)) == 0:
             continue
-        first_of_session = False
         arrived = max(arrived, now + draw(st.floats(0, 0.1)))
         day.arrivals.append((arrived, len(day.arrivals), (counter, item)))
         day.delivered.add(item)

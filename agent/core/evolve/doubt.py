@@ -231,6 +231,13 @@ def _lane_restated(plan: LinePlan, state: LineState, fact: f.LaneRestated) -> No
     state.lanes.setdefault(fact.station, {})[fact.lane] = list(fact.units)
 
 
+def _units_doubted(plan: LinePlan, state: LineState, fact: f.UnitsDoubted) -> None:
+    for unit in fact.units:
+        found = kept_of(state, unit)
+        if found is not None:
+            found[1].doubt = found[1].doubt or fact.why
+
+
 def _doubt_resolved(plan: LinePlan, state: LineState, fact: f.DoubtResolved) -> None:
     for unit in fact.units:
         found = kept_of(state, unit)
@@ -281,6 +288,7 @@ TABLE: Table = {
     f.LinksCorrected: _links_corrected,
     f.SlipFound: _slip_found,
     f.LaneRestated: _lane_restated,
+    f.UnitsDoubted: _units_doubted,
     f.DoubtResolved: _doubt_resolved,
     f.Unpacked: _changed,
     f.ContainerReopened: _changed,
