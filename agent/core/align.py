@@ -143,9 +143,36 @@ def solve(
     fitting = [shifts for shifts in _suspected(lanes, suspects) if explains(shifts)]
     if not fitting:
         fitting = [shifts for shifts in _anywhere(lanes, run[found]) if explains(shifts)]
-    if not fitting:
+    if fitting:
+        return _agree(lanes, run, fitting)
+    return _from_here(lanes, run, found)
+
+
+def _from_here(lanes: Lanes, run: Sequence[Kept], found: int) -> Solution | None:
+    """Nothing explains how it came to this, but a full reading shows where each lane stands: what
+    follows the last unit of a lane that was read comes next. The run stays doubtful, and so does
+    what comes, until a reading agrees."""
+    kept = run[found]
+    if not kept.whole:
         return None
-    return _agree(lanes, run, fitting)
+    shifts: list[Shift] = []
+    for lane, units in lanes.units.items():
+        count = sum(counts[lane] for counts in kept.strokes)
+        places = [lanes.first[lane] + n for n, unit in enumerate(units) if unit in kept.seen]
+        if not count:
+            continue
+        if not places or max(places) - min(places) >= count + FARTHEST:
+            return None
+        by = _end(kept, lane) - 1 - max(places)
+        place = max(kept.starts[0][lane] - max(0, by), lanes.first[lane])
+        if by:
+            shifts.append(_moved(lane, place, by))
+    if not shifts or lanes.shifted(tuple(shifts)) is None:
+        return None
+    solution = _agree(lanes, run, [tuple(shifts)])
+    solution.agreed = [n == found for n in range(len(run))]
+    solution.certain = False
+    return solution
 
 
 def _agree(lanes: Lanes, run: Sequence[Kept], fitting: list[Shifts]) -> Solution:

@@ -110,7 +110,7 @@ class _Reading:
             return
         self._restate({self.kept.unit: self._filled(self.kept.children)})
         packing = out.state.packing[self.station]
-        located = packing.doubt in _LOCATED and solution.certain
+        located = packing.doubt in (*_LOCATED, SLIP) and solution.certain
         kept = next(k for k in packing.kept if k.unit == self.kept.unit)
         anchors.confirm(out, self.station, kept, settles=kept.fresh or located)
         self._resolve(run, solution)
@@ -132,7 +132,7 @@ class _Reading:
             if not agreed and not (kept.unit == self.kept.unit and self.whole)
         ]
         doubt = "" if solution.certain else SLIP
-        if packing.doubt not in _LOCATED and not self.kept.fresh:
+        if packing.doubt not in (*_LOCATED, SLIP) and not self.kept.fresh:
             doubt = packing.doubt
         self._found(run, doubtful, doubt, since, solution)
         for lane, units in solution.queues.items():
@@ -200,7 +200,7 @@ class _Reading:
     def _resolve(self, run: list[Kept], solution: Solution) -> None:
         """What was doubtful for what was noticed at the infeed, and is explained now."""
         packing = self.out.state.packing[self.station]
-        if packing.doubt not in _LOCATED and not solution.shifts:
+        if packing.doubt not in (*_LOCATED, SLIP) and not solution.shifts:
             return
         at = next(n for n, kept in enumerate(run) if kept.unit == self.kept.unit)
         right = tuple(

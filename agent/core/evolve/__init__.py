@@ -44,7 +44,7 @@ HANDLED: frozenset[type[f.Fact]] = (
         f.AgentStarted,
         f.PoolImported,
         f.CodeRegistered,
-            f.ContainerReopened,
+        f.ContainerReopened,
         f.Relabelled,
         f.HoldPlaced,
         f.HoldReleased,
