@@ -138,7 +138,7 @@ def audit(
     recorded = list(record)
     blind = killed or bool(BLINDING & plant.get("happened", {}).keys())
     _counts(result, plant, account, balances)
-    _bottles(result, plant["items"], list(units))
+    _bottles(result, plant["items"], list(units), _refused(fates))
     _bad_ones(result, plant["bad_kept"], strict=strict)
     if not blind:
         _gates(result, plant, account, stations or {})
@@ -185,7 +185,18 @@ GONE = frozenset({"rejected", "sampled", "destroyed"})
 """Unit states of what is no longer good stock."""
 
 
-def _bottles(result: Result, items: Sequence[Mapping[str, Any]], units: Sequence[Recorded]) -> None:
+def _refused(fates: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Serials of the lowest containers that were rejected; what is in them never became stock."""
+    lowest = fates[0]["level"] if fates else ""
+    return {fate["serial"] for fate in fates if fate["level"] == lowest and fate["rejected"]}
+
+
+def _bottles(
+    result: Result,
+    items: Sequence[Mapping[str, Any]],
+    units: Sequence[Recorded],
+    refused: set[int],
+) -> None:
     """Each bottle's unit against where the bottle is. What is inside a container is held against
     that container's record."""
 
@@ -212,7 +223,7 @@ def _bottles(result: Result, items: Sequence[Mapping[str, Any]], units: Sequence
     known = {unit.code for unit in units}
     for item in items:
         good = item["place"] in ON_LINE and not item["bad"] and not item["befell"]
-        if good and item["code"] not in known:
+        if good and item["container"] not in refused and item["code"] not in known:
             unexplained(f"bottle {item['serial']} ({item['code']}) is on the line as no unit")
 
 
