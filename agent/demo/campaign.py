@@ -10,6 +10,7 @@ from typing import Any
 
 from agent.demo.audit import INTEGRITIES, Result
 from agent.demo.simulate import Outcome, SimOptions, simulate
+from agent.demo.slips import Slips
 
 _SUMMED = tuple(
     each.name
@@ -27,6 +28,8 @@ class Total:
     sums: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_SUMMED, 0))
     rejected: dict[str, int] = field(default_factory=dict)
     containers: dict[str, int] = field(default_factory=dict)
+    slips: Slips = field(default_factory=Slips)
+    met: dict[str, int] = field(default_factory=dict)
     virtual: float = 0.0
     began: float = field(default_factory=perf_counter)
 
@@ -40,9 +43,11 @@ class Total:
         for counts, new in (
             (self.rejected, result.rejected),
             (self.containers, result.containers),
+            (self.met, outcome.met),
         ):
             for name, count in new.items():
                 counts[name] = counts.get(name, 0) + count
+        self.slips.add(outcome.slips)
         self.virtual += outcome.virtual
 
     def data(self) -> dict[str, Any]:
@@ -61,6 +66,8 @@ class Total:
             },
             "rejected": dict(sorted(self.rejected.items(), key=lambda each: -each[1])),
             "good_rejected_share": round(sums["good_rejected"] / max(1, sums["bottles"]), 6),
+            "slips": self.slips.data(),
+            "met": dict(sorted(self.met.items())),
             "virtual_h": round(self.virtual / 3600, 2),
             "real_s": round(real, 1),
             "times_real": round(self.virtual / real, 1),

@@ -8,6 +8,7 @@ import json
 import logging
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from agent.demo.simports import MemoryPlc
 from agent.demo.simprinters import MemoryCoder, MemoryLabels
 from agent.demo.simscan import Hand
 from agent.demo.simtime import VirtualLoop
+from agent.demo.slips import Slips, slips
 from agent.line.runner import clock
 from agent.services import pool_files, reports
 from agent.services.orders import Orders, OrderSpec
@@ -77,7 +79,8 @@ class SimOptions:
 
 @dataclass(slots=True)
 class Outcome:
-    """One shift: what the audit says, and what shows that it was the same shift again."""
+    """One shift: what the audit says, and what shows that it was the same shift again. `met` counts
+    the troubles that happened, whether they mattered or not."""
 
     seed: int
     result: Result
@@ -87,6 +90,7 @@ class Outcome:
     virtual: float
     real: float
     met: dict[str, int] = field(default_factory=dict)
+    slips: Slips = field(default_factory=Slips)
 
     def data(self) -> dict[str, Any]:
         """For --json; nothing in it but the speed depends on the machine."""
@@ -97,6 +101,7 @@ class Outcome:
             "good": self.result.good,
             **found,
             "met": self.met,
+            "slips": self.slips.data(),
             "virtual_s": round(self.virtual, 3),
             "journal": {"rows": self.rows, "hash": self.journal},
             "truth": self.truth,
@@ -253,13 +258,13 @@ class Shift:
             gc.disable()
             stack.callback(gc.enable)
             account = self._loop.run_until_complete(self._play(site, conn, floor))
-            result, truth = self._audit(site, conn, floor.plant, account, scratch)
+            result, truth, slipped = self._audit(site, conn, floor.plant, account, scratch)
             rows, last, _ = journal.tail(conn)
             if self._options.keep is not None:
                 for name in ("site.toml", "truth.jsonl", "plant.json"):
                     shutil.copy(scratch / name, self._folder / name)
         took = perf_counter() - began
-        met = dict(sorted(self._fates.met.items()))
+        met = self._fates.met + Counter(each.trouble for each in floor.plant.truth.troubled)
         return Outcome(
             self._seed,
             result,
@@ -268,7 +273,8 @@ class Shift:
             rows,
             self._loop.time(),
             took,
-            met,
+            dict(sorted(met.items())),
+            slipped,
         )
 
     # ------------------------------------------------------------------------------------ set-up
@@ -398,7 +404,7 @@ class Shift:
 
     def _audit(
         self, site: Site, conn: Connection, plant: Plant, account: Mapping[str, Any], scratch: Path
-    ) -> tuple[Result, str]:
+    ) -> tuple[Result, str, Slips]:
         canonical = cache(canonical_text)
         more = {"seed": self._seed, "finished": plant.finished}
         plant.truth.write(scratch, canonical, more)
@@ -417,7 +423,7 @@ class Shift:
             stations={each.id: each.index for line in site.lines for each in line.stations},
             killed=bool(BLINDING & self._fates.met.keys()),
         )
-        return result, blake2b(body, digest_size=16).hexdigest()
+        return result, blake2b(body, digest_size=16).hexdigest(), slips(conn, truth)
 
 
 def simulate(options: SimOptions, seed: int) -> Outcome:

@@ -85,6 +85,17 @@ def test_what_befalls_the_agents_computer_comes_out_right(trouble: str) -> None:
     assert met >= 3
 
 
+def test_slips_are_counted_by_what_became_of_them() -> None:
+    options = SimOptions(bottles=500, pack="sequence", rates={"divider": 0.004})
+    outcome = play(options, 1)
+    slips = outcome.slips
+    assert outcome.met["divider"] >= slips.made >= 1
+    assert slips.made >= slips.found >= slips.located >= slips.repaired
+    assert sum(slips.cases.values()) == slips.found
+    assert not outcome.result.wrong_proven, outcome.result.notes
+    assert not play(replace(options, rates={}), 1).slips.made
+
+
 def test_what_is_said_of_a_failing_seed_plays_the_same_shift_again() -> None:
     rates = {"unreadable": 0.01, "agent_killed": 200.0}
     options = SimOptions(bottles=120, speed=18_000, troubles="daily", rates=rates, pack="sequence")
