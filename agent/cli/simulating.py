@@ -67,7 +67,8 @@ def simulate(
         elif not outcome.result.good:
             out.print(outcome.result.table())
         if not outcome.result.good:
-            command = replay(outcome.seed, options)
+            short = campaign.shortest(options, campaign.fails(outcome.seed))
+            command = replay(outcome.seed, short)
             err.print(f"Seed {outcome.seed} is not good. Again: {command}", markup=False)
     if as_json:
         print_json({"total": total.data()})

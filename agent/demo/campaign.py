@@ -1,8 +1,8 @@
 """Many simulated shifts and what they come to together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from multiprocessing import get_context
 from time import perf_counter
@@ -85,3 +85,23 @@ def run(options: SimOptions, seeds: Sequence[int], jobs: int) -> Iterator[Outcom
         return
     with ProcessPoolExecutor(min(jobs, len(seeds)), get_context("spawn")) as pool:
         yield from pool.map(partial(simulate, options), seeds)
+
+
+FEW = 24
+"""Bottles of a shift that is not made shorter any more."""
+
+
+def shortest(options: SimOptions, fails: Callable[[SimOptions], bool]) -> SimOptions:
+    """The same shift with fewer bottles, by halves, as long as it fails: nothing before the last
+    bottle depends on how many follow."""
+    while options.bottles > FEW:
+        half = replace(options, bottles=options.bottles // 2, keep=None)
+        if not fails(half):
+            break
+        options = half
+    return options
+
+
+def fails(seed: int) -> Callable[[SimOptions], bool]:
+    """Plays a shift of this seed; whether its audit is not good."""
+    return lambda options: not simulate(options, seed).result.good

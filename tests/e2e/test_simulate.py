@@ -106,6 +106,15 @@ def test_what_is_said_of_a_failing_seed_plays_the_same_shift_again() -> None:
     assert shown[0] == json.loads(json.dumps(outcome.data()))
 
 
+def test_the_command_for_a_failing_seed_plays_no_more_bottles_than_it_needs() -> None:
+    options = SimOptions(bottles=1000)
+    assert campaign.shortest(options, lambda less: less.bottles >= 200).bottles == 250
+    assert campaign.shortest(options, lambda less: False) == options
+    # What is cut off changes nothing before it.
+    whole, half = play(SimOptions(bottles=240), 6), play(SimOptions(bottles=120), 6)
+    assert (whole.result.cases, half.result.cases) == (10, 5)
+
+
 def test_a_seed_whose_audit_is_not_good_is_named_in_the_total() -> None:
     options = SimOptions(bottles=24)
     outcome = play(options, 9)
