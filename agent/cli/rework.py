@@ -64,6 +64,9 @@ _SAID = {
     "released": "{} units released",
     "scanned": "{} scanned",
     "hold": "hold {}",
+    "reopened": "open again",
+    "labels": "label read",
+    "integrity": "record {}",
 }
 
 
@@ -190,6 +193,46 @@ def release(
 ) -> None:
     """End a hold, or let units of it go."""
     _do(config, "release", as_json, reason=reason, by=by, hold=number, codes=tuple(codes or ()))
+
+
+@app.command()
+def pack(
+    container: Annotated[str, typer.Argument(help="The container's own code.")],
+    codes: Codes,
+    preset: Annotated[bool, typer.Option(help="A linked set names its children.")] = False,
+    reason: Annotated[str, typer.Option(help="Why it stays partial.")] = "",
+    by: By = "cli",
+    config: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Put scanned children into a new or an open container, and close it."""
+    body = {"container": container, "codes": tuple(codes), "preset": preset}
+    _do(config, "pack", as_json, reason=reason, by=by, **body)
+
+
+@app.command()
+def reopen(
+    container: Annotated[str, typer.Argument(help="A closed container.")],
+    reason: Reason,
+    by: By = "cli",
+    config: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Open a closed container, to top it up."""
+    _do(config, "reopen", as_json, reason=reason, by=by, container=container)
+
+
+@app.command()
+def relabel(
+    old: Annotated[str, typer.Argument(help="A code of the container, or of a child in it.")],
+    new: Annotated[str, typer.Argument(help="The new label's code, scanned on it.")],
+    reason: Reason,
+    by: By = "cli",
+    config: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Give a container another label; the old code never lives again."""
+    _do(config, "relabel", as_json, reason=reason, by=by, old=old, code=new)
 
 
 @app.command()

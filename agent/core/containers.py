@@ -173,7 +173,7 @@ def close_partial(out: Outcome, what: i.ClosePartial) -> None:
 def _still_free(out: Outcome, unit: int | None, order: WorkOrder) -> int | None:
     """The unit, if it may be packed now; what may not is an unknown child."""
     known = out.known.units.get(unit) if unit is not None else None
-    if known is None or known.parent is not None or known.held:
+    if known is None or known.parent is not None or known.held or known.open:
         return None
     if known.state not in (UnitState.VERIFIED, UnitState.UNPACKED):
         return None

@@ -11,6 +11,7 @@ from agent.core import (
     coding,
     containers,
     doubt,
+    handpack,
     orders,
     rework,
     scan,
@@ -49,6 +50,8 @@ def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
         return Questions(pools=tuple(order.pools.values()) if order else ())
     if isinstance(what, i.ClosePartial):
         return Questions(pools=containers.label_pools(plan, state, what.station))
+    if isinstance(what, i.Pack | i.Reopen | i.Relabel):
+        return handpack.hand_questions(what)
     if isinstance(what, i.Rework):
         return rework.rework_questions(what)
     if isinstance(what, i.HandScanned):
@@ -114,7 +117,11 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
         case i.HandScanned():
             scan.hand_scanned(out, what)
         case i.Rework():
-            rework.rework_input(out, what)
+            rework.named(what)
+            if isinstance(what, i.Pack | i.Reopen | i.Relabel):
+                handpack.hand_input(out, what)
+            else:
+                rework.rework_input(out, what)
         case i.ClearLine():
             clearance.clear_line(out, what)
     return out.facts, out.effects

@@ -375,3 +375,29 @@ class Release(Rework):
 
     hold: int = 0
     texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pack(Rework):
+    """Children that were scanned go into the container whose own code was scanned: a new one, or an
+    open one. `preset` are the children that a linked set names for it, of which `children` were
+    scanned to check it. `reason` (may be empty): why it stays partial."""
+
+    container: str
+    children: tuple[str, ...]
+    preset: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen(Rework):
+    """A closed container is opened to be topped up."""
+
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relabel(Rework):
+    """The container with this code (or that holds the unit with it) gets the code `new`."""
+
+    text: str
+    new: str

@@ -43,7 +43,8 @@ class KnownPool:
 
 @dataclass(frozen=True, slots=True)
 class KnownUnit:
-    """`parent` is the open parent or None; `order` the work order's number."""
+    """`parent` is the open parent or None; `order` the work order's number; `open`: a container
+    that is not closed (any more)."""
 
     unit: int
     level: str
@@ -54,6 +55,7 @@ class KnownUnit:
     parent: int | None = None
     held: bool = False
     doubtful: bool = False
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,15 @@ def rework_questions(what: i.Rework) -> Questions:
     return Questions()
 
 
-def rework_input(out: Outcome, what: i.Rework) -> None:
+def named(what: i.Rework) -> None:
+    """DomainError unless it says who does it and why; a full container needs no reason."""
     if not what.by:
         raise DomainError("who_missing", "Say who does it (--by): the record names the person.")
-    if not what.reason:
+    if not what.reason and not isinstance(what, i.Pack):
         raise DomainError("reason_missing", "A reason is missing: say why (--reason).")
+
+
+def rework_input(out: Outcome, what: i.Rework) -> None:
     match what:
         case i.Unpack():
             _unpack(out, what)

@@ -17,7 +17,19 @@ from agent.store import lookup, orders, pools
 from agent.store.database import Connection
 from agent.store.gate import AGENT, Gate
 
-Deed = Literal["unpack", "replace", "sample", "destroy", "void", "hold", "release", "scan"]
+Deed = Literal[
+    "unpack",
+    "replace",
+    "sample",
+    "destroy",
+    "void",
+    "hold",
+    "release",
+    "scan",
+    "pack",
+    "reopen",
+    "relabel",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,7 @@ class Asked:
     lot: str = ""
     hold: int = 0
     complete: bool = False
+    preset: bool = False
 
 
 def asked(conn: Connection, wish: Asked) -> i.Input:
@@ -65,6 +78,18 @@ def asked(conn: Connection, wish: Asked) -> i.Input:
             return i.Hold(texts=codes, pool=pool, first=first, last=last, **lot, **said)
         case "release":
             return i.Release(hold=wish.hold, texts=codes, **said)
+        case "pack":
+            box = _text(wish.container)
+            preset = pools.children_of(conn, box) if wish.preset else ()
+            if wish.preset and not preset:
+                raise DomainError(
+                    "preset_unknown", f"No pool names children for {wish.container}: scan them."
+                )
+            return i.Pack(container=box, children=codes, preset=preset, **said)
+        case "reopen":
+            return i.Reopen(container=_text(wish.container), **said)
+        case "relabel":
+            return i.Relabel(text=_text(wish.old), new=_text(wish.code), **said)
         case "scan":
             return i.HandScanned(codes, wish.complete, wish.by)
 
@@ -111,13 +136,19 @@ def summary(facts: Iterable[f.Fact]) -> dict[str, Any]:
     def add(what: str, many: int) -> None:
         found[what] = found.get(what, 0) + many
 
-    differs = False
+    differs, worth = False, ""
     for fact in facts:
         match fact:
             case f.Unpacked():
                 add("taken_out", len(fact.children) + fact.unknown)
             case f.Packed():
                 add("put_in", len(fact.children))
+            case f.ContainerClosed():
+                worth = str(fact.integrity)
+            case f.ContainerReopened():
+                add("reopened", 1)
+            case f.Relabelled() | f.LabelBound():
+                add("labels", 1)
             case f.UnitsSampled():
                 add("sampled", len(fact.units))
             case f.UnitsDestroyed():
@@ -133,4 +164,5 @@ def summary(facts: Iterable[f.Fact]) -> dict[str, Any]:
                 add("scanned", len(fact.seen))
             case f.UnitsDoubted(why="scan_differs"):
                 differs = True
-    return {"done": True, **found} | ({"differs": True} if differs else {})
+    more: dict[str, Any] = {"differs": True} if differs else {}
+    return {"done": True, **found, **more} | ({"integrity": worth} if worth else {})

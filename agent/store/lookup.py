@@ -10,7 +10,7 @@ from agent.core.known import Clock, Known, KnownCode, KnownPool, KnownUnit, Ques
 from agent.core.life import CodeState
 from agent.store import around, holds, names, orders, pools, units
 from agent.store.database import Connection
-from agent.store.words import CODE_STATES, DOUBTFUL, HELD, UNIT_STATES, code_key
+from agent.store.words import CODE_STATES, DOUBTFUL, HELD, POOL_SHIFT, UNIT_STATES, code_key
 
 _CODE = """SELECT c.id, c.state, c.unit, c.unit_state, c.level, c.ord, c.flags, c.parent, c.seq
     FROM code_index i JOIN code c ON c.id = i.id WHERE i.text = ?"""
@@ -101,6 +101,11 @@ def _known(conn: Connection, row: units.UnitRow) -> KnownUnit:
     number = names.text(conn, row.order)
     order = orders.get(conn, number)
     product, lot = ("", "") if order is None else (order.product, order.lot)
+    box = (
+        conn.one("SELECT integrity FROM container WHERE unit = ?", (row.unit,))
+        if row.home >> POOL_SHIFT == 0
+        else None
+    )
     wide = holds.covering(conn, product, lot, code_key(row.home)) if holds.wide(conn) else ()
     return KnownUnit(
         unit=row.unit,
@@ -112,4 +117,5 @@ def _known(conn: Connection, row: units.UnitRow) -> KnownUnit:
         parent=row.parent,
         held=bool(wide) or bool(row.flags & HELD),
         doubtful=bool(row.flags & DOUBTFUL),
+        open=box is not None and box[0] is None,
     )

@@ -279,6 +279,24 @@ def rows(conn: Connection, fact: PoolImported) -> Iterator[tuple[str, ...]]:
         yield tuple(row)
 
 
+def children_of(conn: Connection, parent: str) -> tuple[str, ...]:
+    """The texts (of each pool's first role) whose rows name this parent: a linked set. Reads whole
+    pools, which takes a second for a million codes: not for the writer's thread."""
+    found: list[str] = []
+    for pool in list_pools(conn):
+        fact = describe(conn, pool.pool)
+        if fact is None or fact.parent_column < 0:
+            continue
+        for (at,) in conn.execute(
+            f"SELECT id FROM pool_code WHERE id BETWEEN ? AND ? AND id % {STEP} = ? AND text = ?",
+            (*pool_range(pool.pool), fact.parent_column, parent),
+        ).fetchall():
+            text = text_of(conn, code_key(at)._replace(column=0))
+            if text is not None:
+                found.append(text)
+    return tuple(found)
+
+
 def pool_counts(conn: Connection, pool: int, column: int) -> PoolCounts:
     """Where the codes of a pool column are now; KeyError if there is no such pool."""
     fact = describe(conn, pool)

@@ -82,6 +82,29 @@ class ScanBody(_Body):
     complete: bool = False
 
 
+class PackBody(_Body):
+    """Children `codes` go into `container`, a new or an open one. `preset`: a linked set names its
+    children, the codes check it. `reason`: why it stays partial."""
+
+    container: _Code
+    codes: _Codes
+    preset: bool = False
+    reason: Annotated[str, Field(max_length=200)] = ""
+
+
+class ReopenBody(_WithReason):
+    """A closed container is opened to be topped up."""
+
+    container: _Code
+
+
+class RelabelBody(_WithReason):
+    """The container with code `old`, or that holds the unit with it, gets the label `code`."""
+
+    old: _Code
+    code: _Code
+
+
 BODIES: dict[Deed, type[_Body]] = {
     "unpack": UnpackBody,
     "replace": ReplaceBody,
@@ -91,6 +114,9 @@ BODIES: dict[Deed, type[_Body]] = {
     "hold": HoldBody,
     "release": ReleaseBody,
     "scan": ScanBody,
+    "pack": PackBody,
+    "reopen": ReopenBody,
+    "relabel": RelabelBody,
 }
 """What is sent for each deed."""
 

@@ -27,6 +27,7 @@ from tests.store.store_help import (
     at,
     boxed,
     codes,
+    listed,
 )
 
 BOTTLE = codes("https://q.example.cn/b/", 200)
@@ -314,3 +315,113 @@ def test_rows_made_void_before_their_turn_are_passed_over(desk: Desk) -> None:
         desk.plant.put(moved)
         taken.append((moved.first, moved.count))
     assert taken == [(8, 4), (16, 1)]
+
+
+# --------------------------------------------------------------------------- packed by hand
+
+
+def test_scanned_children_and_their_case_are_proven(desk: Desk) -> None:
+    desk.do(i.Unpack(**WHO, text=CASE[0]))
+    children = (BOTTLE[8], *BOTTLE[0:3])
+    desk.plant.put(f.CodesMoved(CASES, 0, 5, 1, "allocated"))
+    for to in ("sending", "printed"):
+        desk.plant.put(f.CodesMoved(CASES, 0, 5, 1, to))
+    new = i.Pack("", "li", CASE[5], children)
+    desk.do(new)
+    found = desk.trace(CASE[5])
+    assert (found["children"], found["integrity"]) == (list(children), "proven")
+    assert found["own"] == "scanned"
+    assert (found["order"], found["lot"]) == (ORDER.number, "lot-1")
+    assert desk.refused(new) == "container_closed"
+
+
+def test_a_partial_pallet_is_topped_up_later(desk: Desk) -> None:
+    desk.do(i.Unpack(**WHO, text=PALLET[0], children=(CASE[1],)))
+    assert desk.refused(i.Pack("", "li", PALLET[0], (CASE[1],))) == "container_closed"
+    desk.do(i.Reopen(**WHO, container=PALLET[0]))
+    assert desk.refused(i.Reopen(**WHO, container=PALLET[0])) == "container_is_open"
+    assert desk.trace(PALLET[0])["integrity"] is None
+    assert desk.refused(i.Pack("", "li", PALLET[0], (CASE[1], CASE[2]))) == "too_many"
+    desk.do(i.Pack("", "li", PALLET[0], (CASE[1],)))
+    found = desk.trace(PALLET[0])
+    assert (found["children"], found["integrity"], found["reason"]) == (
+        [CASE[0], CASE[1]],
+        "proven",
+        "",
+    )
+
+
+def test_what_stays_partial_needs_a_reason(desk: Desk) -> None:
+    desk.do(i.Unpack(**WHO, text=CASE[0]))
+    assert desk.refused(i.Pack("", "li", CASE[0], tuple(BOTTLE[:2]))) == "partial_reason"
+    desk.do(i.Pack("end of lot", "li", CASE[0], tuple(BOTTLE[:2])))
+    assert desk.trace(CASE[0])["reason"] == "end of lot"
+    assert desk.refused(i.Reopen(**WHO, container=BOTTLE[0])) == "not_a_container"
+
+
+def test_an_open_or_empty_case_goes_on_no_pallet(desk: Desk) -> None:
+    desk.do(i.Unpack(**WHO, text=CASE[1]))
+    desk.do(i.Reopen(**WHO, container=PALLET[0]))
+    assert desk.refused(i.Pack("", "li", PALLET[0], (CASE[1],))) == "child_child"
+
+
+def test_what_may_not_be_packed_by_hand_is_said(desk: Desk) -> None:
+    desk.do(i.Unpack(**WHO, text=CASE[0]))
+    case = CASE[0]
+    assert desk.refused(i.Pack("", "li", case, (BOTTLE[4],))) == "child_child"
+    assert desk.refused(i.Pack("", "li", case, ())) == "nothing_named"
+    assert desk.refused(i.Pack("", "li", BOTTLE[0], (BOTTLE[8],))) == "not_a_container"
+    assert desk.refused(i.Pack("", "li", BOTTLE[60], (BOTTLE[8],))) == "not_a_label"
+    assert desk.refused(i.Pack("", "li", CASE[40], (BOTTLE[8],))) == "label_refused"
+    assert desk.refused(i.Pack("", "li", PALLET[0], (BOTTLE[8],))) == "container_closed"
+
+
+def test_a_linked_set_is_inferred_and_checked_by_a_scan(desk: Desk) -> None:
+    desk.do(i.Unpack(**WHO, text=CASE[0]))
+    said = {"reason": "", "by": "li", "container": CASE[0], "preset": tuple(BOTTLE[:4])}
+    assert desk.refused(i.Pack(children=(), **said)) == "preset_unsampled"
+    assert desk.refused(i.Pack(children=(BOTTLE[8],), **said)) == "preset_differs"
+    desk.do(i.Pack(children=(BOTTLE[2],), **said))
+    found = desk.trace(CASE[0])
+    assert (sorted(found["children"]), found["integrity"]) == (sorted(BOTTLE[:4]), "inferred")
+    assert desk.trace(BOTTLE[2])["evidence"] == "scanned"
+    assert desk.trace(BOTTLE[0])["evidence"] == "preset"
+
+
+def test_a_linked_set_is_found_by_its_parent(tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    plant.take(listed("sets", "bottle", {"body": ["A", "B", "C"]}, parents=("X", "Y", "X")))
+    assert pools.children_of(plant.conn, "X") == ("A", "C")
+    assert pools.children_of(plant.conn, "Z") == ()
+    plant.close()
+
+
+def test_another_label_takes_the_place_of_the_old_one(desk: Desk) -> None:
+    for to in ("allocated", "sending", "printed"):
+        desk.plant.put(f.CodesMoved(CASES, 0, 3, 3, to))
+    before = dict(balances(desk.conn))["cases/case-outer"]
+    desk.do(i.Relabel(**WHO, text=CASE[0], new=CASE[3]))
+    found = desk.trace(CASE[3])
+    assert (found["children"], found["integrity"]) == (BOTTLE[:4], "proven")
+    old = desk.trace(CASE[0])
+    assert (old["code"], old["former_code"]["code"]) == (CASE[3], CASE[0])
+    after = dict(balances(desk.conn))["cases/case-outer"]
+    assert (after.void, after.good) == (before.void + 1, before.good)
+    assert desk.refused(i.Relabel(**WHO, text=CASE[1], new=CASE[0])) == "label_refused"
+    assert desk.refused(i.Relabel(**WHO, text=BOTTLE[8], new=CASE[4])) == "not_a_container"
+    desk.do(i.Relabel(**WHO, text=BOTTLE[0], new=CASE[4]))
+    assert desk.trace(PALLET[0])["children"] == [CASE[4], CASE[1]]
+
+
+def test_a_case_without_a_label_gets_one_by_a_child_in_it(desk: Desk) -> None:
+    for to in ("allocated", "sending", "printed"):
+        desk.plant.put(f.CodesMoved(CASES, 0, 3, 1, to))
+    desk.plant.put(
+        f.ContainerFormed(18, "case", ORDER.number, "pack", 18, 4),
+        f.Packed(18, (12, 13), (f.LinkEvidence.READ,)),
+        f.ContainerRejected(18, "label", "no_read"),
+    )
+    desk.do(i.Relabel(**WHO, text=BOTTLE[8], new=CASE[3]))
+    found = desk.trace(CASE[3])
+    assert (found["children"], found["state"]) == ([BOTTLE[8], BOTTLE[9]], "verified")
+    assert (found["integrity"], found["reason"]) == ("proven", "customer")

@@ -45,7 +45,6 @@ HANDLED: frozenset[type[f.Fact]] = (
         f.PoolImported,
         f.CodeRegistered,
         f.ContainerReopened,
-        f.Relabelled,
         f.HoldPlaced,
         f.HoldReleased,
         f.ContainerScanned,

@@ -70,6 +70,8 @@ def _container_judged(plan: LinePlan, state: LineState, fact: f.ContainerJudged)
 
 
 def _container_formed(plan: LinePlan, state: LineState, fact: f.ContainerFormed) -> None:
+    if fact.station not in plan.by_id:
+        return  # by hand, or at another line
     station = plan.by_id[fact.station]
     old = state.container(plan.zone[station.id], fact.number)
     if old is not None and old.unit is not None:  # in a replay, which sees no strokes
