@@ -169,11 +169,8 @@ def may_be_packed(code: KnownCode, level: str, order: WorkOrder, mixed_lots: boo
         return Verdict.CHILD
     if unit.held:
         return Verdict.HELD
-    if (
-        unit.open
-        or unit.parent is not None
-        or unit.state not in (UnitState.VERIFIED, UnitState.UNPACKED)
-    ):
+    free = unit.parent is None and not unit.open
+    if not free or unit.state not in (UnitState.VERIFIED, UnitState.UNPACKED):
         return Verdict.CHILD
     if unit.product != order.product:
         return Verdict.WRONG_PRODUCT
