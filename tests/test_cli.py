@@ -353,7 +353,7 @@ def test_a_case_is_mended_where_no_agent_runs(packed: Shell) -> None:
     assert status == 1
     assert "is in no container" in err
     assert packed("unpack", "C-0000", "--child", "B-0000", *why)[0] == 0
-    assert packed("unpack", "C-0000", *why)[1] == "Done: 1 taken out.\n"
+    assert packed("unpack", "C-0000", *why)[1] == "Done: 1 taken out, open again.\n"
     assert packed("sample", "B-0000", *why)[1] == "Done: 1 sampled.\n"
     assert packed("destroy", "B-0000", *why)[1] == "Done: 1 destroyed.\n"
     assert packed("void", "B-0030", "B-0031", *why)[1] == "Done: 2 codes void.\n"
