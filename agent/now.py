@@ -4,16 +4,39 @@ The one place to ask, so that a simulation can let a shift pass in its own time:
 in its process, before anything else runs there.
 """
 
+import ctypes
 import time
+from pathlib import Path
 from typing import Protocol
 
 
+class _Timex(ctypes.Structure):
+    """`struct timex` of adjtimex(2), as far as it is read: the rest is room."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("room", ctypes.c_byte * 256),
+    )
+
+
+_UNSYNC, _ERROR = 0x0040, 5
+_TIMESYNCD = Path("/run/systemd/timesync/synchronized")
+
+
 class TimeSource(Protocol):
-    """A clock. `monotonic` in seconds, never going back; `wall_ns` since 1970 as the wall says."""
+    """A clock. `monotonic` in seconds, never going back; `wall_ns` since 1970 as the wall says;
+    `synced`: time synchronisation holds the wall clock."""
 
     def monotonic(self) -> float: ...
 
     def wall_ns(self) -> int: ...
+
+    def synced(self) -> bool: ...
 
 
 class RealTime:
@@ -25,6 +48,17 @@ class RealTime:
     def wall_ns(self) -> int:
         return time.time_ns()
 
+    def synced(self) -> bool:
+        """What adjtimex(2) or systemd-timesyncd says."""
+        if _TIMESYNCD.exists():
+            return True
+        state = _Timex()
+        try:
+            answer = ctypes.CDLL(None).adjtimex(ctypes.byref(state))
+        except (AttributeError, OSError):
+            return False
+        return answer not in (-1, _ERROR) and not state.status & _UNSYNC
+
 
 _source: TimeSource = RealTime()
 
@@ -33,6 +67,11 @@ def follow(source: TimeSource) -> None:
     """From now on, this process' time is that of `source`."""
     global _source
     _source = source
+
+
+def source() -> TimeSource:
+    """Whose time this process goes by."""
+    return _source
 
 
 def monotonic() -> float:
@@ -48,3 +87,8 @@ def wall_ns() -> int:
 def wall_ms() -> int:
     """Milliseconds since 1970 as the wall clock says, right or wrong."""
     return _source.wall_ns() // 1_000_000
+
+
+def synced() -> bool:
+    """Whether time synchronisation holds the wall clock."""
+    return _source.synced()

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from agent import clockwatch
 from agent.app.lines import Line, LineBuilder, RealDevices
 from agent.app.services import Services
 from agent.app.site import Files, check_devices
@@ -21,6 +22,7 @@ from agent.line.panel import excerpt
 from agent.line.runner import LineRunner, clock
 from agent.services import pool_files
 from agent.services.pins import Pins
+from agent.store import journal
 from agent.store.database import Database
 from agent.store.gate import Gate
 from agent.store.readers import Readers
@@ -70,6 +72,9 @@ class Agent:
             raise ConfigError("\n".join(problems))
         self.files.data.mkdir(parents=True, exist_ok=True)
         database = Database.open(self.files.database, self.files.key)
+        last = journal.last_wall_ms(database.conn)
+        if last is not None:
+            clockwatch.watch().began_after(last)
         writer = self.writer = Writer(database.conn)
         gate = Gate(writer, [line.plan() for line in self.site.lines])
         readers: Readers | None = None

@@ -84,6 +84,7 @@ class Child:
         )
         self.said: dict[str, Any] = {}
         self._news = threading.Condition()
+        self._silent = False  # it has closed its stdout
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -99,14 +100,13 @@ class Child:
                 self.said.update(said)
                 self._news.notify_all()
         with self._news:
+            self._silent = True
             self._news.notify_all()
 
     def wait_for(self, key: str, timeout: float) -> Any:
         """What it says under `key`; TransientError with the end of its log if it does not."""
         with self._news:
-            self._news.wait_for(
-                lambda: key in self.said or self.process.poll() is not None, timeout
-            )
+            self._news.wait_for(lambda: key in self.said or self._silent, timeout)
             if key in self.said:
                 return self.said[key]
         tail = self.log.read_text("utf-8", "replace")[-2000:]

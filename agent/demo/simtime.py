@@ -69,6 +69,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def wall_ns(self) -> int:
         return self.wall_offset_ns + int(self._now * 1e9)
 
+    def synced(self) -> bool:
+        return True
+
     def jump(self, timeout: float | None) -> None:
         """On to the next timer, or until the world has told somebody something."""
         until = inf if timeout is None else self._now + timeout

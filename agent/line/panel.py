@@ -28,6 +28,8 @@ STOPPED_AFTER = 10
 POINT_SECONDS = 60
 POINTS = 720
 """The output chart keeps one point a minute for twelve hours."""
+CLOCK_SET = 1.0
+"""Seconds by which the wall clock leaves the monotonic one when somebody sets it."""
 SEALED = 8
 CODES = 2048
 """Units whose code text is remembered for the current container's grid."""
@@ -63,6 +65,19 @@ class _Seen:
     looked: float = 0.0
     failed: int | None = None
 
+    def shift(self, seconds: float) -> None:
+        """The wall clock was set: what was seen stays as long ago as it was."""
+        ms = int(seconds * 1000)
+        self.good = deque((at + seconds for at in self.good), self.good.maxlen)
+        self.points = deque(((at + ms, n) for at, n in self.points), self.points.maxlen)
+        self.codes = {unit: (text, at + ms) for unit, (text, at) in self.codes.items()}
+        for sealed in self.sealed:
+            sealed["at"] += ms
+        self.started = None if self.started is None else self.started + ms
+        self.state = (self.state[0], self.state[1] + ms)
+        self.looked += seconds
+        self.failed = None if self.failed is None else self.failed + ms
+
 
 class LinePanel:
     """Observes one line and answers with snapshots. Lives on the event loop."""
@@ -71,10 +86,21 @@ class LinePanel:
         self._runner = runner
         self._settings = settings
         self._seen = _Seen()
+        self._offset = wall_ns() / 1e9 - monotonic()
+
+    def _now(self) -> float:
+        """Wall time in seconds. Where the wall clock was set, all that was seen goes with it."""
+        now = wall_ns() / 1e9
+        offset = now - monotonic()
+        if abs(offset - self._offset) > CLOCK_SET:
+            self._seen.shift(offset - self._offset)
+        self._offset = offset
+        return now
 
     def observe(self, committed: Committed) -> None:
         """Facts that became durable."""
-        seen, now = self._seen, wall_ns() / 1e9
+        now = self._now()
+        seen = self._seen
         for fact in committed.facts:
             match fact:
                 case f.ItemPassed(commissioned=True):
@@ -112,7 +138,7 @@ class LinePanel:
 
     def snapshot(self, state: LineState) -> dict[str, Any]:
         """The snapshot of this moment; `state` is an `excerpt`, and only read."""
-        now = wall_ns() / 1e9
+        now = self._now()
         packml, since = self._packml(state, now)
         return {
             "v": 1,

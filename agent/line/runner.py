@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from agent import clockwatch
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SendCodes, SetSlot
 from agent.core.errors import CaselinkError, ConfigError, TransientError
@@ -23,7 +24,7 @@ from agent.health import Health
 from agent.line.latency import Latency, VerdictTime
 from agent.line.printing import PrintDesk
 from agent.line.watch import Trace, Watch
-from agent.now import monotonic, wall_ms
+from agent.now import monotonic
 from agent.ports import (
     CommitGate,
     Committed,
@@ -78,8 +79,8 @@ async def _nobody() -> None:
 
 
 def clock() -> Clock:
-    """Now. The quality of the wall clock is not known before time synchronisation is watched."""
-    return Clock(wall_ms(), int(monotonic() * 1000))
+    """Now."""
+    return clockwatch.clock()
 
 
 class LineRunner:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from agent import clockwatch
 from agent.core import facts as f
 from agent.core.decide import decide, questions
 from agent.core.effects import Effect, PrintLabel, SendCodes
@@ -24,7 +25,6 @@ from agent.core.inputs import RunChanged
 from agent.core.known import Clock, Questions
 from agent.core.plan import LinePlan
 from agent.core.state import LineState
-from agent.now import monotonic, wall_ms
 from agent.ports import Committed, Stamped
 from agent.store import journal, pools, snapshots
 from agent.store.database import Connection
@@ -156,7 +156,7 @@ class Gate:
     @staticmethod
     def _after_loss(conn: Connection, mine: _Line, state: LineState) -> tuple[list[Fact], Clock]:
         """What is to be written down when a state was lost."""
-        clock = Clock(wall_ms(), int(monotonic() * 1000))
+        clock = clockwatch.clock()
         known = answer(conn, Questions(), clock)
         lost = RunChanged(state.run, "state_lost")
         return decide(mine.plan, state, lost, known)[0], clock

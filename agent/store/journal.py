@@ -143,6 +143,12 @@ def tail(conn: Connection) -> tuple[int, bytes, str]:
     return conn.tail
 
 
+def last_wall_ms(conn: Connection) -> int | None:
+    """When the newest row was written, by the wall clock of then; None of an empty journal."""
+    row = conn.execute("SELECT wall_ms FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+    return None if row is None else int(row[0])
+
+
 def _kind(conn: Connection, kind: type[Fact]) -> tuple[int, bytes, Callable[[Fact], Any]]:
     """A kind's number, its name, and what gives the fields of its facts."""
     if kind not in _VALUES:

@@ -12,6 +12,7 @@ from agent.core import inputs as i
 from agent.health import Health
 from agent.line.panel import LinePanel, PanelSettings, excerpt
 from agent.line.runner import LineRunner
+from agent.now import RealTime, follow
 from tests.core.lines import Line, filled, labelled, order, shown
 
 SETTINGS = PanelSettings(
@@ -207,3 +208,35 @@ def test_a_store_that_keeps_nothing_is_said_although_it_cannot_be_recorded(stage
     assert stage.now["alarms"] == now["alarms"], "since when, stays"
     stage.runner._store_failed = False
     assert stage.now["alarms"] == []
+
+
+class SetClock(RealTime):
+    """This machine's clock, and how far somebody set it."""
+
+    offset = 0
+
+    def wall_ns(self) -> int:
+        return super().wall_ns() + self.offset
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_a_clock_that_is_set_changes_no_number(tmp_path: Path, years: int) -> None:
+    clock = SetClock()
+    follow(clock)
+    stage = Shown(tmp_path)
+    try:
+        stage.line.start()
+        filled(stage.line, 0, 1)
+        before = stage.now
+        clock.offset = years * 365 * 86_400 * 10**9
+        after = stage.now
+        moved = years * 365 * 86_400_000
+        assert after["state"]["packml"] == before["state"]["packml"] == "execute"
+        assert after["speed"]["per_min"] == before["speed"]["per_min"]
+        assert abs(after["at"] - before["at"] - moved) < 60_000
+        assert abs(after["state"]["since"] - before["state"]["since"] - moved) < 60_000
+        assert abs(after["trend"]["from"] - before["trend"]["from"] - moved) < 60_000
+        assert after["oee"]["stopped_s"] == before["oee"]["stopped_s"]
+    finally:
+        stage.line.database.close()
+        follow(RealTime())

@@ -26,6 +26,9 @@ class Hours:
     def wall_ns(self) -> int:
         return 0
 
+    def synced(self) -> bool:
+        return False
+
 
 @pytest.fixture
 def hours() -> Iterator[Hours]:
