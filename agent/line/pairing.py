@@ -10,9 +10,9 @@ paired until the next certain pair. Pure: time comes in with the call.
 Certain are only the first trigger and the first frame after a silence of both (the first item after
 a stop), provided that the camera's counter shows that no frame was lost before it. Where it cannot
 show that (we just came, or the camera counts anew), they must stand alone: no second trigger may
-have come by the time at which that one's frame could have been known. What came before
-`reset` is not known, so the silence begins there: while items follow each other closely, a frame
-whose trigger came before the reset would otherwise be taken for the next item's.
+have come by the time at which that one's frame could have been known. What came before `reset`, or
+while nobody looked, is not known, so the silence begins there: while items follow each other
+closely, a frame whose trigger came before would otherwise be taken for the next item's.
 """
 
 import math
@@ -79,6 +79,11 @@ class Pairing(Generic[F]):
         self._owed = 0
         self._triggers.clear()
         self._frames.clear()
+
+    def looked_away(self, until: float) -> None:
+        """Nobody looked for a while: what seems a silence before `until` is none."""
+        self._since = max(self._since, until)
+        self._lead_trigger = self._lead_frame = None
 
     def adrift(self, now: float) -> bool:
         """Items follow each other closely and none of them can be paired."""

@@ -22,6 +22,7 @@ from agent.core.state import LineState
 from agent.core.stopping import AGENT
 from agent.health import Health
 from agent.line.latency import Latency, VerdictTime
+from agent.line.pairing import QUIET
 from agent.line.printing import PrintDesk
 from agent.line.watch import Trace, Watch
 from agent.now import monotonic
@@ -398,17 +399,22 @@ class LineRunner:
         return all(health.state == "ok" for health in self.healths)
 
     def _take(self, report: PlcReport) -> None:
-        self._polled = monotonic()
+        now = monotonic()
+        if now - self._polled > QUIET / 2:
+            # A busy machine, a slow answer: that nothing came meanwhile is not known.
+            for watch in self.watches:
+                watch.pairing.looked_away(now)
+        self._polled = now
         before = self.plc_flags & DISTURBING
-        now = report.flags & DISTURBING
+        after = report.flags & DISTURBING
         self.plc_flags = report.flags
         self.plc_speed = report.speed
         # Of what lies there when it begins, and again of what lies there when it is over.
-        for why in sorted(now - before):
+        for why in sorted(after - before):
             self.tell(i.PathDisturbed(why))
         for event in report.events:
             self._event(event, report.received)
-        for why in sorted(before - now):
+        for why in sorted(before - after):
             self.tell(i.PathDisturbed(why))
 
     def _may_tell(self, station: Station, kind: PlcEventKind) -> bool:

@@ -91,6 +91,19 @@ def test_the_silence_of_one_item_is_not_the_silence_of_another() -> None:
     assert watching.pairs == [(1, 1), (5, 5)]
 
 
+def test_while_nobody_looked_there_was_no_silence() -> None:
+    """The machine is busy for a while: the picture of item 4 came before, its trigger after."""
+    watching = Watching()
+    for item in (1, 2, 3):
+        watching.trigger(item, item / 10).frame(item, item, item / 10)
+    watching.frame(4, 4, 0.34)
+    watching.pairing.looked_away(1.0)
+    watching.trigger(4, 1.0).trigger(5, 1.0)
+    watching.frame(5, 5, 1.01).frame(6, 6, 1.02).trigger(6, 1.03)
+    assert watching.pairs == []
+    assert watching.trigger(7, 2.0).frame(7, 7, 2.01).pairs == [(7, 7)]
+
+
 def test_a_picture_that_is_sent_twice_is_one_picture() -> None:
     watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0).frame(1, 1, 1.01)
     assert watching.trigger(2, 1.03).frame(2, 2, 1.04).pairs == [(1, 1), (2, 2)]

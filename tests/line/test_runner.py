@@ -55,6 +55,7 @@ class ScriptedPlc:
         self.durable: list[list[str]] = []
         self.outputs: list[PlcOutputs] = []
         self.gone = False
+        self.slow = 0.0
         self.flags = {"running"}
         self._look = look
 
@@ -69,6 +70,8 @@ class ScriptedPlc:
         if self.gone:
             raise TransientError("the PLC does not answer")
         self.polls += 1
+        slow, self.slow = self.slow, 0.0
+        await asyncio.sleep(slow)
         self.beats += not self.still
         events, self.events = tuple(self.events), []
         flags = frozenset(self.flags)
@@ -289,6 +292,20 @@ def test_a_plc_that_answers_and_never_beat_is_not_back(tmp_path: Path) -> None:
         polls = stage.plc.polls
         await stage.until(lambda: stage.plc.polls > polls + 5)
         assert told == ["up"]
+
+    stage.play(scene)
+
+
+def test_a_poll_that_took_long_is_no_silence_of_the_belt(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        before = time.monotonic()
+        stage.plc.slow = QUIET
+        await stage.until(lambda: not stage.plc.slow)
+        polls = stage.plc.polls
+        await stage.until(lambda: stage.plc.polls > polls + 2)
+        assert stage.watch.pairing._since >= before + QUIET
 
     stage.play(scene)
 
