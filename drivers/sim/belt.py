@@ -48,6 +48,7 @@ class Laid(Protocol):
 Accident = Callable[[float, float], None]
 """Something that happens at a time and a travel of its belt."""
 
+NEAR = 1e-6  # mm
 RETRY = 0.02  # s between two looks at what a standing belt waits for
 
 
@@ -157,9 +158,10 @@ class Belt:
     def insert(self, item: Item, origin: float, now: float) -> None:
         """Put an item on the belt where it would be had it been laid on its head at `origin`."""
         item.origin = origin
-        reached = self.travel(now) - origin
+        # What stands right before a station, when something else stops the belt, is still to come.
+        reached = self.travel(now) - origin - NEAR
         item.at = 0
-        while item.at < len(self._points) - 1 and self._points[item.at][0] <= reached:
+        while item.at < len(self._points) - 1 and self._points[item.at][0] < reached:
             item.at += 1
         self._push(item)
         if self._v:

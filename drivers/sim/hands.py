@@ -16,6 +16,7 @@ from drivers.sim.world import FOREIGN_REJECT
 
 EDGE = 15.0  # mm from the ends of a belt within which no hand acts
 CLOSE = 0.2  # pitches between two items that touch
+SEPARATED = 50  # one in so many touching pairs is one at the infeed too: a screw parts the others
 REACH = 3.0  # pitches within which items close up
 FALL = 0.45  # pitches by which a fallen bottle lags behind
 SLOPPY = 0.1  # pitches by which a hand misses an item's own place at most
@@ -225,7 +226,7 @@ class Hands:
         belt.lay(item, origin, now)
         item.hidden, item.next_to = True, front
         floor.followers[front] = item
-        if trouble.pick(item.serial, 2):
+        if trouble.pick(item.serial, SEPARATED):
             belt.happen(origin + belt.length - 1.0, lambda now, travel: self._apart(item, origin))
 
     def _apart(self, item: Item, origin: float) -> None:

@@ -50,10 +50,17 @@ class PackerStation(Point):
             for seen in view.see
         )
         self.on_abort: Callable[[PackerStation, float], None] = lambda packer, now: None
+        self.on_jam: Callable[[float], None] = lambda now: None
         self._data = sum(spec.rows << 4 * lane for lane in range(spec.lanes))
 
     def act(self, item: Item, now: float, travel: float) -> Outcome:
         if self._floor.halves and self._tops_up(item, now):
+            return Outcome.GONE
+        if "fallen" in item.befell:
+            # What lies gets through no lane: it blocks the infeed until a person takes it away.
+            item.place = "taken"
+            self._floor.table[item.level].append(item)
+            self.on_jam(now)
             return Outcome.GONE
         lane = self._lane
         seen = self._eye.sees(item, now, travel)

@@ -63,6 +63,7 @@ class Stops:
             agenda.often(name, floor.rates.get(name, 0), deed)
         for packer in packers:
             packer.on_abort = self._aborted
+            packer.on_jam = self._blocked
 
     # ------------------------------------------------------------------------------------- hands
 
@@ -158,6 +159,13 @@ class Stops:
         for item in here:
             if item.place == "taken":
                 floor.table[item.level].append(item)
+
+    def _blocked(self, now: float) -> None:
+        """Something lies across the infeed of a packer; a person takes it away."""
+        self._line.hold(JAM, now)
+        self._agenda.at(now + LOOK, lambda now: self._line.hold(GUARD_OPEN, now))
+        self._agenda.at(now + LOOK + 3, lambda now: self._line.release(GUARD_OPEN, now))
+        self._agenda.at(now + LOOK + 4, lambda now: self._line.release(JAM, now))
 
     def _aborted(self, packer: PackerStation, now: float) -> None:
         """A packer stood still in mid-move. A person empties it and says so at the PLC."""

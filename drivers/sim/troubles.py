@@ -47,7 +47,7 @@ TROUBLES: dict[str, Kind] = {
     "put_back": Kind(1 / 20_000, "item", "taken off and put back into its own place"),
     "put_elsewhere": Kind(1 / 20_000, "item", "taken off and put back into another gap"),
     "put_in": Kind(1 / 20_000, "item", "behind it a hand puts in one that was taken, or a blank"),
-    "fallen": Kind(1 / 10_000, "bottle", "lies on the belt: unreadable, seen late or not at all"),
+    "fallen": Kind(1 / 10_000, "bottle", "lies down: unreadable, seen late or not; jams a packer"),
     "touching": Kind(1 / 10_000, "bottle", "closes up to the one before: one edge for two"),
     "foreign_told": Kind(1 / 2000, "bottle", "a rejector that is not ours takes it and says so"),
     "foreign_silent": Kind(1 / 20_000, "bottle", "a rejector that is not ours takes it in silence"),
