@@ -91,6 +91,8 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
             containers.stroked(out, what)
         case i.PathDisturbed():
             doubt.path_disturbed(out, what)
+        case i.LanesCleared():
+            doubt.lanes_cleared(out, what)
         case i.RunChanged():
             _run_changed(out, what)
         case i.AcknowledgeAlarm() | i.ConditionChanged():

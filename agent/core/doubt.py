@@ -40,6 +40,15 @@ def path_disturbed(out: Outcome, what: i.PathDisturbed) -> None:
             out.alarm("order_doubtful", 3, station, why=what.why)
 
 
+def lanes_cleared(out: Outcome, what: i.LanesCleared) -> None:
+    """Nothing is in the lanes: what lay there was taken out, and nobody knows where it is now."""
+    lanes = out.state.lanes.get(what.station, {})
+    held = {unit for lane in lanes.values() for unit in lane if unit is not None}
+    out.facts += [f.LaneRestated(what.station, lane, ()) for lane in sorted(lanes)]
+    if held:
+        out.facts.append(f.UnitsDoubted(tuple(sorted(held)), "lanes_cleared"))
+
+
 def short_lanes(out: Outcome, station: Station, counts: tuple[int, ...]) -> bool:
     """Whether the stroke takes more from a lane than is known to be there."""
     lanes = out.state.lanes.get(station.id, {})

@@ -71,6 +71,13 @@ class Stroked(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class LanesCleared(Input):
+    """A person took everything out of the packer's lanes and confirmed it at the PLC."""
+
+    station: str
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignReject(Input):
     """A rejector that is not ours took the item, after the named station."""
 

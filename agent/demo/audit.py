@@ -139,7 +139,7 @@ def audit(
     blind = killed or bool(BLINDING & plant.get("happened", {}).keys())
     _counts(result, plant, account, balances)
     _bottles(result, plant["items"], list(units), _refused(fates))
-    _bad_ones(result, plant["bad_kept"], strict=strict)
+    _bad_ones(result, plant["bad_kept"], _refused(fates), strict=strict)
     if not blind:
         _gates(result, plant, account, stations or {})
     _contents(result, physical, fates, recorded)
@@ -242,10 +242,14 @@ def _pairs(result: Result, unit: Recorded, bottle: Mapping[str, Any]) -> None:
         )
 
 
-def _bad_ones(result: Result, kept: Sequence[Mapping[str, Any]], *, strict: bool) -> None:
+def _bad_ones(
+    result: Result, kept: Sequence[Mapping[str, Any]], refused: set[int], *, strict: bool
+) -> None:
     """Bad bottles that are on the line though the gates could have taken them: nothing happened to
-    them but what every camera sees."""
+    them but what every camera sees. What is in a container that was rejected is not there."""
     for fate in kept:
+        if fate["container"] in refused:
+            continue
         if strict or set(fate["befell"]) <= ON_MARKS:
             result.unexplained += 1
             result.notes.append(f"bad bottle {fate['serial']} ({fate['bad']}) is on the line")
@@ -340,8 +344,9 @@ def _one(
     for each in [each for each in left if each["code"] in fate.get("former", ())]:
         left.remove(each)  # another label is stuck over it
         _compare(result, container, each)
-    if fate["place"] == "taken" and (said is None or not said["integrity"]):
-        if said is not None:  # a hand took it before it was finished
+    stayed = fate["bad"] and "gate_failed" in fate.get("befell", ())
+    if (fate["place"] == "taken" or stayed) and (said is None or not said["integrity"]):
+        if said is not None:  # a hand took it before it was finished, or the gate could not
             _compare(result, container, said)
         return
     named = said is not None and said["code"] is not None and said["code"] == container["code"]

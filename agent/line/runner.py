@@ -420,7 +420,8 @@ class LineRunner:
     def _may_tell(self, station: Station, kind: PlcEventKind) -> bool:
         if kind is PlcEventKind.ENTERED:
             return station.kind == "pack" and station.id in self.plan.into
-        return kind is not PlcEventKind.STROKE or station.kind == "pack"
+        packs = kind in (PlcEventKind.STROKE, PlcEventKind.CLEARED)
+        return not packs or station.kind == "pack"
 
     def _event(self, event: PlcEvent, at: float) -> None:
         station = self.plan.by_index.get(event.station)
@@ -451,6 +452,8 @@ class LineRunner:
                 pass  # a label is bound when it is read, not when it is applied
             case PlcEventKind.FOREIGN_REJECT:
                 self.tell(i.ForeignReject(station.id, event.number))
+            case PlcEventKind.CLEARED:
+                self.tell(i.LanesCleared(station.id))
             case PlcEventKind.ENTERED:
                 self.tell(i.ItemEntered(station.id, event.lane, event.number))
 

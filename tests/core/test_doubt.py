@@ -125,6 +125,23 @@ def test_a_person_is_asked_for_a_full_reading_when_too_many_cases_have_none(
 # ----------------------------------------------------------------------------------- path doubt
 
 
+def test_what_lay_in_lanes_that_a_person_emptied_is_nowhere_that_anybody_knows(
+    tmp_path: Path,
+) -> None:
+    with by_order(tmp_path) as line:
+        cases(line, 0, 0)
+        for lane, bottle in enumerate((2, 3)):
+            line.see_bottle(bottle, f"B-{bottle:04d}")
+            line.tell(i.ItemEntered("packer", lane, bottle))
+        held = {unit for lane in line.state.lanes["packer"].values() for unit in lane}
+        line.tell(i.LanesCleared("packer"))
+        (doubted,) = line.facts(f.UnitsDoubted)
+        assert set(doubted.units) == held
+        assert not any(line.state.lanes["packer"].values())
+        line.tell(i.LanesCleared("packer"))
+        assert len(line.facts(f.UnitsDoubted)) == 1
+
+
 def test_after_a_jam_the_order_is_doubtful_until_a_case_of_what_came_after_it_fits(
     tmp_path: Path,
 ) -> None:
