@@ -30,6 +30,9 @@ from agent.core.state import Item, LineState
 from agent.core.tracking import came_in, overtaken
 from agent.core.verdict import Judgement, Verdict, judge, missing, worst
 
+TOLD_TOGETHER = 50
+"""Milliseconds between trigger and gate below which both came with one poll: no belt is so fast."""
+
 Decision = tuple[list[f.Fact], list[Effect]]
 
 
@@ -382,12 +385,18 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
         judged = item is not None and here and bool(item.verdict)
         order = item.order if item is not None else ""
         out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, passed, order))
-        if here and (passed or not judged):
+        if here and item is not None and (passed or not judged) and _was_due(out, item):
             stopping.rejected(out, station.id, what.item, at_gate=True)
     else:
         # The gate failed, or it let an item pass that had no PASS.
         out.facts.append(f.RejectFailed(station.id, what.item))
         out.alarm("reject_failed", 1, station.id, what.item)
+
+
+def _was_due(out: Outcome, item: Item) -> bool:
+    """Whether there was time for a verdict: after a break of the link an item's trigger and what
+    became of it are told at once."""
+    return out.known.now.wall_ms - item.at_ms >= TOLD_TOGETHER
 
 
 def _entered(out: Outcome, what: i.ItemEntered) -> None:

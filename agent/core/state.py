@@ -20,6 +20,7 @@ class Item:
     that have not reported; `fault` is a verdict that waits for the next gate; `verdict` is what was
     decided at the present gate ("" = nothing yet). `before` are the roles that were read before its
     path was disturbed: it may be another item than the one that is read after it.
+    `at_ms` is when (wall clock) it triggered there.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Item:
     verdict: str = ""
     unit: int | None = None
     expected: CodeKey | None = None
+    at_ms: int = 0
     before: list[str] = field(default_factory=list)
 
 

@@ -66,6 +66,7 @@ class Pairing(Generic[F]):
     _lead_frame: int | None = None
     _unproven: bool = False
     _owed: int = 0
+    _misled: bool = False  # what looked like a silence of the triggers was none
     _quiet_trigger: float = -math.inf
     _quiet_frame: float = -math.inf
     _triggers: OrderedDict[int, tuple[int, float]] = field(default_factory=OrderedDict)
@@ -94,7 +95,7 @@ class Pairing(Generic[F]):
     def blind(self) -> bool:
         """No pair is certain, and none can be before the next silence."""
         waiting = (self._lead_trigger or 0) in self._triggers
-        return self.counted and self.offset is None and not waiting
+        return self.counted and self.offset is None and (not waiting or self._misled)
 
     def trigger(self, number: int, at: float) -> list[Paired[F]]:
         """A trigger of this station; returns the pairs that are now certain."""
@@ -102,6 +103,7 @@ class Pairing(Generic[F]):
         since = max(self._trigger_at, self._since)
         if at - since >= QUIET:
             self._lead_trigger, self._quiet_trigger = self._index, since
+            self._misled = False
         self._trigger_at = at
         self._triggers[self._index] = (number, at)
         while len(self._triggers) > KEPT:
@@ -188,6 +190,7 @@ class Pairing(Generic[F]):
                 # Its own trigger was lost without a trace. The next silence tells them apart.
                 self.slips += 1
                 self.offset = None
+                self._misled = True
                 return pairs
             del self._triggers[index]
             if received - triggered > self.window:

@@ -1,6 +1,8 @@
 """The line comes down by itself: what counts as a row of rejects, and who may start it again."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from agent.core.errors import DomainError
 from agent.core.inputs import GateSaw
 from agent.core.plan import Limits, LinePlan
 from agent.core.stopping import AGENT
+from agent.store.database import Connection
 from tests.core.lines import (
+    LINE,
     VERIFY,
     WHOLE,
     WHOLE_PATHS,
@@ -116,6 +120,23 @@ def test_what_the_gate_takes_after_a_restart_is_not_counted(tmp_path: Path) -> N
         for item in range(40, 40 + 2 * LIMIT):
             line.tell(i.GateReported("verify", item, GateSaw.REJECTED))
         assert line.state.status == "running"
+
+
+def test_what_is_told_at_once_after_a_break_of_the_link_is_not_counted(tmp_path: Path) -> None:
+    """Trigger and reject come with one poll: the gate took what nobody could answer for."""
+    with verifier(tmp_path).start() as line:
+        for item in range(2 * LIMIT):
+            clock = line.clock()
+            together = [
+                (i.ItemTriggered("verify", item), clock),
+                (i.GateReported("verify", item, GateSaw.REJECTED), clock),
+            ]
+            line.writer.run_inline(partial(line.gate.decide, line=LINE, inputs=together))
+        assert line.writer.run_inline(_status(line)) == "running"
+
+
+def _status(line: Line) -> Callable[[Connection], str]:
+    return lambda conn: line.gate.look(conn, LINE, lambda state: state.status)
 
 
 def test_a_restart_begins_the_row_anew(tmp_path: Path) -> None:

@@ -75,6 +75,32 @@ def test_once_anchored_counting_goes_on_at_any_pace() -> None:
     assert watching.pairs == [(1, 1), (2, 2), (3, 3), (4, 4)]
 
 
+def test_it_is_blind_until_a_silence_has_shown_trigger_and_frame_together() -> None:
+    watching = Watching()
+    assert watching.pairing.blind
+    watching.trigger(1, 0.1)  # too soon after the beginning: no silence
+    assert watching.pairing.blind
+    watching.trigger(2, 1.0)
+    assert not watching.pairing.blind, "from here on a frame that does not come is missing"
+    watching.frame(9, 2, 1.02)
+    assert watching.pairs == [(2, 2)]
+    assert not watching.pairing.blind
+
+
+def test_after_a_break_of_the_link_it_is_blind_although_no_trigger_came_for_long() -> None:
+    """The triggers of the break come all at once, long after their frames."""
+    watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0)
+    for item in range(2, 20):
+        watching.frame(item, item, 1.0 + item / 20)
+    for item in range(2, 20):
+        watching.trigger(item, 2.5)
+    assert watching.pairing.blind
+    watching.trigger(20, 3.5)
+    assert not watching.pairing.blind
+    watching.frame(20, 20, 3.52)
+    assert watching.pairs[-1] == (20, 20)
+
+
 def test_a_lost_frame_leaves_its_item_without_a_picture_and_nobody_else() -> None:
     watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0)
     watching.trigger(2, 1.03).trigger(3, 1.06).frame(3, 3, 1.07)

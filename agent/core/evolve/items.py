@@ -27,6 +27,7 @@ def _item_seen(plan: LinePlan, state: LineState, fact: f.ItemSeen) -> None:
         item = Item(fact.item, fact.order, station.id, fact.lane)
         items[fact.item] = item
     item.at = station.id
+    item.at_ms = fact.at_ms
     item.verdict = ""
     item.waiting = [reader.id for reader in station.readers]
     arrive(plan, state, station, fact.item)
