@@ -96,9 +96,11 @@ def container_passes(out: Outcome, station: Station, number: int) -> None:
     """A container triggered a packer's picture or its label's camera in bypass."""
     container = out.state.container(out.plan.zone[station.id], number)
     unit = None if container is None else container.unit
+    children = 0
     if container is not None and station.kind == "pack" and container.moved:
         unit = _pack_unseen(out, station, container)
-    out.facts.append(f.ContainerUnseen(station.id, number, unit))
+        children = min(container.blank, out.state.unseen.get(station.id, 0))
+    out.facts.append(f.ContainerUnseen(station.id, number, unit, children))
     if container is not None and station.kind == "label":
         if container.label is not None:
             coding.give_up(out, station, container.label)

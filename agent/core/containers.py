@@ -229,7 +229,7 @@ def _content(
         return
     roles = next(reader.roles for reader in station.readers if reader.id == what.reader)
     excused = bypass.excused(out.state, station.id, container)
-    spec = replace(spec, unknown=spec.unknown + excused)
+    spec = replace(spec, unknown=min(spec.unknown + excused, spec.children))
     tail = container.last and not container.partial and change.is_tail(out, station, order)
     content = judge_content(spec, below, order, container, what, out.known, roles, tail=tail)
     _doubt(out, station, container, content.others)
@@ -422,7 +422,7 @@ def _refuse(
     if container.label is not None and label is not None and unread:
         coding.give_up(out, label, container.label)
     out.alarm("container_refused", 2, station.id, container.number, verdict=verdict)
-    if not container.fault:  # else it was counted where the fault was found
+    if not container.fault and not container.coasting:  # a fault was counted where it was found
         stopping.rejected(out, station.id, container.number)
     if has_gate(station):
         out.effects.append(SetSlot(station.id, container.number, passed=False))

@@ -362,7 +362,8 @@ def _reject(
     out.effects.append(SetSlot(station.id, item.number, passed=False))
     if verdict is Verdict.VOID:
         out.alarm("void_code_on_product", 2, station.id, item.number)
-    stopping.rejected(out, station.id, item.number)
+    if not item.coasting:
+        stopping.rejected(out, station.id, item.number)
 
 
 def _gate(out: Outcome, what: i.GateReported) -> None:

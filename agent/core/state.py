@@ -20,7 +20,8 @@ class Item:
     that have not reported; `fault` is a verdict that waits for the next gate; `verdict` is what was
     decided at the present gate ("" = nothing yet). `before` are the roles that were read before its
     path was disturbed: it may be another item than the one that is read after it.
-    `at_ms` is when (wall clock) it triggered there.
+    `at_ms` is when (wall clock) it triggered there. `coasting`: it was on the line when a bypass
+    ended, so that its reject says nothing of the line.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Item:
     unit: int | None = None
     expected: CodeKey | None = None
     at_ms: int = 0
+    coasting: bool = False
     before: list[str] = field(default_factory=list)
 
 
@@ -45,7 +47,8 @@ class Container:
     of its links; `at` the station that it triggered last, `judged` whether a verdict was given
     there. `label` is the code that was printed for it, `codes` what was read on it, by role, and
     `own` where; `closed` that nothing more goes in.
-    `excused` of its unknown children passed in bypass.
+    `excused` of its unknown children passed in bypass; of those that strokes moved since the last
+    picture, `blank` are no unit. `coasting`: see Item.
     """
 
     number: int
@@ -71,6 +74,8 @@ class Container:
     judged: bool = False
     closed: bool = False
     excused: int = 0
+    blank: int = 0
+    coasting: bool = False
 
 
 @dataclass(slots=True)

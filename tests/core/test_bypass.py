@@ -144,6 +144,20 @@ def test_a_case_whose_picture_misses_the_unseen_is_incomplete(tmp_path: Path) ->
         sound(line)
 
 
+def test_more_unseen_bottles_than_a_case_holds_are_on_their_way(tmp_path: Path) -> None:
+    with Line(tmp_path).start(BEGIN) as line:
+        for item in range(6):
+            bottle(line, item)
+        line.tell(i.EndBypass("li"))
+        for number in range(3):
+            line.tell(i.Stroked("packer", number, (1, 1)))
+            shown(line, number=number)
+            labelled(line, f"C-{number:04d}", number=number)
+        assert [closed.unknown for closed in line.facts(f.ContainerClosed)] == [2, 2, 2]
+        assert line.state.unseen == {"packer": 0}
+        sound(line)
+
+
 def test_a_case_made_in_bypass_has_no_code_and_claims_nothing(tmp_path: Path) -> None:
     with Line(tmp_path).start() as line:
         line.good_bottle(0)
@@ -161,6 +175,42 @@ def test_a_case_made_in_bypass_has_no_code_and_claims_nothing(tmp_path: Path) ->
         assert line.alarms == {"bypass": None}
         assert all(slot.passed for slot in line.effects(SetSlot))
         sound(line)
+
+
+def test_what_was_known_before_the_bypass_uses_up_no_excuse(tmp_path: Path) -> None:
+    """A case of known bottles is packed in bypass; the unseen ones come into the next case."""
+    with Line(tmp_path).start() as line:
+        line.good_bottle(0)
+        line.good_bottle(1)
+        line.tell(BEGIN)
+        bottle(line, 2)
+        bottle(line, 3)
+        line.tell(i.Stroked("packer", 1, (1, 1)))
+        shown(line, number=1)
+        line.tell(i.EndBypass("li"), i.Stroked("packer", 2, (1, 1)))
+        shown(line, number=2)
+        labelled(line, "C-0000", number=2)
+        assert [closed.unknown for closed in line.facts(f.ContainerClosed)] == [2]
+        assert line.facts(f.ContainerRefused) == []
+        assert line.state.unseen == {"packer": 0}
+        sound(line)
+
+
+def test_what_coasts_when_it_ends_does_not_stop_the_line(tmp_path: Path) -> None:
+    """Bottles between coder and camera were not coded: their rejects say nothing of the line."""
+    plan = replace(chain(CODER, VERIFY), limits=Limits(rejects_in_a_row=2))
+    with Line(tmp_path, plan).start(BEGIN) as line:
+        for item in range(6):
+            line.tell(i.ItemTriggered("coder", item))
+        line.tell(i.EndBypass("li"))
+        for item in range(6):
+            line.tell(i.ItemTriggered("verify", item), read(item=item))
+        assert len(line.facts(f.ItemRejected)) == 6
+        assert line.state.status == "running"
+        for item in range(6, 8):
+            line.tell(i.ItemTriggered("coder", item), i.ItemTriggered("verify", item))
+            line.tell(read(item=item))
+        assert line.state.status == "paused"
 
 
 def test_a_full_case_that_passes_its_label_unread_is_not_proven(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """How facts of bypass change a line."""
 
 from agent.core import facts as f
-from agent.core.evolve.common import Table, let_go
+from agent.core.evolve.common import Table, excuse, let_go
 from agent.core.plan import LinePlan
 from agent.core.state import Bypass, LineState
 
@@ -15,6 +15,12 @@ def _ended(plan: LinePlan, state: LineState, fact: f.BypassEnded) -> None:
     # What the coder printed on which item was not followed; it is counted anew.
     state.unprinted.clear()
     state.unpaired.clear()
+    for items in state.items.values():
+        for item in items.values():
+            item.coasting = True
+    for containers in state.containers.values():
+        for container in containers.values():
+            container.coasting = True
     for station in plan.stations:
         if station.kind == "print":
             for item in state.items.get(plan.zone[station.id], {}).values():
@@ -36,6 +42,7 @@ def _container_unseen(plan: LinePlan, state: LineState, fact: f.ContainerUnseen)
     container = state.containers.get(plan.zone[fact.station], {}).get(fact.number)
     if container is not None:
         container.judged, container.fault = True, ""
+        excuse(state, container, fact.children)
 
 
 def _count(plan: LinePlan, state: LineState, station: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from agent.core import facts as f
 from agent.core.plan import LinePlan, PathKind, Station
-from agent.core.state import LineState
+from agent.core.state import Container, LineState
 
 Table = dict[type[f.Fact], Callable[..., None]]
 """What each kind of fact changes: (plan, state, fact)."""
@@ -70,6 +70,14 @@ def pass_on(plan: LinePlan, state: LineState, station: str, unit: int) -> None:
     )
     while len(loose) > (LANE_KEPT if packed else GATE_KEPT):
         del loose[next(iter(loose))]
+
+
+def excuse(state: LineState, container: Container, unknown: int) -> None:
+    """So many unknown children of the container passed in bypass, as far as that many did."""
+    unseen = min(unknown, state.unseen.get(container.station, 0))
+    if unseen:
+        container.excused += unseen
+        state.unseen[container.station] -= unseen
 
 
 def has_gate(station: Station) -> bool:

@@ -5,6 +5,7 @@ from agent.core.evolve.common import (
     Table,
     arrive,
     code_left_window,
+    excuse,
     has_gate,
     let_go,
     off_the_line,
@@ -24,6 +25,7 @@ def _stroke_seen(plan: LinePlan, state: LineState, fact: f.StrokeSeen) -> None:
         state.containers.get(plan.zone[station.id], {}).pop(fact.number, None)
     container = _container(plan, state, station, fact.number)
     container.moved += sum(fact.counts)
+    container.blank += sum(unit is None for unit in fact.units)
     container.last = container.last or fact.last
 
 
@@ -92,10 +94,9 @@ def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
     container.count += len(fact.children)
     unknown = sum(child is None for child in fact.children)
     container.unknown += unknown
-    unseen = min(unknown, state.unseen.get(container.station, 0))
-    if unseen:
-        container.excused += unseen
-        state.unseen[container.station] -= unseen
+    container.blank = 0
+    if state.bypass is None or plan.by_id[container.station].mode == "sequence":
+        excuse(state, container, unknown)  # else ContainerUnseen says how many
     container.evidence = sorted({*container.evidence, *fact.evidence})
     container.moved = max(0, container.moved - len(fact.children))
     container.doubtful = container.doubtful or bool(fact.doubt)

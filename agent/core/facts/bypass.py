@@ -40,8 +40,9 @@ class ItemUnseen(Fact):
 @dataclass(frozen=True, slots=True)
 class ContainerUnseen(Fact):
     """A container passed a station in bypass: nothing was read in it or on it. `unit` is None
-    where it was never formed."""
+    where it was never formed; `children` of those just packed had passed unseen before."""
 
     station: str
     number: int
     unit: int | None = None
+    children: int = 0
