@@ -94,8 +94,9 @@ class Pairing(Generic[F]):
     @property
     def blind(self) -> bool:
         """No pair is certain, and none can be before the next silence."""
-        waiting = (self._lead_trigger or 0) in self._triggers
-        return self.counted and self.offset is None and (not waiting or self._misled)
+        led = (self._lead_trigger or 0) in self._triggers
+        unsure = self._misled or self._unproven
+        return self.counted and self.offset is None and (unsure or not led)
 
     def trigger(self, number: int, at: float) -> list[Paired[F]]:
         """A trigger of this station; returns the pairs that are now certain."""

@@ -82,9 +82,16 @@ def test_it_is_blind_until_a_silence_has_shown_trigger_and_frame_together() -> N
     assert watching.pairing.blind
     watching.trigger(2, 1.0)
     assert not watching.pairing.blind, "from here on a frame that does not come is missing"
-    watching.frame(9, 2, 1.02)
+    watching.frame(1, 2, 1.02)
     assert watching.pairs == [(2, 2)]
     assert not watching.pairing.blind
+
+
+def test_a_camera_that_was_there_before_us_is_in_step_only_after_a_pause_of_the_belt() -> None:
+    """Until then nothing can be paired, and that is no fault of the camera."""
+    watching = Watching().trigger(1, 1.0).frame(9, 1, 1.02).trigger(2, 1.1).frame(10, 2, 1.12)
+    assert watching.pairs == []
+    assert watching.pairing.blind
 
 
 def test_after_a_break_of_the_link_it_is_blind_although_no_trigger_came_for_long() -> None:
