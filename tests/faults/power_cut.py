@@ -31,6 +31,8 @@ from tests.faults.recording import Done, Promises, mutant, record
 VERIFY_EVERY = 20
 """Of so many images one is held against a replay of its whole journal; of each the pages, the chain
 of hashes and the promises are."""
+EARLY = 5
+"""Of so many images one is of the very first start."""
 DEFENCE = 'conn.execute("PRAGMA synchronous = FULL")'
 
 
@@ -108,8 +110,7 @@ def _change(disk: Disk, done: Done) -> None:
 def cut(calls: list[Done], promises: Promises, images: int, seed: int) -> Tally:
     """Cut the power at so many random calls, and open what is left."""
     dice = random.Random(seed)
-    # Where something happened to the disk or to the world since the last cut.
-    points = Counter(dice.choices(range(len(calls)), k=images))
+    points = _points(calls, promises, images, dice)
     tally = Tally()
     shm = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as scratch:
@@ -133,6 +134,19 @@ def cut(calls: list[Done], promises: Promises, images: int, seed: int) -> Tally:
                         f"call {at} ({calls[at].call} {calls[at].path}), {kind}: {problem}"
                     )
     return tally
+
+
+def _points(
+    calls: list[Done], promises: Promises, images: int, dice: random.Random
+) -> Counter[int]:
+    """Calls after which the power fails, and how often: some in the very first start, before
+    anything was promised."""
+    told = (n for n, done in enumerate(calls) if done.call == "told")
+    first = next((n for n in told if promises.needs(calls[n].data)[0]), len(calls))
+    early = images // EARLY
+    points = Counter(dice.choices(range(first), k=early))
+    points.update(dice.choices(range(len(calls)), k=images - early))
+    return points
 
 
 def _open(where: Path, promises: Promises, promised: int, *, full: bool) -> str:

@@ -22,7 +22,7 @@ from agent.store.database import open_reader
 YEAR = 365 * 86_400
 JUMPS = (10 * YEAR, -10 * YEAR, 0)
 SECONDS = 30.0
-PIECE = 25
+PIECE = 15
 """Good bottles between two jumps."""
 
 
