@@ -74,6 +74,13 @@ def swap(old: str, new: str) -> Callable[[str], str]:
         (swap("port = 8080", 'port = "many"'), "port", 0, ("web.port", "valid integer", "many")),
         (swap("port = 8080", 'host = "0.0.0.0"'), "host", 0, ("web.host", "127.0.0.1")),
         (swap("window = 12", "window = 0"), "window", 0, ("stations.0.window", "greater")),
+        (
+            swap("reject_pct = 0.5", "rejects_in_a_row = -1"),
+            "limits",
+            0,
+            ("limits.rejects_in_a_row", "greater"),
+        ),
+        (swap("reject_pct = 0.5", "bypass_minutes = 900"), "limits", 0, ("bypass_minutes", "480")),
         (swap('kind = "verify"', 'kind = "look"'), "kind", 1, ("stations.1.kind", "verify")),
         (swap("children = 24", "children = 0"), "[schemes.", 0, ("level case", "one child")),
         (swap('id = "verify"', 'id = "coder"'), "[[lines]]", 0, ("same id", "each its own")),
