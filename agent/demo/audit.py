@@ -8,6 +8,7 @@ agent came to its record.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from rich.table import Table
@@ -185,10 +186,12 @@ GONE = frozenset({"rejected", "sampled", "destroyed"})
 """Unit states of what is no longer good stock."""
 
 
-def _refused(fates: Sequence[Mapping[str, Any]]) -> set[int]:
-    """Serials of the lowest containers that were rejected; what is in them never became stock."""
-    lowest = fates[0]["level"] if fates else ""
-    return {fate["serial"] for fate in fates if fate["level"] == lowest and fate["rejected"]}
+def _refused(fates: Sequence[Mapping[str, Any]], child: str = "") -> set[int]:
+    """Serials of the rejected containers that children of this level ("" = bottles) go into; what
+    is in them never became stock."""
+    levels = ["", *dict.fromkeys(fate["level"] for fate in fates)]
+    above = dict(pairwise(levels)).get(child)
+    return {fate["serial"] for fate in fates if fate["level"] == above and fate["rejected"]}
 
 
 def _bottles(
@@ -300,8 +303,10 @@ def _contents(
     parents = Counter(child for each in recorded for child in each["children"] if child is not None)
     result.child_in_two = sum(count > 1 for count in parents.values())
     left = list(recorded)
+    refused = {level: _refused(fates, level) for level in {fate["level"] for fate in fates}}
     for container, fate in zip(physical, fates, strict=True):
-        _one(result, container, fate, left)
+        inside = fate["container"] in refused[fate["level"]]
+        _one(result, container, fate, left, inside=inside)
     for each in left:
         if each["code"] is not None or any(child is not None for child in each["children"]):
             _wrong(result, each, "no such container exists")
@@ -317,8 +322,11 @@ def _one(
     container: Mapping[str, Any],
     fate: Mapping[str, Any],
     left: list[Mapping[str, Any]],
+    *,
+    inside: bool,
 ) -> None:
-    """One physical container; its record is taken out of `left`."""
+    """One physical container; its record is taken out of `left`. `inside`: it is in another one
+    that was rejected."""
     rejected = bool(fate["rejected"])
     name = f"{container['level']} {container['code']}"
     if container["level"] == "case":
@@ -345,8 +353,8 @@ def _one(
         left.remove(each)  # another label is stuck over it
         _compare(result, container, each)
     stayed = fate["bad"] and "gate_failed" in fate.get("befell", ())
-    if (fate["place"] == "taken" or stayed) and (said is None or not said["integrity"]):
-        if said is not None:  # a hand took it before it was finished, or the gate could not
+    if (fate["place"] == "taken" or stayed or inside) and (said is None or not said["integrity"]):
+        if said is not None:  # hands or a gate took it otherwise than the gate was told
             _compare(result, container, said)
         return
     named = said is not None and said["code"] is not None and said["code"] == container["code"]
