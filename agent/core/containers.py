@@ -8,7 +8,7 @@ bound, and a label that is not the one meant for this container is told.
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from agent.core import anchors, bypass, change, coding, doubt, slips, stopping
+from agent.core import anchors, bypass, change, coding, doubt, duplicates, slips, stopping
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import SetSlot
@@ -253,6 +253,14 @@ def _content(
             )
         )
     out.facts.append(f.Packed(unit, content.children, (f.LinkEvidence.READ,), container.count))
+    duplicates.seen(
+        out,
+        [
+            code.unit.unit
+            for code in content.seen
+            if code.unit is not None and code.unit.doubtful and code.unit.unit in content.children
+        ],
+    )
     if tail:
         change.close_by_itself(out, station, container.number)
     if own is not None and own.unit is None:

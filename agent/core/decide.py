@@ -11,6 +11,7 @@ from agent.core import (
     coding,
     containers,
     doubt,
+    duplicates,
     handpack,
     orders,
     rework,
@@ -188,6 +189,7 @@ def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
         _reject(out, station, item, Verdict.UNKNOWN, None)
         return
     spec = order.scheme.level(station.level)
+    back = duplicates.returning(out, station, item, what, spec)
     judgement = judge(
         spec.name,
         reader.roles,
@@ -195,12 +197,12 @@ def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
         what,
         out.known,
         earlier={role: key for role, (key, _, _) in item.reads.items()},
-        own_unit=item.unit,
+        own_unit=item.unit if item.unit is not None else back,
         expected=item.expected,
     )
     fault = judgement.verdict
     coding.look_at_pairing(out, station, item, judgement.reads)
-    for other in _others_with(out, station, item, judgement):
+    for other in () if judgement.crowded else _others_with(out, station, item, judgement):
         # Which of the two has the code, nobody can say: the next gate takes the other one too.
         out.facts.append(f.ItemRead(other.at, "", other.number, (), Verdict.DUPLICATE))
         fault = worst([fault, Verdict.DUPLICATE])
@@ -210,7 +212,7 @@ def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
         if not code.registered:
             out.facts.append(f.CodeRegistered(code.key, code.text))
     if judgement.others:
-        out.facts.append(f.UnitsDoubted(judgement.others, "duplicate"))
+        duplicates.doubt(out, judgement.others, item.expected)
         out.alarm("duplicate_code", 2, station.id, item.number)
     faults = [Verdict(item.fault)] if item.fault else []
     if fault is not Verdict.PASS and fault is not Verdict.LATE:
@@ -232,7 +234,7 @@ def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
     faults.append(_missing(out.plan, station, spec, item, judgement, late=what.late))
     verdict = worst(faults)
     if verdict is Verdict.PASS:
-        _pass(out, station, spec, item, order, judgement, reader.id)
+        _pass(out, station, spec, item, order, judgement, reader.id, back)
     else:
         _reject(out, station, item, verdict, judgement)
 
@@ -279,6 +281,7 @@ def _pass(
     order: WorkOrder,
     judgement: Judgement,
     reader: str,
+    back: int | None,
 ) -> None:
     reads = dict(item.reads)
     for role, code in judgement.reads.items():
@@ -296,11 +299,16 @@ def _pass(
         f.Attachment(role, read[0], _pair_integrity(out.plan, reads, spec.primary, role, before))
         for role, read in new.items()
     )
-    commissioned = item.unit is None
-    unit = out.known.next_unit if item.unit is None else item.unit
+    commissioned = item.unit is None and back is None
+    unit = item.unit if item.unit is not None else back
+    if unit is None:
+        unit = out.known.next_unit
+    on_it = {code.key for code in judgement.reads.values() if code.unit is not None}
+    codes = tuple(code for code in codes if back is None or code.key not in on_it)
     out.facts.append(
         f.ItemPassed(station.id, item.number, unit, spec.name, order.number, codes, commissioned)
     )
+    duplicates.resolve(out, unit, back, tuple(read[0] for read in reads.values()))
     out.effects.append(SetSlot(station.id, item.number, passed=True))
     stopping.passed(out, station.id)
 

@@ -219,6 +219,8 @@ class LineState:
     `items[zone][number]`, `containers[zone][number]`; `on_path[station]` are the numbers that left
     that station and have not been seen at the next; `lanes[pack station][lane]` are units (None =
     unknown) in the order in which they entered; `packing[pack station]` how certain that order is;
+    `suspected[unit]` is the code that an item should have shown which showed one of this unit;
+    `missed` are units that did not arrive at the end of a path, in this run of the PLC's numbers;
     `series` are rejects in a row; `unseen[pack station]` counts what passed in bypass and is still
     on its way there, `bypass` is set while it lasts.
     `paused_by` paused the work order (core.stopping.AGENT: we did) and `paused_why` says why.
@@ -247,6 +249,8 @@ class LineState:
     partial: dict[str, tuple[str, str]] = field(default_factory=dict)
     tails: dict[str, str] = field(default_factory=dict)
     packing: dict[str, Packing] = field(default_factory=dict)
+    suspected: dict[int, CodeKey] = field(default_factory=dict)
+    missed: list[int] = field(default_factory=list)
     alarms: dict[str, OpenAlarm] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     series: dict[str, Series] = field(default_factory=dict)

@@ -63,11 +63,13 @@ def worst(verdicts: list[Verdict]) -> Verdict:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """`reads` maps role -> the first code that was read for it; `others` are units that share a
-    code with this item and are in doubt with it."""
+    code with this item and are in doubt with it. `crowded`: two codes of one role were in view, so
+    one of them is a neighbour's: it says nothing against whoever has it."""
 
     verdict: Verdict
     reads: dict[str, KnownCode]
     others: tuple[int, ...] = ()
+    crowded: bool = False
 
 
 def judge_code(code: KnownCode, order: WorkOrder, known: Known, own_unit: int | None) -> Verdict:
@@ -118,6 +120,7 @@ def judge(
     faults: list[Verdict] = []
     others: list[int] = []
     reads: dict[str, KnownCode] = {}
+    crowded = False
     if reading.refused:
         faults.append(Verdict.UNKNOWN)
     if not reading.graded:
@@ -131,6 +134,7 @@ def judge(
             # A symbol of another level or role in view: it says nothing about these roles.
             continue
         before = reads.setdefault(code.role, code)
+        crowded = crowded or before.key != code.key
         if before.key != code.key or earlier.get(code.role, code.key) != code.key:
             faults.append(Verdict.MISMATCH)
         verdict = judge_code(code, order, known, own_unit)
@@ -142,7 +146,8 @@ def judge(
             faults.append(Verdict.MISMATCH)
     if _linked_set_broken({**earlier, **{role: code.key for role, code in reads.items()}}):
         faults.append(Verdict.MISMATCH)
-    return Judgement(worst(faults), reads, tuple(dict.fromkeys(others)))
+    doubted = () if crowded else tuple(dict.fromkeys(others))
+    return Judgement(worst(faults), reads, doubted, crowded)
 
 
 def missing(spec: LevelSpec, wanted: tuple[str, ...], read: Collection[str], late: bool) -> Verdict:

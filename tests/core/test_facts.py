@@ -33,6 +33,7 @@ FORGOTTEN_AT_RESTART = {
     "RejectSeries",
     "ChildrenSeen",
     "LaneRestated",
+    "NeighbourSuspected",
 }
 """Facts that change a line's state and are not written: what is on its way when power fails."""
 

@@ -112,6 +112,7 @@ def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
 
 
 def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
+    state.missed.clear()
     if state.run == -1:
         return  # a line that never ran: nothing lies in its lanes
     for station in plan.stations:
@@ -171,6 +172,7 @@ def _items_disturbed(plan: LinePlan, state: LineState, station: str) -> None:
 
 
 def _items_missed(plan: LinePlan, state: LineState, fact: f.ItemsMissed) -> None:
+    state.missed = [*state.missed, *fact.units][-KEPT:]
     way = plan.out_of.get(fact.station)
     packing = packing_at(plan, state, way.target) if way is not None else None
     if packing is not None:
@@ -231,6 +233,28 @@ def _lane_restated(plan: LinePlan, state: LineState, fact: f.LaneRestated) -> No
     state.lanes.setdefault(fact.station, {})[fact.lane] = list(fact.units)
 
 
+def _neighbour_suspected(plan: LinePlan, state: LineState, fact: f.NeighbourSuspected) -> None:
+    for unit in fact.units:
+        state.suspected.pop(unit, None)
+        state.suspected[unit] = fact.expected
+    while len(state.suspected) > KEPT:
+        del state.suspected[next(iter(state.suspected))]
+
+
+def _item_passed(plan: LinePlan, state: LineState, fact: f.ItemPassed) -> None:
+    """A unit that comes back was in no lane."""
+    if fact.commissioned:
+        return
+    if fact.unit in state.missed:
+        state.missed.remove(fact.unit)
+    for packing in state.packing.values():
+        left = [suspect for suspect in packing.suspects if suspect.unit != fact.unit]
+        if len(left) < len(packing.suspects):
+            packing.suspects = left
+            if not left and packing.doubt == MISSED:
+                packing.doubt = ""
+
+
 def _units_doubted(plan: LinePlan, state: LineState, fact: f.UnitsDoubted) -> None:
     for unit in fact.units:
         found = kept_of(state, unit)
@@ -240,6 +264,7 @@ def _units_doubted(plan: LinePlan, state: LineState, fact: f.UnitsDoubted) -> No
 
 def _doubt_resolved(plan: LinePlan, state: LineState, fact: f.DoubtResolved) -> None:
     for unit in fact.units:
+        state.suspected.pop(unit, None)
         found = kept_of(state, unit)
         if found is not None:
             found[1].doubt = ""
@@ -289,6 +314,8 @@ TABLE: Table = {
     f.SlipFound: _slip_found,
     f.LaneRestated: _lane_restated,
     f.UnitsDoubted: _units_doubted,
+    f.NeighbourSuspected: _neighbour_suspected,
+    f.ItemPassed: _item_passed,
     f.DoubtResolved: _doubt_resolved,
     f.Unpacked: _changed,
     f.ContainerReopened: _changed,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agent.core.facts.words import Fact, Integrity, LinkEvidence
+from agent.core.facts.words import CodeKey, Fact, Integrity, LinkEvidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,16 @@ class LaneRestated(Fact):
     station: str
     lane: int
     units: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourSuspected(Fact):
+    """An item that should have shown the code `expected` showed one of these units': if it shows
+    its own later, a camera had read its neighbour."""
+
+    durable: ClassVar[bool] = False
+    units: tuple[int, ...]
+    expected: CodeKey
 
 
 @dataclass(frozen=True, slots=True)

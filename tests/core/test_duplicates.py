@@ -1,0 +1,89 @@
+"""A code that is seen twice: a bottle that comes back, a copy, a neighbour in view."""
+
+from pathlib import Path
+
+from agent.core import facts as f
+from agent.core import inputs as i
+from agent.core.inputs import GateSaw
+from agent.core.life import UnitState
+from tests.core.lines import Line, labelled, read, shown
+from tests.core.test_doubt import by_order, case, cases, doubtful
+
+
+def test_a_rejected_bottle_that_is_fed_again_is_the_same_unit(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        line.see_bottle(1, "B-0001", gate=GateSaw.REJECTED)
+        (passed,) = line.facts(f.ItemPassed)
+        assert line.unit(passed.unit).state is UnitState.REJECTED
+        done = line.see_bottle(2, "B-0001")
+        (again,) = line.facts(f.ItemPassed, done)
+        assert (again.unit, again.commissioned, again.codes) == (passed.unit, False, ())
+        assert line.unit(passed.unit).state is UnitState.VERIFIED
+        assert line.alarms == {}
+
+
+def test_a_copy_of_a_bottle_that_is_on_the_line_is_none(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        line.see_bottle(1, "B-0001")
+        done = line.see_bottle(2, "B-0001", gate=GateSaw.REJECTED)
+        assert [fact.verdict for fact in line.facts(f.ItemRejected, done)] == ["duplicate"]
+        assert "duplicate_code" in line.alarms
+
+
+def test_a_bottle_that_was_missed_and_comes_back_was_in_no_lane(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        cases(line, 0, 0)
+        line.see_bottle(20, "B-0020")  # a hand takes it off
+        cases(line, 1, 2)
+        assert doubtful(line) == [False, True, True]
+        assert "order_doubtful" in line.alarms
+        line.see_bottle(21, "B-0020")
+        assert doubtful(line) == [False, False, False]
+        assert "order_doubtful" not in line.alarms
+
+
+def test_a_bottle_of_a_case_that_is_seen_at_the_verifier_puts_its_case_in_doubt(
+    tmp_path: Path,
+) -> None:
+    with by_order(tmp_path) as line:
+        cases(line, 0, 0)
+        line.see_bottle(9, "B-0001", gate=GateSaw.REJECTED)
+        assert doubtful(line) == [True]
+        case(line, 1, 2, 3)
+        assert doubtful(line) == [True, False]
+
+
+def test_two_codes_in_view_say_nothing_against_the_neighbour(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        line.see_bottle(1, "B-0001")
+        done = line.see_bottle(2, "B-0002", "B-0001", gate=GateSaw.REJECTED)
+        assert [fact.verdict for fact in line.facts(f.ItemRejected, done)] == ["duplicate"]
+        assert line.facts(f.UnitsDoubted) == []
+        (passed,) = line.facts(f.ItemPassed)
+        assert not line.unit(passed.unit).doubtful
+
+
+def test_a_neighbour_that_was_read_is_cleared_when_the_other_shows_its_own_code(
+    tmp_path: Path,
+) -> None:
+    with Line(tmp_path).start() as line:
+        line.code_bottle(0, 0)
+        line.code_bottle(1, 1)
+        done = line.see_bottle(0, "B-0000")
+        (unit,) = [fact.unit for fact in line.facts(f.ItemPassed, done)]
+        line.see_bottle(1, "B-0000", gate=GateSaw.REJECTED)  # the camera saw the one before it
+        assert line.unit(unit).doubtful
+        line.see_bottle(7, "B-0001")  # fed again behind the coder
+        assert not line.unit(unit).doubtful
+
+
+def test_what_is_read_in_its_case_is_there(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        units = [line.good_bottle(n) for n in (0, 1)]
+        line.code_bottle(2, 2)
+        line.tell(i.ItemTriggered("verify", 2), read("B-0000", item=2))
+        assert line.unit(units[0]).doubtful
+        line.tell(i.Stroked("packer", 1, (1, 1)))
+        shown(line, "B-0000", "B-0001")
+        assert not line.unit(units[0]).doubtful
+        labelled(line, "C-0000")
