@@ -40,8 +40,8 @@ END_SECONDS = 60.0
 DEFAULT_SECONDS = 60.0
 EARLY_KILLS = 0.2
 """Share of the kills that meet an agent which is starting."""
-STARTING, RUNNING = (0.05, 1.5), (1.2, 4.5)
-"""Seconds from its start to its end by a kill."""
+STARTING, RUNNING = (0.05, 1.5), (0.0, 3.0)
+"""Seconds to its end by a kill: from its start, or from the moment when its panel answers."""
 AFTER_KILLS = 4.0
 """Seconds of feeding after the last kill."""
 
@@ -308,8 +308,11 @@ class Demo:
         dice = random.Random(f"{self._options.seed}/kills")
         for number in range(1, self._options.kills + 1):
             self._check(plant)
-            early = dice.random() < EARLY_KILLS
-            time.sleep(dice.uniform(*(STARTING if early else RUNNING)))
+            if dice.random() < EARLY_KILLS:
+                time.sleep(dice.uniform(*STARTING))
+            else:
+                agent.panel(START_SECONDS)
+                time.sleep(dice.uniform(*RUNNING))
             agent.kill()
             if number % 10 == 0:
                 self._say(f"The agent was killed {number} times.")

@@ -19,4 +19,4 @@ def test_kills_at_random_moments_leave_no_wrong_record(tmp_path: Path) -> None:
     for result, wrong in (run.result() for run in runs):
         assert not wrong, wrong
         assert result.passed, "no bottle came through"
-        assert result.bottles > 50
+        assert result.bottles > 20
