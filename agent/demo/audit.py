@@ -139,8 +139,8 @@ def audit(
     recorded = list(record)
     blind = killed or bool(BLINDING & plant.get("happened", {}).keys())
     _counts(result, plant, account, balances)
-    _bottles(result, plant["items"], list(units), _refused(fates))
-    _bad_ones(result, plant["bad_kept"], _refused(fates), strict=strict)
+    _bottles(result, plant["items"], list(units), _refused(physical, fates))
+    _bad_ones(result, plant["bad_kept"], _refused(physical, fates), strict=strict)
     if not blind:
         _gates(result, plant, account, stations or {})
     _contents(result, physical, fates, recorded)
@@ -186,12 +186,17 @@ GONE = frozenset({"rejected", "sampled", "destroyed"})
 """Unit states of what is no longer good stock."""
 
 
-def _refused(fates: Sequence[Mapping[str, Any]], child: str = "") -> set[int]:
+def _refused(
+    physical: Sequence[Mapping[str, Any]], fates: Sequence[Mapping[str, Any]], child: str = ""
+) -> set[int]:
     """Serials of the rejected containers that children of this level ("" = bottles) go into; what
     is in them never became stock."""
-    levels = ["", *dict.fromkeys(fate["level"] for fate in fates)]
+    levels = ["", *dict.fromkeys(each["level"] for each in physical)]
     above = dict(pairwise(levels)).get(child)
-    return {fate["serial"] for fate in fates if fate["level"] == above and fate["rejected"]}
+    pairs = zip(physical, fates, strict=True)
+    return {
+        fate.get("serial", 0) for each, fate in pairs if each["level"] == above and fate["rejected"]
+    }
 
 
 def _bottles(
@@ -226,7 +231,7 @@ def _bottles(
     known = {unit.code for unit in units}
     for item in items:
         good = item["place"] in ON_LINE and not item["bad"] and not item["befell"]
-        if good and item["container"] not in refused and item["code"] not in known:
+        if good and item.get("container") not in refused and item["code"] not in known:
             unexplained(f"bottle {item['serial']} ({item['code']}) is on the line as no unit")
 
 
@@ -251,7 +256,7 @@ def _bad_ones(
     """Bad bottles that are on the line though the gates could have taken them: nothing happened to
     them but what every camera sees. What is in a container that was rejected is not there."""
     for fate in kept:
-        if fate["container"] in refused:
+        if fate.get("container") in refused:
             continue
         if strict or set(fate["befell"]) <= ON_MARKS:
             result.unexplained += 1
@@ -303,9 +308,10 @@ def _contents(
     parents = Counter(child for each in recorded for child in each["children"] if child is not None)
     result.child_in_two = sum(count > 1 for count in parents.values())
     left = list(recorded)
-    refused = {level: _refused(fates, level) for level in {fate["level"] for fate in fates}}
+    levels = {each["level"] for each in physical}
+    refused = {level: _refused(physical, fates, level) for level in levels}
     for container, fate in zip(physical, fates, strict=True):
-        inside = fate["container"] in refused[fate["level"]]
+        inside = fate.get("container") in refused[container["level"]]
         _one(result, container, fate, left, inside=inside)
     for each in left:
         if each["code"] is not None or any(child is not None for child in each["children"]):
