@@ -14,6 +14,7 @@ from agent.config import ReaderSection
 from agent.core.errors import TransientError
 from agent.demo.simeyes import MemoryCamera, MemoryDecoder
 from agent.demo.simprinters import MemoryCoder, MemoryLabels
+from agent.line.pairing import QUIET
 from agent.line.runner import BEAT, POLL
 from agent.ports import (
     Device,
@@ -32,6 +33,9 @@ from drivers.printers.zpl import ZplConfig
 from drivers.sim.text_coder import TextCoder
 from drivers.sim.world import AgentImage, PlcImage
 from drivers.sim.zpl_printer import ZplPrinter
+
+AWAY = QUIET / 3
+"""The longest poll in seconds: after half a QUIET the line's shell takes it that nobody looked."""
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -109,7 +113,7 @@ class MemoryPlc:
         loop = _loop()
         began = loop.time()
         waiter = self._waiter = loop.create_future()
-        until = max(began, min(self._due(), self._beaten + BEAT))
+        until = max(began, min(self._due(), self._beaten + BEAT, began + AWAY))
         alarm = loop.call_at(until, self._wake)
         try:
             await waiter
