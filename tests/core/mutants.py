@@ -194,6 +194,24 @@ MUTANTS = (
         "coded",
         "overrun",
     ),
+    # ---- doubt
+    Mutant(
+        "the order is certain after hands were in the lanes",
+        "agent/core/evolve/doubt.py",
+        '        if packing.doubt in ("", MISSED, STRANGER):\n'
+        "            packing.doubt = fact.why\n",
+        "        packing.deep = packing.deep or not fact.why\n",
+        "sequence",
+        "disturb,work",
+    ),
+    Mutant(
+        "a copy of a bottle on the line counts as the bottle come back",
+        "agent/core/duplicates.py",
+        "    return (away or missed) and unit.unit not in in_flight(state)\n",
+        "    return unit.state is not UnitState.SAMPLED\n",
+        "sequence",
+        "feed",
+    ),
     # ---- counts, lanes, restarts
     Mutant(
         "count off by one",
