@@ -140,9 +140,8 @@ MUTANTS = (
     Mutant(
         "parent check removed",
         "agent/core/verdict.py",
-        "    if unit.parent is not None or unit.state not in "
-        "(UnitState.VERIFIED, UnitState.UNPACKED):\n",
-        "    if unit.state in (UnitState.SAMPLED, UnitState.DESTROYED):\n",
+        "    if not free or unit.state not in (UnitState.VERIFIED, UnitState.UNPACKED):\n",
+        "    if not free and unit.state in (UnitState.SAMPLED, UnitState.DESTROYED):\n",
         "coded",
         "repack",
     ),
