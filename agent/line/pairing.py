@@ -33,6 +33,8 @@ AHEAD = 0.25
 that a frame without a trigger is never taken for the first item after a silence."""
 ADRIFT = 16
 """Triggers without a certain pair after which only a stop of the belt helps."""
+LATE_POLLS = 2
+"""Triggers that may be told after the frames that they fired."""
 KEPT = 64
 """Triggers or frames that may wait for each other; the oldest are given up."""
 
@@ -58,6 +60,7 @@ class Pairing(Generic[F]):
     offset: int | None = None
     slips: int = 0
     _index: int = 0
+    _index_before: int = 0  # what `_index` was when the last frame came
     _counter: int | None = None
     _since: float = -math.inf
     _trigger_at: float = -math.inf
@@ -118,11 +121,16 @@ class Pairing(Generic[F]):
             return []  # the same picture sent twice
         if before is not None and counter <= before:
             self._slip(at)  # the camera counts anew
+        away = before is not None and self._may_count_anew(counter, at)
+        if away and self.offset is not None:
+            self.slips += 1
+            self.offset = None
+        self._index_before = self._index
         since = max(self._frame_at, self._since)
         if at - since >= QUIET:
             first = counter == 1 if before is None else counter == before + 1
             # A camera that counts anew may have been away when the trigger came.
-            self._unproven = not first and (before is None or counter <= before)
+            self._unproven = away or (not first and (before is None or counter <= before))
             whole = first or self._unproven
             self._lead_frame, self._quiet_frame = counter if whole else None, since
         self._counter, self._frame_at = counter, at
@@ -130,6 +138,12 @@ class Pairing(Generic[F]):
         while len(self._frames) > KEPT:
             self._frames.popitem(last=False)
         return self._match(at)
+
+    def _may_count_anew(self, counter: int, at: float) -> bool:
+        """Whether the camera may have started anew since its last frame although its count seems to
+        go on: there was time, and there were triggers enough to count so far once more."""
+        fired = self._index - self._index_before + LATE_POLLS
+        return at - self._frame_at >= REPEAT and counter <= fired
 
     def _alone(self, now: float) -> list[Paired[F]]:
         """One trigger and one reading that came with or after it. Several of either are not told
