@@ -93,7 +93,7 @@ class Gate:
             for fact in self._after_loss(conn, mine, state)[0]:
                 state = evolve(mine.plan, state, fact)
             return read(state)
-        mine = self._ready(conn, line)
+        mine, _ = self._ready(conn, line)
         seen = read(mine.state)
         mine.stale = False
         return seen
@@ -101,11 +101,10 @@ class Gate:
     def decide(self, conn: Connection, line: str, inputs: Sequence[Stamped]) -> Committed:
         """One group of inputs, as a job of the writer."""
         began = time.perf_counter()
-        mine = self._ready(conn, line)
-        facts: list[Fact] = []
+        mine, facts = self._ready(conn, line)
         effects: list[Effect] = []
         read: dict[CodeKey, str] = {}
-        durable = False
+        durable = bool(facts)
         touched = [mine] if line != AGENT else self._true_ones()
         for what, clock in inputs:
             known = answer(conn, questions(mine.plan, mine.state, what), clock)
@@ -140,18 +139,20 @@ class Gate:
             for fact in facts:
                 each.state = evolve(each.plan, each.state, fact)
 
-    def _ready(self, conn: Connection, line: str) -> _Line:
-        """The line with a state that is true. What was in flight when a state was lost is not
-        known any more: it is doubtful, as after a restart."""
+    def _ready(self, conn: Connection, line: str) -> tuple[_Line, list[Fact]]:
+        """The line with a state that is true, and the facts that made it so: what was in flight
+        when a state was lost is not known any more, it is doubtful, as after a restart."""
         mine = self._lines[line]
+        facts: list[Fact] = []
         if not mine.stale:
-            return mine
+            return mine, facts
         state = mine.state = _stored(conn, mine.plan)
         mine.stale = False
         if mine.began:
-            self._keep(conn, line, [mine], *self._after_loss(conn, mine, state))
+            facts, clock = self._after_loss(conn, mine, state)
+            self._keep(conn, line, [mine], facts, clock)
         mine.began = line != AGENT
-        return mine
+        return mine, facts
 
     @staticmethod
     def _after_loss(conn: Connection, mine: _Line, state: LineState) -> tuple[list[Fact], Clock]:
