@@ -200,7 +200,11 @@ def readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
     container = out.state.container(out.plan.zone[station.id], what.item)
     if container is None or container.at != station.id or container.judged:
         return
-    out.facts.append(f.ContainerJudged(station.id, what.item))
+    seen = {
+        code.unit.unit for text in what.texts if (code := out.known.codes.get(text)) and code.unit
+    }
+    shown = tuple(unit for unit in container.took if unit in seen and station.kind == "pack")
+    out.facts.append(f.ContainerJudged(station.id, what.item, shown))
     for text in what.texts:
         code = out.known.codes.get(text)
         if code is not None and not code.registered:
@@ -214,6 +218,8 @@ def readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
         _content(out, station, container, order, what)
     else:
         _label(out, station, container, order, what)
+    if station.kind == "pack":
+        doubt.nowhere(out, station, container, shown)
 
 
 def _content(

@@ -7,9 +7,10 @@ numbers, so their order stays doubtful until a full reading comes out as predict
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core.evolve import MISSED, STRANGER, is_fresh
+from agent.core.evolve import MISSED, NOWHERE, STRANGER, is_fresh
 from agent.core.outcome import Outcome
 from agent.core.plan import PathKind, Station
+from agent.core.state import Container, LineState
 
 COUNT = "count"
 """More came out of a lane than was seen to go in."""
@@ -99,8 +100,38 @@ def of_stroke(
     return doubt, disturbed
 
 
+def in_flight(state: LineState) -> set[int | None]:
+    """Units that are on the line by the record."""
+    found: set[int | None] = {item.unit for zone in state.items.values() for item in zone.values()}
+    found |= {unit for path in state.on_path.values() for unit in path.values()}
+    found |= {unit for lanes in state.lanes.values() for lane in lanes.values() for unit in lane}
+    return found
+
+
 def unasked(out: Outcome, station: str, number: int) -> None:
     """The gate took what never triggered at its station: the photo-eye did not see it. Before the
     first trigger after a restart it may be older than the counting."""
     if station not in out.state.settling.get("gate", []):
         out.alarm("trigger_missed", 2, station, number)
+
+
+def nowhere(out: Outcome, station: Station, container: Container, shown: tuple[int, ...]) -> None:
+    """A picture of the content tells what is in this container. What passed on its way to this
+    packer and is neither `shown` there, nor in another container, in a lane or on a path, may be
+    anywhere: a hand took it out of the open container, or the gate took it for its neighbour."""
+    state, way = out.state, out.plan.into.get(station.id)
+    if station.mode == "sequence" or way is None or way.kind is PathKind.MIXED:
+        return
+    zone = out.plan.zone_stations(out.plan.zone[way.source])
+    passed = {unit for each in zone for unit in state.loose.get(each.id, ())}
+    placed = {child for fact in out.facts if isinstance(fact, f.Packed) for child in fact.children}
+    lost = passed.difference(placed, shown, in_flight(state))
+    lost -= {
+        unit
+        for containers in state.containers.values()
+        for other in containers.values()
+        if other is not container
+        for unit in (other.unit, *other.took)
+    }
+    if lost:
+        out.facts.append(f.UnitsDoubted(tuple(sorted(lost)), NOWHERE))

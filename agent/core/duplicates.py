@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core.doubt import CHILD
+from agent.core.doubt import CHILD, in_flight
 from agent.core.evolve import MISSED, has_gate
 from agent.core.known import KnownUnit
 from agent.core.life import UnitState
@@ -44,14 +44,6 @@ def may_return(state: LineState, unit: KnownUnit) -> bool:
     away = unit.state in (UnitState.REJECTED, UnitState.UNPACKED)
     missed = unit.state is UnitState.VERIFIED and unit.unit in state.missed
     return (away or missed) and unit.unit not in in_flight(state)
-
-
-def in_flight(state: LineState) -> set[int | None]:
-    """Units that are on the line by the record."""
-    found: set[int | None] = {item.unit for zone in state.items.values() for item in zone.values()}
-    found |= {unit for path in state.on_path.values() for unit in path.values()}
-    found |= {unit for lanes in state.lanes.values() for lane in lanes.values() for unit in lane}
-    return found
 
 
 def doubt(out: Outcome, others: tuple[int, ...], expected: f.CodeKey | None) -> None:

@@ -48,7 +48,8 @@ class Container:
     there. `label` is the code that was printed for it, `codes` what was read on it, by role, and
     `own` where; `closed` that nothing more goes in.
     `excused` of its unknown children passed in bypass; of those that strokes moved since the last
-    picture, `blank` are no unit. `coasting`: see Item.
+    picture, `blank` are no unit and `took` are those that are, by what was in the lanes.
+    `coasting`: see Item.
     """
 
     number: int
@@ -76,6 +77,7 @@ class Container:
     excused: int = 0
     blank: int = 0
     coasting: bool = False
+    took: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)

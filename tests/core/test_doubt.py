@@ -237,3 +237,56 @@ def test_more_out_of_a_lane_than_went_in_makes_the_order_doubtful(tmp_path: Path
         assert line.facts(f.Packed)[-1].doubt == "count"
         assert worth(line)[1:] == [Integrity.INFERRED, Integrity.INFERRED]
         assert doubtful(line)[1:] == [True, True]
+
+
+# ------------------------------------------------------------------------- not in the picture
+
+
+def nowhere(line: Line) -> list[bool]:
+    """Of the first bottles: whether nobody knows where they are."""
+    units = [fact.unit for fact in line.facts(f.ItemPassed)]
+    return [line.unit(unit).doubtful for unit in units]
+
+
+def test_what_a_stroke_moved_and_the_picture_does_not_show_may_be_anywhere(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        filled(line, 0, 1)
+        filled(line, 2, 3, number=2)
+        line.good_bottle(4)
+        shown(line, "B-0000", gate=GateSaw.REJECTED)
+        assert nowhere(line) == [False, True, False, False, False]
+        shown(line, "B-0002", "B-0003", number=2)
+        assert nowhere(line) == [False, True, False, False, False], "said once"
+        assert verify(line.conn).problems == []
+
+
+def test_without_a_picture_nobody_knows_what_is_in_the_case(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        filled(line, 0, 1)
+        shown(line, late=True, gate=GateSaw.REJECTED)
+        assert nowhere(line) == [True, True]
+
+
+def test_a_bottle_that_the_gate_took_for_its_neighbour_is_missed_in_the_picture(
+    tmp_path: Path,
+) -> None:
+    """The belt crept: the blast that was meant for 2 took 1, and 2 went on as 1."""
+    with Line(tmp_path).start() as line:
+        line.good_bottle(0)
+        line.good_bottle(1)
+        line.code_bottle(2, 2)
+        line.see_bottle(2, gate=GateSaw.REJECTED)
+        line.tell(i.Stroked("packer", 1, (1, 1)))
+        shown(line, "B-0000", "B-0002", gate=GateSaw.REJECTED)
+        assert nowhere(line) == [False, True]
+
+
+def test_a_bottle_that_shows_in_the_next_case_is_where_it_is_seen(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        filled(line, 0, 1, number=1)
+        filled(line, 2, 3, number=2)
+        shown(line, "B-0000", "B-0003", number=1)
+        assert nowhere(line) == [False, True, False, False]
+        shown(line, "B-0001", "B-0002", number=2)
+        assert nowhere(line) == [False] * 4
+        assert verify(line.conn).problems == []

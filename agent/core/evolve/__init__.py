@@ -8,7 +8,7 @@ from agent.core import facts as f
 from agent.core.evolve import alarms, bypass, containers, doubt, items, orders, printing, rework
 from agent.core.evolve.common import LANE_KEPT, Table, has_gate
 from agent.core.evolve.containers import can_close, open_container
-from agent.core.evolve.doubt import MISSED, STRANGER, is_fresh, kept_of
+from agent.core.evolve.doubt import MISSED, NOWHERE, STRANGER, is_fresh, kept_of
 from agent.core.evolve.orders import ORDERS_KEPT
 from agent.core.plan import LinePlan
 from agent.core.state import LineState
@@ -17,6 +17,7 @@ __all__ = [
     "HANDLED",
     "LANE_KEPT",
     "MISSED",
+    "NOWHERE",
     "ORDERS_KEPT",
     "STRANGER",
     "can_close",

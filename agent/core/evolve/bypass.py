@@ -42,6 +42,7 @@ def _container_unseen(plan: LinePlan, state: LineState, fact: f.ContainerUnseen)
     container = state.containers.get(plan.zone[fact.station], {}).get(fact.number)
     if container is not None:
         container.judged, container.fault = True, ""
+        container.took.clear()
         excuse(state, container, fact.children)
 
 

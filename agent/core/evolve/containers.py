@@ -2,6 +2,7 @@
 
 from agent.core import facts as f
 from agent.core.evolve.common import (
+    LANE_KEPT,
     Table,
     arrive,
     code_left_window,
@@ -26,6 +27,9 @@ def _stroke_seen(plan: LinePlan, state: LineState, fact: f.StrokeSeen) -> None:
     container = _container(plan, state, station, fact.number)
     container.moved += sum(fact.counts)
     container.blank += sum(unit is None for unit in fact.units)
+    if station.mode != "sequence":
+        container.took += (unit for unit in fact.units if unit is not None)
+        del container.took[:-LANE_KEPT]
     container.last = container.last or fact.last
 
 
@@ -66,9 +70,11 @@ def _container_seen(plan: LinePlan, state: LineState, fact: f.ContainerSeen) -> 
 
 
 def _container_judged(plan: LinePlan, state: LineState, fact: f.ContainerJudged) -> None:
+    let_go(state, fact.shown)
     container = state.containers.get(plan.zone[fact.station], {}).get(fact.number)
     if container is not None:
         container.judged = True
+        container.took.clear()
 
 
 def _container_formed(plan: LinePlan, state: LineState, fact: f.ContainerFormed) -> None:

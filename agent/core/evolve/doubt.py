@@ -2,7 +2,7 @@
 tables: it looks at lanes and paths as they were."""
 
 from agent.core import facts as f
-from agent.core.evolve.common import Table
+from agent.core.evolve.common import Table, let_go
 from agent.core.plan import LinePlan
 from agent.core.state import Container, Kept, LineState, Packing, Suspect
 
@@ -13,6 +13,9 @@ SUSPECTS = 16
 MISSED, STRANGER = "missed", "stranger"
 """Why the order is doubtful: an item was not seen to arrive and may have come all the same; an item
 that nobody knows arrived, or the eye saw what is not there."""
+
+NOWHERE = "nowhere"
+"""Why units are doubtful: they passed, and by what was told since they are in no place."""
 
 
 def packing_at(plan: LinePlan, state: LineState, station: str) -> Packing | None:
@@ -256,6 +259,8 @@ def _item_passed(plan: LinePlan, state: LineState, fact: f.ItemPassed) -> None:
 
 
 def _units_doubted(plan: LinePlan, state: LineState, fact: f.UnitsDoubted) -> None:
+    if fact.why == NOWHERE:
+        let_go(state, fact.units)
     for unit in fact.units:
         found = kept_of(state, unit)
         if found is not None:

@@ -30,11 +30,13 @@ class ContainerSeen(Fact):
 
 @dataclass(frozen=True, slots=True)
 class ContainerJudged(Fact):
-    """A verdict was given for the container at this station; what it was is in other facts."""
+    """A verdict was given for the container at this station; what it was is in other facts.
+    `shown` are the units that strokes moved into it and the picture of its content shows."""
 
     durable: ClassVar[bool] = False
     station: str
     number: int
+    shown: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
