@@ -129,6 +129,8 @@ def test_there_are_these_commands() -> None:
         "sample",
         "scan",
         "simulate",
+        "test-mode start",
+        "test-mode stop",
         "trace",
         "unpack",
         "void",

@@ -90,6 +90,12 @@ class Services:
     async def end_bypass(self, line: str, by: str) -> None:
         await self._agent.command(line, i.EndBypass(by))
 
+    async def begin_test_mode(self, line: str, order: str, by: str) -> None:
+        await self._agent.command(line, i.BeginTestMode(order, by))
+
+    async def end_test_mode(self, line: str, by: str) -> None:
+        await self._agent.command(line, i.EndTestMode(by))
+
     async def acknowledge(self, line: str, alarm: str, by: str) -> None:
         await self._agent.command(line, i.AcknowledgeAlarm(alarm, by))
 

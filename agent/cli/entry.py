@@ -7,7 +7,18 @@ from typing import NoReturn
 import httpx
 import typer
 
-from agent.cli import alarms, bypass, configs, orders, pools, record, rework, running, simulating
+from agent.cli import (
+    alarms,
+    bypass,
+    configs,
+    orders,
+    pools,
+    record,
+    rework,
+    running,
+    simulating,
+    testmode,
+)
 from agent.cli.common import err
 from agent.core.errors import CaselinkError
 
@@ -24,6 +35,7 @@ app.add_typer(pools.app, name="pool")
 app.add_typer(orders.app, name="order")
 app.add_typer(bypass.app, name="bypass")
 app.add_typer(bypass.pin_app, name="pin")
+app.add_typer(testmode.app, name="test-mode")
 app.add_typer(record.app)
 app.add_typer(alarms.app)
 app.add_typer(rework.app)

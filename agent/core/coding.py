@@ -30,7 +30,8 @@ def coding_questions(
     plan: LinePlan, state: LineState, what: i.RefillWanted | i.PrinterConnected
 ) -> Questions:
     station = plan.by_id[what.station]
-    pool = state.order.pool(station.level, station.role) if state.order else None
+    order = state.coding_for
+    pool = order.pool(station.level, station.role) if order else None
     return Questions(pools=() if pool is None else (pool,))
 
 
@@ -128,8 +129,8 @@ def _pool_for(out: Outcome, station: Station, order: WorkOrder) -> KnownPool | N
 
 
 def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
-    order = out.state.order
-    if order is None or out.state.status != "running" or out.state.bypass is not None:
+    order, trial = out.state.coding_for, out.state.trial is not None
+    if order is None or (out.state.status != "running" and not trial) or out.state.bypass:
         return
     pool = _pool_for(out, station, order)
     if pool is None:
@@ -146,8 +147,11 @@ def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
     same = (window.pool, window.column) == (pool.pool, column)
     unseen = [p for p in window.codes if not same or p < pool.next_position - UNSEEN_AFTER]
     why = "not_seen" if same else "order_changed"
+    to = CodeState.SUSPECT
+    if same and trial:  # what a test prints never lives
+        to, why = CodeState.VOID, "test_mode"
     for first, amount in runs(unseen):
-        _move(out, station, window, first, amount, CodeState.SUSPECT, why=why)
+        _move(out, station, window, first, amount, to, why=why)
     sent = _send(out, station, window, pool, column, count)
     out.effects.append(SendCodes(station.id, sent.pool, column, sent.first, sent.count))
 

@@ -8,7 +8,7 @@ bound, and a label that is not the one meant for this container is told.
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from agent.core import anchors, bypass, change, coding, doubt, duplicates, slips, stopping
+from agent.core import anchors, bypass, change, coding, doubt, duplicates, slips, stopping, testmode
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import SetSlot
@@ -82,8 +82,15 @@ def stroked(out: Outcome, what: i.Stroked) -> None:
     if doubt.short_lanes(out, station, what.counts):
         out.alarm("count_difference", 2, station.id, what.number, count=str(sum(what.counts)))
         doubt.too_many(out, station)
-    _leave_behind(out, station, what, units)
+    tests = testmode.makes_none(out, station, what.number)
+    if not tests:
+        _leave_behind(out, station, what, units)
     out.facts.append(f.StrokeSeen(station.id, what.number, units, what.counts, what.last))
+    if tests:
+        gone = tuple(unit for unit in units if unit is not None)
+        if gone and station.mode == "sequence":  # of an order before: nobody reads where they are
+            out.facts.append(f.UnitsDoubted(gone, testmode.ALARM))
+        return
     if station.mode == "sequence":
         _pack_by_order(out, station, what, units)
 
@@ -209,6 +216,8 @@ def readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
         code = out.known.codes.get(text)
         if code is not None and not code.registered:
             out.facts.append(f.CodeRegistered(code.key, code.text))
+    if testmode.container_seen(out, station, container):
+        return
     units = (code.unit for text in what.texts if (code := out.known.codes.get(text)) is not None)
     children = [unit.order for unit in units if unit is not None and unit.level != station.level]
     order = change.order_of(out, container, children)

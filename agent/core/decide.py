@@ -18,6 +18,7 @@ from agent.core import (
     scan,
     slips,
     stopping,
+    testmode,
 )
 from agent.core import facts as f
 from agent.core import inputs as i
@@ -49,8 +50,9 @@ def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
         return containers.stroke_questions(plan, state, what)
     if isinstance(what, i.RefillWanted | i.PrinterConnected):
         return coding.coding_questions(plan, state, what)
-    if isinstance(what, i.StartOrder | i.ChangeOrder):
-        order = state.orders.get(what.number)
+    if isinstance(what, i.StartOrder | i.ChangeOrder | i.BeginTestMode):
+        number = what.order if isinstance(what, i.BeginTestMode) else what.number
+        order = state.orders.get(number)
         return Questions(pools=tuple(order.pools.values()) if order else ())
     if isinstance(what, i.ClosePartial):
         return Questions(pools=containers.label_pools(plan, state, what.station))
@@ -108,6 +110,7 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
             | i.PauseOrder()
             | i.FinishOrder()
             | i.ClosePartial()
+            | i.BeginTestMode()
         ):
             orders.order_input(out, what)
         case (
@@ -120,6 +123,8 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
             coding.coding_input(out, what)
         case i.BeginBypass() | i.EndBypass() | i.Tick():
             bypass.bypass_input(out, what)
+        case i.EndTestMode():
+            testmode.end_asked(out, what)
         case i.HandScanned():
             scan.hand_scanned(out, what)
         case i.Rework():
@@ -147,7 +152,8 @@ def _triggered(out: Outcome, what: i.ItemTriggered) -> None:
             bypass.container_passes(out, station, what.item)
         return
     # A paused line coasts: what still comes belongs to its work order.
-    order = state.order.number if state.order else ""
+    now = state.coding_for
+    order = now.number if now else ""
     if not plan.first_of_zone(station.id):
         _arrives(out, station, what.item)
     out.facts.append(
@@ -233,7 +239,9 @@ def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
         return
     faults.append(_missing(out.plan, station, spec, item, judgement, late=what.late))
     verdict = worst(faults)
-    if verdict is Verdict.PASS:
+    if item.test:
+        testmode.item_tested(out, station, item, verdict, judgement)
+    elif verdict is Verdict.PASS:
         _pass(out, station, spec, item, order, judgement, reader.id, back)
     else:
         _reject(out, station, item, verdict, judgement)
@@ -394,7 +402,8 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
         judged = item is not None and here and bool(item.verdict)
         order = item.order if item is not None else ""
         out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, passed, order))
-        if here and item is not None and (passed or not judged) and _was_due(out, item):
+        counts = here and item is not None and not item.test and (passed or not judged)
+        if counts and item is not None and _was_due(out, item):
             stopping.rejected(out, station.id, what.item, at_gate=True)
     else:
         # The gate failed, or it let an item pass that had no PASS.

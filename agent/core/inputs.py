@@ -242,6 +242,19 @@ class EndBypass(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class BeginTestMode(Input):
+    """Try the line with the scheme and pools of a work order that is not started by this."""
+
+    order: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndTestMode(Input):
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick(Input):
     """Time passes: what has a time limit may be over. Told every second while there is one."""
 

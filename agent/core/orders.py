@@ -1,7 +1,7 @@
 """Decisions that people ask for: work orders, partial containers, alarms. A refusal is a
 DomainError with a reason a person can act on."""
 
-from agent.core import bypass, containers, stopping
+from agent.core import bypass, containers, stopping, testmode
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.errors import DomainError
@@ -14,7 +14,13 @@ from agent.core.scheme import WorkOrder
 def order_input(
     out: Outcome,
     what: (
-        i.CreateOrder | i.StartOrder | i.ChangeOrder | i.PauseOrder | i.FinishOrder | i.ClosePartial
+        i.CreateOrder
+        | i.StartOrder
+        | i.ChangeOrder
+        | i.PauseOrder
+        | i.FinishOrder
+        | i.ClosePartial
+        | i.BeginTestMode
     ),
 ) -> None:
     match what:
@@ -33,6 +39,11 @@ def order_input(
             out.facts.append(f.OrderFinished(active.number, what.by))
         case i.ClosePartial():
             containers.close_partial(out, what)
+        case i.BeginTestMode():
+            testmode.may_begin(out.state)
+            _check(out, _startable(out, what.order))
+            stopping.may_start(out)
+            testmode.begin(out, what)
 
 
 def _active(out: Outcome) -> WorkOrder:
@@ -125,17 +136,7 @@ def _check_primary(plan: LinePlan, station: Station, order: WorkOrder) -> None:
 def _start(out: Outcome, number: str, by: str, after: WorkOrder | None = None) -> None:
     """Start an order; `after`: at once after the one that the line has, which is finished."""
     state = out.state
-    order = state.orders.get(number)
-    if order is None:
-        raise DomainError(
-            "order_unknown",
-            f"Work order {number} does not exist on line {state.line}: create it first.",
-        )
-    if number in state.finished:
-        raise DomainError(
-            "order_finished",
-            f"Work order {number} is finished and stays so: create a new one.",
-        )
+    order = _startable(out, number)
     if after is not None and after.number == number:
         raise DomainError("already_running", f"Line {state.line} has work order {number} already.")
     if state.status == "running" and after is None:
@@ -158,7 +159,24 @@ def _start(out: Outcome, number: str, by: str, after: WorkOrder | None = None) -
     if after is not None:
         bypass.end(out, by, "order")
         out.facts.append(f.OrderFinished(after.number, by))
+    testmode.end(out, by, "order")
     out.facts.append(f.OrderStarted(order.number, by))
+
+
+def _startable(out: Outcome, number: str) -> WorkOrder:
+    """The order of this number, unless there is none or it is finished."""
+    order = out.state.orders.get(number)
+    if order is None:
+        raise DomainError(
+            "order_unknown",
+            f"Work order {number} does not exist on line {out.state.line}: create it first.",
+        )
+    if number in out.state.finished:
+        raise DomainError(
+            "order_finished",
+            f"Work order {number} is finished and stays so: create a new one.",
+        )
+    return order
 
 
 def alarm_input(out: Outcome, what: i.AcknowledgeAlarm | i.ConditionChanged) -> None:
@@ -177,6 +195,7 @@ def alarm_input(out: Outcome, what: i.AcknowledgeAlarm | i.ConditionChanged) -> 
             )
             if what.key in stopping.STOPS:
                 stopping.stop(out, what.key)
+                testmode.end(out, "", what.key)
         elif not what.active and what.alarm in out.state.alarms:
             out.facts.append(f.AlarmCleared(what.alarm))
         return

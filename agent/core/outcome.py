@@ -41,6 +41,7 @@ CONDITION_ALARMS = frozenset(
         "order_doubtful",
         "anchor_wanted",
         "bypass",
+        "test_mode",
     }
 )
 """Alarms of something that is so, and clear when it is over."""

@@ -21,7 +21,7 @@ class Item:
     decided at the present gate ("" = nothing yet). `before` are the roles that were read before its
     path was disturbed: it may be another item than the one that is read after it.
     `at_ms` is when (wall clock) it triggered there. `coasting`: it was on the line when a bypass
-    ended, so that its reject says nothing of the line.
+    ended, so that its reject says nothing of the line. `test`: it came in test mode.
     """
 
     number: int
@@ -37,6 +37,7 @@ class Item:
     at_ms: int = 0
     coasting: bool = False
     before: list[str] = field(default_factory=list)
+    test: bool = False
 
 
 @dataclass(slots=True)
@@ -195,6 +196,16 @@ class Bypass:
 
 
 @dataclass(slots=True)
+class Trial:
+    """Test mode: the work order whose scheme and pools it uses, who began it, and how many items
+    were judged by verdict."""
+
+    order: str
+    by: str
+    seen: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Series:
     """Rejects in a row at one station, and the number of the first."""
 
@@ -224,7 +235,7 @@ class LineState:
     `suspected[unit]` is the code that an item should have shown which showed one of this unit;
     `missed` are units that did not arrive at the end of a path, in this run of the PLC's numbers;
     `series` are rejects in a row; `unseen[pack station]` counts what passed in bypass and is still
-    on its way there, `bypass` is set while it lasts.
+    on its way there, `bypass` is set while it lasts, and so is `trial` (test mode).
     `paused_by` paused the work order (core.stopping.AGENT: we did) and `paused_why` says why.
     `loose[station]` are the units whose last word was a PASS there, oldest first: whether they are
     still on the line, nobody knows after a restart.
@@ -262,6 +273,12 @@ class LineState:
     settling: dict[str, list[str]] = field(default_factory=dict)
     bypass: Bypass | None = None
     unseen: dict[str, int] = field(default_factory=dict)
+    trial: Trial | None = None
+
+    @property
+    def coding_for(self) -> WorkOrder | None:
+        """The work order whose codes are printed: the line's, or the one that a test uses."""
+        return self.order if self.trial is None else self.orders.get(self.trial.order)
 
     def item(self, zone: str, number: int) -> Item | None:
         return self.items.get(zone, {}).get(number)

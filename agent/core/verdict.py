@@ -29,12 +29,14 @@ class Verdict(StrEnum):
     BAD_GRADE = "bad_grade"
     MISMATCH = "mismatch"
     LATE = "late"
+    TEST = "test"  # of a test: it never lives
     # Of containers only:
     COUNT = "count"  # more children than the scheme holds, or a child twice in one picture
     CHILD = "child"  # a child that may not be there: unverified, in another container, wrong level
 
 
 _WORST_FIRST = (
+    Verdict.TEST,
     Verdict.LATE,
     Verdict.UNKNOWN,
     Verdict.VOID,

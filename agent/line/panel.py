@@ -147,6 +147,7 @@ class LinePanel:
             "state": {"packml": packml, "since": since, "cause": self._cause(state, packml)},
             "order": self._order(state),
             "bypass": _bypass(state),
+            "test": _test(state),
             "orders": _startable(state),
             "devices": self._devices(),
             "backlog": {"events": None, "oldest": None},
@@ -167,12 +168,14 @@ class LinePanel:
             name = "starting" if plc == "starting" else "lost"
         elif "estop" in runner.plc_flags:
             name = "aborted"
-        elif state.status == "idle":
+        elif state.status == "idle" and state.trial is None:
             name = "idle"
         elif state.status == "paused" or not runner.wants_running or runner.held_by:
             name = "held"
         elif "running" not in runner.plc_flags:
             name = "stopped"
+        elif state.trial is not None:
+            name = "execute"
         elif not seen.good or now - seen.good[-1] > STOPPED_AFTER:
             name = "suspended"
         else:
@@ -375,6 +378,7 @@ def excerpt(state: LineState) -> LineState:
         bypass=None
         if state.bypass is None
         else replace(state.bypass, unseen=dict(state.bypass.unseen)),
+        trial=None if state.trial is None else replace(state.trial, seen=dict(state.trial.seen)),
     )
 
 
@@ -393,6 +397,14 @@ def _bypass(state: LineState) -> dict[str, Any] | None:
         "left_s": left_seconds(now, int(monotonic() * 1000)),
         "unseen": dict(now.unseen),
     }
+
+
+def _test(state: LineState) -> dict[str, Any] | None:
+    """The test that the line is in, None if there is none."""
+    now = state.trial
+    if now is None:
+        return None
+    return {"by": now.by, "order": now.order, "seen": dict(now.seen)}
 
 
 def _startable(state: LineState) -> list[dict[str, Any]]:

@@ -477,9 +477,9 @@ def _wishes(state: LineState) -> Wishes:
     priorities = {alarm.priority for alarm in state.alarms.values() if not alarm.acknowledged}
     stopped = any(alarm.key == "pool_empty" for alarm in state.alarms.values())
     lamps = {"red", "horn"} if 1 in priorities else {"amber"} if priorities else set[str]()
-    if state.status == "running":
+    if state.status == "running" or state.trial is not None:
         lamps |= {"green"}
-    running = state.status == "running"
+    running = state.status == "running" or state.trial is not None
     flags = frozenset(alarm.key for alarm in state.alarms.values() if alarm.key in FLAG_ALARMS)
     by_us = state.status == "paused" and state.paused_by == AGENT
     bypass = state.bypass is not None

@@ -176,6 +176,10 @@ def _item_rejected(conn: Connection, seq: int, line: str, fact: facts.ItemReject
     units.lose_codes(conn, seq, lost)
 
 
+def _item_tested(conn: Connection, seq: int, line: str, fact: facts.ItemTested) -> None:
+    units.void_codes(conn, seq, fact.codes)
+
+
 def _reject(conn: Connection, seq: int, unit: int | None) -> None:
     """The unit is off the line. Hearing again that a rejected unit is off the line is no
     contradiction (its container's verdict came before the chute sensor)."""
@@ -359,6 +363,7 @@ _CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
     facts.ItemsMissed: _items_missed,
     facts.ItemPassed: _item_passed,
     facts.ItemRejected: _item_rejected,
+    facts.ItemTested: _item_tested,
     facts.RejectConfirmed: _reject_confirmed,
     facts.ForeignRejected: _foreign_rejected,
     facts.ContainerFormed: _container_formed,
@@ -383,6 +388,8 @@ _NO_TABLE: frozenset[type[Fact]] = frozenset(
         facts.PartialAllowed,
         facts.BypassBegan,
         facts.BypassEnded,
+        facts.TestModeBegan,
+        facts.TestModeEnded,
     }
 )
 

@@ -349,6 +349,19 @@ def move_codes(conn: Connection, seq: int, first: CodeKey, count: int, to: CodeS
     conn.executemany(_MOVE, [(at, CODE_NUMBER[to], seq) for at, _ in stored])
 
 
+def void_codes(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
+    """Codes seen on (or printed on) an item of a test: those that we print become VOID. One that is
+    on a unit, comes printed, or was never sent is left alone."""
+    for key in keys:
+        state, unit = code_state(conn, key)
+        if unit is not None or state is CodeState.ATTACHED or state in PRINTABLE_LEFT:
+            continue
+        pool = pools.describe(conn, key.pool)
+        if pool is None or pool.preprinted or state is CodeState.VOID:
+            continue
+        conn.execute(_MOVE, (code_id(key), CODE_NUMBER[move_code(state, CodeState.VOID)], seq))
+
+
 def lose_codes(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
     """Codes seen on (or printed on) a thing that is rejected without having become a unit.
 

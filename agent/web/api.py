@@ -101,6 +101,12 @@ class WebServices(LineSource, Protocol):
     async def end_bypass(self, line: str, by: str) -> None:
         """Let the line code again."""
 
+    async def begin_test_mode(self, line: str, order: str, by: str) -> None:
+        """Try the line with the scheme and pools of a work order that is not started by this."""
+
+    async def end_test_mode(self, line: str, by: str) -> None:
+        """What comes from now on is no test."""
+
     async def acknowledge(self, line: str, alarm: str, by: str) -> None:
         """A person has seen the alarm."""
 
@@ -183,6 +189,16 @@ def api_router(services: WebServices) -> APIRouter:
     @router.post("/lines/{line}/bypass/end")
     async def end_bypass(line: _LinePath, body: ByBody) -> _Done:
         await _within(services.end_bypass(known(line), body.by))
+        return _DONE
+
+    @router.post("/lines/{line}/test-mode")
+    async def begin_test_mode(line: _LinePath, body: StartBody) -> _Done:
+        await _within(services.begin_test_mode(known(line), body.order, body.by))
+        return _DONE
+
+    @router.post("/lines/{line}/test-mode/end")
+    async def end_test_mode(line: _LinePath, body: ByBody) -> _Done:
+        await _within(services.end_test_mode(known(line), body.by))
         return _DONE
 
     # An alarm's id holds slashes ("L1/verify/reject_failed").

@@ -253,6 +253,12 @@ class ScriptedLine:
     async def end_bypass(self, line: str, by: str) -> None:
         await self._do("end_bypass", line, by)
 
+    async def begin_test_mode(self, line: str, order: str, by: str) -> None:
+        await self._do("test_mode", line, order, by)
+
+    async def end_test_mode(self, line: str, by: str) -> None:
+        await self._do("end_test_mode", line, by)
+
     async def acknowledge(self, line: str, alarm: str, by: str) -> None:
         await self._do("acknowledge", line, alarm, by)
         self.set(

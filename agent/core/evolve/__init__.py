@@ -5,7 +5,17 @@ here: a fact has happened. Facts that are not about a line (pools, the agent) ch
 """
 
 from agent.core import facts as f
-from agent.core.evolve import alarms, bypass, containers, doubt, items, orders, printing, rework
+from agent.core.evolve import (
+    alarms,
+    bypass,
+    containers,
+    doubt,
+    items,
+    orders,
+    printing,
+    rework,
+    testmode,
+)
 from agent.core.evolve.common import LANE_KEPT, Table, has_gate
 from agent.core.evolve.containers import can_close, open_container
 from agent.core.evolve.doubt import MISSED, NOWHERE, STRANGER, is_fresh, kept_of
@@ -36,6 +46,7 @@ _TABLE: Table = {
     **rework.TABLE,
     **alarms.TABLE,
     **bypass.TABLE,
+    **testmode.TABLE,
 }
 
 HANDLED: frozenset[type[f.Fact]] = (

@@ -25,6 +25,7 @@ def _item_seen(plan: LinePlan, state: LineState, fact: f.ItemSeen) -> None:
     item = items.get(fact.item)
     if item is None or plan.first_of_zone(station.id):
         item = Item(fact.item, fact.order, station.id, fact.lane)
+        item.test = state.trial is not None
         items[fact.item] = item
     item.at = station.id
     item.at_ms = fact.at_ms
@@ -165,8 +166,10 @@ def _reject_confirmed(plan: LinePlan, state: LineState, fact: f.RejectConfirmed)
         state.count(fact.station).unasked += not asked
     zone = plan.zone[fact.station]
     let_go(state, (fact.unit,))
-    state.items.get(zone, {}).pop(fact.item, None)
+    item = state.items.get(zone, {}).pop(fact.item, None)
     state.containers.get(zone, {}).pop(fact.item, None)
+    if item is not None and item.test:
+        return
     if fact.order and not _of_now(state, fact.order):
         return
     if not fact.judged or fact.passed:

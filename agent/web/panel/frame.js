@@ -35,6 +35,11 @@ class Frame extends View {
       const time = text.duration(s.bypass.left_s);
       put(this.part("bypass-more"), t("bypass.more", { time, n }));
     }
+    show(this.part("test"), Boolean(s.test));
+    if (s.test) {
+      const n = Object.values(s.test.seen).reduce((sum, one) => sum + one, 0);
+      put(this.part("test-more"), t("test.more", { ok: s.test.seen.pass ?? 0, n }));
+    }
     const order = s.order;
     put(this.part("order"), order ? order.number : t("order.none"));
     attr(this.part("order"), "translate", order ? "no" : null);

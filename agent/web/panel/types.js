@@ -21,6 +21,7 @@
  * @property {{packml: string, since: number | null, cause?: Cause | null}} state
  * @property {Order | null} order
  * @property {{by: string, reason: string, left_s: number, unseen: Record<string, number>} | null} [bypass]
+ * @property {{by: string, order: string, seen: Record<string, number>} | null} [test]
  * @property {Startable[]} orders
  * @property {{ok: number, all: number, list: DeviceState[]}} devices
  * @property {{events: number | null, oldest: number | null}} backlog
