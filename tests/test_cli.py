@@ -497,3 +497,15 @@ def test_a_bypass_needs_a_running_agent(shell: Shell, monkeypatch: pytest.Monkey
     asked = ("bypass", "start", "--line", "L1", "--reason", "r", "--minutes", "5", "--by", "wang")
     status, _, err = shell(*asked)
     assert (status, "No agent answers" in err) == (1, True)
+
+
+# -------------------------------------------------------------------------------------- test mode
+
+
+def test_test_mode_needs_a_running_agent(shell: Shell) -> None:
+    for asked in (
+        ("test-mode", "start", "--line", "L1", "--order", "WO-1", "--by", "wang"),
+        ("test-mode", "stop", "--line", "L1"),
+    ):
+        status, _, err = shell(*asked)
+        assert (status, "No agent answers" in err) == (1, True)

@@ -90,6 +90,8 @@ EXAMPLES: dict[Verdict, Callable[[], Verdict]] = {
     Verdict.CHILD: lambda: may_be_packed(code("a", on=unit(7, parent=9)), "bottle", order(), False),
     # COUNT is a word about a container: one child twice in its picture (test_pack).
     Verdict.COUNT: lambda: worst([Verdict.COUNT]),
+    # TEST is one of test mode, whatever was read (test_testmode).
+    Verdict.TEST: lambda: worst([Verdict.TEST, Verdict.NO_READ]),
 }
 
 

@@ -340,3 +340,14 @@ def test_a_bypass_is_asked_for_with_a_pin_that_no_answer_repeats(
         assert answer.status_code == 422
         assert "480217" not in answer.text
     assert len(line.commands) == 2
+
+
+def test_test_mode_is_begun_with_an_order_and_ended(site: Site, line: ScriptedLine) -> None:
+    right = {"authorization": f"Bearer {TOKEN}"}
+    path = f"{site.url}/api/lines/L1/test-mode"
+    assert post(path, json={"order": "WO-1", "by": "wang"}, headers=right).status_code == 200
+    assert post(f"{path}/end", json={"by": "li"}, headers=right).status_code == 200
+    assert line.commands == [("test_mode", "L1", "WO-1", "wang"), ("end_test_mode", "L1", "li")]
+    assert post(path, json={"by": "wang"}, headers=right).status_code == 422
+    assert post(path, json={"order": "WO-1", "by": "wang"}).status_code == 401
+    assert len(line.commands) == 2

@@ -257,6 +257,17 @@ def test_a_bypass_stands_in_the_frame_as_long_as_it_lasts(
     expect(page.locator(".bypass")).to_be_hidden()
 
 
+def test_a_test_stands_in_the_frame_as_long_as_it_lasts(site: Site, open_panel: OpenPanel) -> None:
+    page = open_panel("zh")
+    expect(page.locator(".trial")).to_be_hidden()
+    site.line.set(test={"by": "王", "order": "WO-1", "seen": {"pass": 40, "no_read": 2}})
+    expect(page.locator(".trial")).to_have_text("试机42 个中 40 个读码合格")
+    page.locator(".language").click()
+    expect(page.locator(".trial")).to_have_text("TEST40 of 42 read well")
+    site.line.set(test=None)
+    expect(page.locator(".trial")).to_be_hidden()
+
+
 def test_start_is_chosen_then_pressed_and_a_refusal_is_in_plain_words(
     site: Site, open_panel: OpenPanel
 ) -> None:
