@@ -373,6 +373,27 @@ def test_a_flag_of_the_plc_brings_the_line_down_until_a_person_starts_it(
     stage.play(scene)
 
 
+def test_in_test_mode_the_line_runs_and_rejects_what_it_reads(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        await stage.runner.command(i.FinishOrder("li"))
+        await stage.until(lambda: not stage.plc.outputs[-1].run_permission)
+        await stage.runner.command(i.CreateOrder(order("WO-2", pools={}), "li"))
+        await stage.runner.command(i.BeginTestMode("WO-2", "wang"))
+        await stage.until(lambda: stage.plc.outputs[-1].run_permission)
+        stage.plc.fire(PlcEventKind.TRIGGER, 1)
+        stage.reader.say("B-0001")
+        await stage.until(lambda: 1 in stage.plc.slots)
+        assert stage.plc.slots == {1: SlotVerdict.REJECT}
+        assert [fact.verdict for fact in stage.facts(f.ItemTested)] == ["pass"]
+        stage.plc.flags = {"running", "reject_full"}
+        await stage.until(lambda: stage.facts(f.TestModeEnded))
+        await stage.until(lambda: not stage.plc.outputs[-1].run_permission)
+
+    stage.play(scene)
+
+
 def test_in_bypass_the_line_runs_although_a_camera_is_lost_until_its_time_is_over(
     tmp_path: Path,
 ) -> None:
