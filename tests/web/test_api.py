@@ -349,5 +349,5 @@ def test_test_mode_is_begun_with_an_order_and_ended(site: Site, line: ScriptedLi
     assert post(f"{path}/end", json={"by": "li"}, headers=right).status_code == 200
     assert line.commands == [("test_mode", "L1", "WO-1", "wang"), ("end_test_mode", "L1", "li")]
     assert post(path, json={"by": "wang"}, headers=right).status_code == 422
-    assert post(path, json={"order": "WO-1", "by": "wang"}).status_code == 401
+    assert post(path, json={"order": "WO-1", "by": "wang"}).status_code == 403
     assert len(line.commands) == 2
