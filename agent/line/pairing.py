@@ -31,6 +31,8 @@ EARLY = 0.02
 AHEAD = 0.25
 """Seconds by which a frame may be known before the poll that tells of its trigger; below QUIET, so
 that a frame without a trigger is never taken for the first item after a silence."""
+LAG = 0.05
+"""Seconds by which the PLC may tell of a trigger later than it fires the camera."""
 ADRIFT = 16
 """Triggers without a certain pair after which only a stop of the belt helps."""
 LATE_POLLS = 2
@@ -72,7 +74,8 @@ class Pairing(Generic[F]):
     _misled: bool = False  # what looked like a silence of the triggers was none
     _quiet_trigger: float = -math.inf
     _quiet_frame: float = -math.inf
-    _triggers: OrderedDict[int, tuple[int, float]] = field(default_factory=OrderedDict)
+    # Item, when it was told, and since when a frame may be its own.
+    _triggers: OrderedDict[int, tuple[int, float, float]] = field(default_factory=OrderedDict)
     _frames: OrderedDict[int, tuple[F, float]] = field(default_factory=OrderedDict)
 
     def reset(self, at: float) -> None:
@@ -101,15 +104,17 @@ class Pairing(Generic[F]):
         unsure = self._misled or self._unproven
         return self.counted and self.offset is None and (unsure or not led)
 
-    def trigger(self, number: int, at: float) -> list[Paired[F]]:
-        """A trigger of this station; returns the pairs that are now certain."""
+    def trigger(self, number: int, at: float, untold: float = -math.inf) -> list[Paired[F]]:
+        """A trigger of this station; returns the pairs that are now certain. The PLC had been asked
+        at `untold` for the last time before, and did not know of it: a frame that had come long
+        before then is of no trigger (a camera that fired by itself)."""
         self._index += 1
         since = max(self._trigger_at, self._since)
         if at - since >= QUIET:
             self._lead_trigger, self._quiet_trigger = self._index, since
             self._misled = False
         self._trigger_at = at
-        self._triggers[self._index] = (number, at)
+        self._triggers[self._index] = (number, at, max(at - AHEAD, untold - LAG))
         while len(self._triggers) > KEPT:
             self._triggers.popitem(last=False)
         return self._match(at)
@@ -160,7 +165,7 @@ class Pairing(Generic[F]):
             if not frames:
                 self._frames.clear()
             return []
-        _, (number, triggered) = next(iter(self._triggers.items()))
+        _, (number, triggered, _) = next(iter(self._triggers.items()))
         answers = [each for each in frames if each[1] >= triggered - EARLY]
         waiting = len(self._triggers)
         self._frames.clear()
@@ -199,10 +204,11 @@ class Pairing(Generic[F]):
                 if index <= self._index:
                     del self._frames[counter]  # its trigger was given up or never ours
                 continue
-            number, triggered = self._triggers[index]
+            number, triggered, earliest = self._triggers[index]
             frame, received = self._frames.pop(counter)
-            if triggered - received > AHEAD:
-                # Its own trigger was lost without a trace. The next silence tells them apart.
+            if received < earliest:
+                # Its own trigger was lost without a trace, or nobody fired it. The next silence
+                # tells them apart.
                 self.slips += 1
                 self.offset = None
                 self._misled = True

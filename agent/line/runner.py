@@ -8,6 +8,7 @@ may wait for the next urgent one, so that they cost no commit of their own.
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -105,6 +106,9 @@ class LineRunner:
         self.plc_flags: frozenset[str] = frozenset()
         self.plc_speed = 0
         self._polled = 0.0
+        self._untold = (
+            -math.inf
+        )  # when the PLC was asked for the last time before the present report
         self._ticked = 0.0
         self.wants_running = False
         self.wants_stop = False
@@ -288,6 +292,7 @@ class LineRunner:
 
     async def run_plc(self) -> None:
         """One session with the PLC: until it is lost (TransientError)."""
+        self._untold, asked = -math.inf, monotonic()
         report = await self._plc.poll()
         self._new_run(report, "agent_restart" if self._run is None else "plc_link")
         self._take(report)
@@ -298,6 +303,7 @@ class LineRunner:
             if began >= next_beat:
                 next_beat = began + BEAT
                 await self._send_outputs()
+            self._untold, asked = asked, monotonic()
             report = await self._plc.poll()
             took = monotonic() - began
             if report.heartbeat != heartbeat:
@@ -441,7 +447,7 @@ class LineRunner:
                 self.tell(i.ItemTriggered(station.id, event.number, event.lane, event.encoder))
                 for watch in self.watches:
                     if watch.station.id == station.id:
-                        watch.trigger(event.number, at)
+                        watch.trigger(event.number, at, self._untold)
             case PlcEventKind.PASSED | PlcEventKind.REJECTED | PlcEventKind.REJECT_FAILED:
                 self.tell(i.GateReported(station.id, event.number, _SAW[event.kind]))
             case PlcEventKind.STROKE:

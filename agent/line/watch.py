@@ -85,10 +85,10 @@ class Watch:
         self._due.clear()
         self._forget()
 
-    def trigger(self, number: int, at: float) -> None:
-        """The PLC fired this reader for item or container `number`."""
+    def trigger(self, number: int, at: float, untold: float = -math.inf) -> None:
+        """The PLC fired this reader for item or container `number`; see Pairing.trigger."""
         self._due[number] = at + self._deadline
-        self._take(self.pairing.trigger(number, at))
+        self._take(self.pairing.trigger(number, at, untold))
 
     @property
     def due(self) -> float:

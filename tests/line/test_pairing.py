@@ -26,8 +26,8 @@ class Watching:
         self.pairing.reset(0.0)
         self.pairs: list[tuple[int, int]] = []
 
-    def trigger(self, item: int, at: float) -> "Watching":
-        return self._note(self.pairing.trigger(item, at))
+    def trigger(self, item: int, at: float, untold: float = -math.inf) -> "Watching":
+        return self._note(self.pairing.trigger(item, at, untold))
 
     def frame(self, counter: int, shows: int, at: float) -> "Watching":
         return self._note(self.pairing.frame(counter, shows, at))
@@ -118,6 +118,23 @@ def test_a_lost_frame_leaves_its_item_without_a_picture_and_nobody_else() -> Non
     watching = Watching().trigger(1, 1.0).frame(1, 1, 1.0)
     watching.trigger(2, 1.03).trigger(3, 1.06).frame(3, 3, 1.07)
     assert watching.pairs == [(1, 1), (3, 3)]
+
+
+def test_a_camera_that_fires_by_itself_between_two_items_shifts_nothing() -> None:
+    watching = Watching().trigger(1, 1.0, 0.99).frame(1, 1, 1.01)
+    watching.frame(2, 0, 1.03)  # nobody fired it
+    for item in (2, 3, 4):  # the PLC is asked every 5 ms and told of nothing in between
+        at = 1 + (item - 1) / 10
+        watching.trigger(item, at, at - 0.005).frame(item + 1, item, at + 0.01)
+    assert watching.pairs == [(1, 1)], "until the next stop nothing is certain"
+    watching.trigger(5, 3.0, 2.995).frame(6, 5, 3.01)
+    assert watching.pairs == [(1, 1), (5, 5)]
+
+
+def test_a_frame_may_be_known_before_the_poll_that_tells_of_its_trigger() -> None:
+    watching = Watching().trigger(1, 1.0, 0.99).frame(1, 1, 1.01)
+    watching.frame(2, 2, 1.11).trigger(2, 1.24, 1.1)  # the poll took long
+    assert watching.pairs == [(1, 1), (2, 2)]
 
 
 def test_the_silence_of_one_item_is_not_the_silence_of_another() -> None:
