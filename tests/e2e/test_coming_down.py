@@ -1,9 +1,10 @@
 """The line comes down and goes on again, with a real agent and a plant over real sockets: an agent
-that stands still, and a bypass by a leader's PIN."""
+that stands still, a bypass by a leader's PIN, and a test between two work orders."""
 
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import httpx
 
 from agent.app import Files
 from agent.config import load
+from agent.demo import scene as scenes
 from agent.demo.audit import Result
 from agent.demo.run import Child, Demo, DemoOptions, Mortal
 from agent.services import reports
 from agent.services.pins import Pins
+from agent.store import journal
+from agent.store.balance import balances
 from agent.store.database import open_reader
 from agent.store.verify import verify
 
@@ -130,3 +134,56 @@ def test_a_bypass_claims_nothing(tmp_path: Path) -> None:
     assert {case["integrity"] for case in unknown} == {"incomplete"}
     named = [case for case in closed if case not in unknown and case["code"]]
     assert {case["integrity"] for case in named} <= {"proven"}
+
+
+class Tried(Watched):
+    """Between two work orders the line is tried, without waiting for what is on the belts."""
+
+    def _feed(self, config: Path, agent: Mortal, plant: Child, line: str) -> None:
+        self.fed(plant, 60, "the line does not run")
+        with self._client(config, agent) as client:
+
+            def tell(path: str, **body: Any) -> None:
+                answer = client.post(path, json=body)
+                assert answer.is_success, answer.text
+
+            tell(f"{line}/finish", by="li")
+            tell(
+                "/api/orders",
+                number="WO-2",
+                line=self._scene.line,
+                product=self._scene.product,
+                lot="B41121",
+                scheme=self._scene.scheme,
+                target=1000,
+                pools=dict(self._scene.orders),
+                campaign=scenes.CAMPAIGN,
+            )
+            tell(f"{line}/test-mode", order="WO-2", by="wang")
+
+            def seen() -> dict[str, int]:
+                test: dict[str, Any] = client.get(f"{line}/snapshot").json()["test"] or {}
+                return dict(test.get("seen", {}))
+
+            wait_for(lambda: seen().get("pass", 0) >= 30, "nothing is tried")
+            tell(f"{line}/start", order="WO-2", by="li")
+            wait_for(lambda: not client.get(f"{line}/snapshot").json()["test"], "it still lasts")
+        self.fed(plant, 60, "the line does not make goods again")
+        plant.tell("stop")
+
+    def _audit(self, config: Path, folder: Path) -> Result:
+        files = Files(load(config), config)
+        conn = open_reader(files.database, files.key)
+        try:
+            assert all(found.difference == 0 for _, found in balances(conn))
+            kinds = Counter(row.kind for row in journal.rows(conn))
+        finally:
+            conn.close()
+        assert kinds["ItemTested"] >= 30
+        return super()._audit(config, folder)
+
+
+def test_a_line_is_tried_between_two_orders_and_nothing_of_it_lives(tmp_path: Path) -> None:
+    result = Tried(tmp_path / "demo").run()
+    assert result.good, result.data()
+    assert result.bottles - result.passed >= 30, "what was tried left the line"
