@@ -7,6 +7,7 @@ seconds; a wait that runs out returns None (nothing came) or raises TransientErr
 owed).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -238,7 +239,8 @@ class PlcReport:
 
     `lost` counts ring entries that were overwritten before they were read; `run` changes when the
     PLC restarts and its numbers start anew; `flags` are stable keys (running, estop, guard_open,
-    jam, reject_full, low_air, agent_lost).
+    jam, reject_full, low_air, agent_lost). `untold`: at this time the PLC knew of none of these
+    events yet, as far as the port can tell (one that waits for them can); monotonic seconds.
     """
 
     run: int
@@ -249,6 +251,7 @@ class PlcReport:
     encoder: int
     speed: int
     received: float
+    untold: float = -math.inf
 
 
 class SlotVerdict(IntEnum):

@@ -105,9 +105,11 @@ class MemoryPlc:
 
     async def poll(self) -> PlcReport:
         self._check()
+        untold = -inf
         if not self._news():
             await self._until_news()
-        return self._report()
+            untold = _loop().time() - POLL  # what a real poll then would have seen
+        return self._report(untold)
 
     async def _until_news(self) -> None:
         loop = _loop()
@@ -127,7 +129,7 @@ class MemoryPlc:
             await asyncio.sleep(rest)
         self._check()
 
-    def _report(self) -> PlcReport:
+    def _report(self, untold: float) -> PlcReport:
         image = self._image
         first, count, lost = ring.pending(self._cursor, image.run, image.head)
         events = []
@@ -155,6 +157,7 @@ class MemoryPlc:
             encoder=image.encoder,
             speed=image.speed,
             received=_loop().time(),
+            untold=untold,
         )
 
     async def write_slots(self, slots: Sequence[Slot]) -> None:

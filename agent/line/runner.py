@@ -106,9 +106,8 @@ class LineRunner:
         self.plc_flags: frozenset[str] = frozenset()
         self.plc_speed = 0
         self._polled = 0.0
-        self._untold = (
-            -math.inf
-        )  # when the PLC was asked for the last time before the present report
+        # When the PLC was asked last and knew nothing yet of what it tells now.
+        self._untold = -math.inf
         self._ticked = 0.0
         self.wants_running = False
         self.wants_stop = False
@@ -303,8 +302,9 @@ class LineRunner:
             if began >= next_beat:
                 next_beat = began + BEAT
                 await self._send_outputs()
-            self._untold, asked = asked, monotonic()
+            before, asked = asked, monotonic()
             report = await self._plc.poll()
+            self._untold = max(before, report.untold)
             took = monotonic() - began
             if report.heartbeat != heartbeat:
                 heartbeat, beaten = report.heartbeat, began
