@@ -7,7 +7,9 @@ numbers, so their order stays doubtful until a full reading comes out as predict
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core.evolve import MISSED, NOWHERE, STRANGER, is_fresh
+from agent.core import tracking
+from agent.core.effects import SetSlot
+from agent.core.evolve import MISSED, NOWHERE, STRANGER, has_gate, is_fresh
 from agent.core.outcome import Outcome
 from agent.core.plan import PathKind, Station
 from agent.core.state import Container, LineState
@@ -36,9 +38,19 @@ def path_disturbed(out: Outcome, what: i.PathDisturbed) -> None:
         if container.unit is not None and not container.closed and not container.doubtful
     )
     out.facts.append(f.PathDisturbed(tuple(stations), what.why, tuple(sorted(containers))))
+    _recall(out, what.station)
     for station in stations:
         if plan.by_id[station].kind == "pack" and plan.by_id[station].mode == "sequence":
             out.alarm("order_doubtful", 3, station, why=what.why)
+
+
+def _recall(out: Outcome, where: str) -> None:
+    """What stands between its picture and the gate may have changed places: take back every PASS
+    that has not been obeyed yet."""
+    for station in out.plan.stations:
+        if where in ("", station.id) and has_gate(station):
+            for number in tracking.in_flight(out.plan, out.state, station):
+                out.effects.append(SetSlot(station.id, number, passed=False))
 
 
 def lanes_cleared(out: Outcome, what: i.LanesCleared) -> None:
