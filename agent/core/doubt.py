@@ -13,6 +13,7 @@ from agent.core.evolve import MISSED, NOWHERE, STRANGER, has_gate, is_fresh
 from agent.core.outcome import Outcome
 from agent.core.plan import PathKind, Station
 from agent.core.state import Container, LineState
+from agent.core.verdict import Verdict
 
 COUNT = "count"
 """More came out of a lane than was seen to go in."""
@@ -38,19 +39,30 @@ def path_disturbed(out: Outcome, what: i.PathDisturbed) -> None:
         if container.unit is not None and not container.closed and not container.doubtful
     )
     out.facts.append(f.PathDisturbed(tuple(stations), what.why, tuple(sorted(containers))))
-    _recall(out, what.station)
+    _recall(out, what.station, what.why)
     for station in stations:
         if plan.by_id[station].kind == "pack" and plan.by_id[station].mode == "sequence":
             out.alarm("order_doubtful", 3, station, why=what.why)
 
 
-def _recall(out: Outcome, where: str) -> None:
-    """What stands between its picture and the gate may have changed places: take back every PASS
-    that has not been obeyed yet."""
+def _recall(out: Outcome, where: str, why: str) -> None:
+    """What stands between its picture and the gate may have changed places: nothing of it may pass,
+    whether it got a PASS that has not been obeyed yet or waits for its verdict, and what the gate
+    takes for one of these units may be another."""
+    units: set[int] = set()
     for station in out.plan.stations:
-        if where in ("", station.id) and has_gate(station):
-            for number in tracking.in_flight(out.plan, out.state, station):
+        if where not in ("", station.id) or not has_gate(station):
+            continue
+        for number in tracking.in_flight(out.plan, out.state, station):
+            item = out.state.item(out.plan.zone[station.id], number)
+            if item is not None and not item.verdict:
+                out.facts.append(f.ItemRead(station.id, "", number, (), Verdict.LATE))
+            else:
                 out.effects.append(SetSlot(station.id, number, passed=False))
+            if item is not None and item.unit is not None:
+                units.add(item.unit)
+    if units:
+        out.facts.append(f.UnitsDoubted(tuple(sorted(units)), why))
 
 
 def lanes_cleared(out: Outcome, what: i.LanesCleared) -> None:

@@ -47,6 +47,7 @@ def _links_corrected(conn: Connection, seq: int, line: str, fact: f.LinksCorrect
         if row.inside == container:
             _leaves(conn, seq, container, unit)
             units.unpack(conn, container, unit)
+            units.flag(conn, seq, unit, DOUBTFUL)  # until it is seen nobody knows where it is
         units.note(conn, unit, seq)
     for child in fact.children:
         if child is None:
@@ -57,6 +58,7 @@ def _links_corrected(conn: Connection, seq: int, line: str, fact: f.LinksCorrect
         if row.parent is not None:
             _leaves(conn, seq, row.parent, child)
         units.put(conn, row, container)
+        units.unflag(conn, seq, child, DOUBTFUL)
         units.note(conn, child, seq)
     before = conn.one("SELECT packed FROM container WHERE unit = ?", (container,))
     if before is None:

@@ -147,6 +147,7 @@ class Stops:
         here = [item for item in items if item.place == "belt" and item.level == belt.index]
         origins = [item.origin for item in here]
         for item in here:
+            item.befell = (*item.befell, "cleared")
             floor.part(item)
             belt.lift(item, now)
             item.place = "taken"

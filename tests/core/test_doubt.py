@@ -12,6 +12,7 @@ import pytest
 
 from agent.core import facts as f
 from agent.core import inputs as i
+from agent.core.effects import SetSlot
 from agent.core.facts import Integrity, PairIntegrity
 from agent.core.inputs import GateSaw
 from agent.core.plan import LinePlan, ReaderPlan
@@ -290,3 +291,15 @@ def test_a_bottle_that_shows_in_the_next_case_is_where_it_is_seen(tmp_path: Path
         shown(line, "B-0001", "B-0002", number=2)
         assert nowhere(line) == [False] * 4
         assert verify(line.conn).problems == []
+
+
+def test_nothing_passes_that_stood_before_the_gate_when_hands_were_there(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        line.tell(i.ItemTriggered("verify", 0), read("B-0000", item=0))
+        line.tell(i.ItemTriggered("verify", 1))
+        line.tell(i.PathDisturbed("guard_open"))
+        line.tell(read("B-0001", item=1))
+        told = [(slot.number, slot.passed) for slot in line.effects(SetSlot)]
+        assert told == [(0, True), (0, False), (1, False)]
+        assert line.unit(1).doubtful, "the gate may take another one for it"
+        assert [fact.verdict for fact in line.facts(f.ItemRejected)] == ["late"]
