@@ -403,7 +403,8 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
         order = item.order if item is not None else ""
         out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, passed, order))
         counts = here and item is not None and not item.test and (passed or not judged)
-        if counts and item is not None and _was_due(out, item):
+        # A PASS that was taken back is nobody's fault.
+        if counts and item is not None and not item.fault and _was_due(out, item):
             stopping.rejected(out, station.id, what.item, at_gate=True)
     else:
         # The gate failed, or it let an item pass that had no PASS.

@@ -55,9 +55,9 @@ def _recall(out: Outcome, where: str, why: str) -> None:
             continue
         for number in tracking.in_flight(out.plan, out.state, station):
             item = out.state.item(out.plan.zone[station.id], number)
-            if item is not None and not item.verdict:
+            if item is not None:
                 out.facts.append(f.ItemRead(station.id, "", number, (), Verdict.LATE))
-            else:
+            if item is None or item.verdict:
                 out.effects.append(SetSlot(station.id, number, passed=False))
             if item is not None and item.unit is not None:
                 units.add(item.unit)

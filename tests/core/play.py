@@ -110,6 +110,11 @@ class Play(Boxes):
             way = self.plan.out_of.get(visit.at)
             if way is not None and self.plan.zone[way.target] == self.plan.zone[visit.at]:
                 visit.before, visit.expected = set(visit.reads), ""
+        for station in self.plan.stations:
+            for thing in self.belt.here.get(station.id, ()) if has_gate(station) else ():
+                known = self.visits.get(thing)
+                if known is not None and known.at == station.id and not known.verdict:
+                    known.bad.append("late")
         for box in self.boxes.values():
             box.doubted = box.doubted or box.unit is not None
 
