@@ -48,6 +48,9 @@ def _between(out: Outcome, station: str, run: list[Kept]) -> None:
     """`run` begins and ends with a full reading that came out as predicted."""
     if any(kept.disturbed for kept in run[1:]):
         return
-    found = tuple(kept.unit for kept in run[1:-1] if kept.worth == f.Integrity.INFERRED)
+    # The order says what is in a container that went astray, not where it is.
+    found = tuple(
+        kept.unit for kept in run[1:-1] if kept.worth == f.Integrity.INFERRED and not kept.astray
+    )
     if found:
         out.facts.append(f.ContainersAnchored(station, run[0].unit, run[-1].unit, found))

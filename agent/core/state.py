@@ -89,7 +89,8 @@ class Kept:
     what its record was worth at closing ("" = open). `fresh`: nothing in it lay in the lanes at the
     last disturbance. `starts` are, for each stroke, the places in the lanes' orders from which it
     took. `seen` are children that were read in it later; `whole`: all of them; `fit`: as predicted.
-    `changed`: a person put in or took out something since."""
+    `changed`: a person put in or took out something since. `astray`: it was missed, or something
+    else showed its code, and it was not seen since."""
 
     unit: int
     children: list[int | None] = field(default_factory=list)
@@ -104,6 +105,7 @@ class Kept:
     whole: bool = False
     fit: bool = False
     changed: bool = False
+    astray: bool = False
 
 
 @dataclass(slots=True)

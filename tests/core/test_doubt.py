@@ -111,6 +111,19 @@ def test_nothing_is_anchored_over_something_that_nobody_can_explain(
         assert worth(line) == wanted
 
 
+def test_a_case_that_was_missed_stays_doubtful_between_two_full_readings(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        cases(line, 0, 2, 0)
+        (missed,) = [fact.container for fact in line.facts(f.ContainerClosed)][1:2]
+        line.tell(
+            i.ItemTriggered("label", 1), read("C-0001", item=1, station="label", reader="eye")
+        )
+        assert line.unit(missed).doubtful, "a second thing shows its code"
+        cases(line, 3, 4, 4)
+        assert worth(line)[:3] == ["proven", "inferred", "anchored"]
+        assert line.unit(missed).doubtful
+
+
 def test_a_person_is_asked_for_a_full_reading_when_too_many_cases_have_none(
     tmp_path: Path,
 ) -> None:

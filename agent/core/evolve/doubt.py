@@ -176,6 +176,10 @@ def _items_disturbed(plan: LinePlan, state: LineState, station: str) -> None:
 
 def _items_missed(plan: LinePlan, state: LineState, fact: f.ItemsMissed) -> None:
     state.missed = [*state.missed, *fact.units][-KEPT:]
+    for unit in fact.units:
+        found = kept_of(state, unit)
+        if found is not None:
+            found[1].astray = True
     way = plan.out_of.get(fact.station)
     packing = packing_at(plan, state, way.target) if way is not None else None
     if packing is not None:
@@ -208,7 +212,7 @@ def _confirmed(plan: LinePlan, state: LineState, fact: f.ContainerConfirmed) -> 
         return
     for kept in packing.kept:
         if kept.unit == fact.container:
-            kept.whole, kept.fit, kept.doubt = True, True, ""
+            kept.whole, kept.fit, kept.doubt, kept.astray = True, True, "", False
             kept.seen = [child for child in kept.children if child is not None]
     if fact.settles:
         packing.doubt, packing.deep = "", False
@@ -265,6 +269,7 @@ def _units_doubted(plan: LinePlan, state: LineState, fact: f.UnitsDoubted) -> No
         found = kept_of(state, unit)
         if found is not None:
             found[1].doubt = found[1].doubt or fact.why
+            found[1].astray = True
 
 
 def _doubt_resolved(plan: LinePlan, state: LineState, fact: f.DoubtResolved) -> None:
@@ -272,7 +277,7 @@ def _doubt_resolved(plan: LinePlan, state: LineState, fact: f.DoubtResolved) -> 
         state.suspected.pop(unit, None)
         found = kept_of(state, unit)
         if found is not None:
-            found[1].doubt = ""
+            found[1].doubt, found[1].astray = "", False
 
 
 def _changed(plan: LinePlan, state: LineState, fact: f.Unpacked | f.ContainerReopened) -> None:
