@@ -274,6 +274,8 @@ def _content(
             code.unit.unit
             for code in content.seen
             if code.unit is not None and code.unit.doubtful and code.unit.unit in content.children
+            if order.scheme.below(below.name) is None
+            or duplicates.of_place(out.state, code.unit.unit)
         ],
     )
     if tail:

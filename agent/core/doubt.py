@@ -12,7 +12,7 @@ from agent.core.effects import SetSlot
 from agent.core.evolve import MISSED, NOWHERE, STRANGER, has_gate, is_fresh
 from agent.core.outcome import Outcome
 from agent.core.plan import PathKind, Station
-from agent.core.state import Container, LineState
+from agent.core.state import Container, Kept, LineState
 from agent.core.verdict import Verdict
 
 COUNT = "count"
@@ -102,6 +102,19 @@ def at_infeed(out: Outcome, station: Station, number: int) -> None:
     if missed or number not in on_path:
         why = MISSED if missed else STRANGER
         out.alarm("order_doubtful", 3, station.id, number, why=why)
+    if packing is not None and packing.last is not None and number not in on_path:
+        # Two that touched may have passed as one: which of them is the one whose code was read?
+        holds = next((kept for kept in packing.kept if _took(kept, *packing.last)), None)
+        if holds is not None and not holds.whole and not holds.doubt:
+            out.facts.append(f.UnitsDoubted((holds.unit,), STRANGER))
+
+
+def _took(kept: Kept, lane: int, place: int) -> bool:
+    """Whether a stroke moved what stood at this place of a lane's order into the container."""
+    return any(
+        lane < len(counts) and start[lane] <= place < start[lane] + counts[lane]
+        for start, counts in zip(kept.starts, kept.strokes, strict=False)
+    )
 
 
 def of_stroke(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.doubt import CHILD, in_flight
-from agent.core.evolve import MISSED, has_gate
+from agent.core.evolve import MISSED, NOWHERE, has_gate, kept_of
 from agent.core.known import KnownUnit
 from agent.core.life import UnitState
 from agent.core.outcome import Outcome
@@ -73,6 +73,13 @@ def resolve(out: Outcome, unit: int, back: int | None, keys: Iterable[f.CodeKey]
                 right |= {kept.unit for kept in packing.kept if kept.doubt == MISSED}
                 out.clear("order_doubtful", station)
     seen(out, right)
+
+
+def of_place(state: LineState, container: int) -> bool:
+    """Whether only the place or code of a container is in doubt: seeing it says nothing of what it
+    holds."""
+    found = kept_of(state, container)
+    return found is not None and found[1].doubt in (DUPLICATE, NOWHERE)
 
 
 def seen(out: Outcome, units: Iterable[int]) -> None:

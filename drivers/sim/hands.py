@@ -226,6 +226,7 @@ class Hands:
         belt.lay(item, origin, now)
         item.hidden, item.next_to = True, front
         floor.followers[front] = item
+        front.befell = (*front.befell, trouble.name)  # the picture may show either of them
         if trouble.pick(item.serial, SEPARATED):
             belt.happen(origin + belt.length - 1.0, lambda now, travel: self._apart(item, origin))
 

@@ -15,7 +15,7 @@ from agent.core import inputs as i
 from agent.core.effects import SetSlot
 from agent.core.facts import Integrity, PairIntegrity
 from agent.core.inputs import GateSaw
-from agent.core.plan import LinePlan, ReaderPlan
+from agent.core.plan import LinePlan, ReaderPlan, Station
 from agent.core.poolfile import Declared
 from agent.core.scheme import LevelSpec
 from agent.store.verify import verify
@@ -253,6 +253,15 @@ def test_more_out_of_a_lane_than_went_in_makes_the_order_doubtful(tmp_path: Path
         assert doubtful(line)[1:] == [True, True]
 
 
+def test_of_two_that_came_as_one_nobody_knows_which_was_packed_first(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        cases(line, 0, 1)
+        line.tell(i.ItemEntered("packer", 0, 99))  # close behind the last one: one edge for two
+        assert doubtful(line) == [False, True]
+        line.tell(i.ItemEntered("packer", 1, 98))
+        assert len(line.facts(f.UnitsDoubted)) == 1, "said once"
+
+
 # ------------------------------------------------------------------------- not in the picture
 
 
@@ -316,3 +325,20 @@ def test_nothing_passes_that_stood_before_the_gate_when_hands_were_there(tmp_pat
         assert told == [(0, True), (0, False), (1, False)]
         assert line.unit(1).doubtful, "the gate may take another one for it"
         assert [fact.verdict for fact in line.facts(f.ItemRejected)] == ["late"]
+
+
+def test_who_sees_a_case_on_its_pallet_does_not_see_what_is_in_it(tmp_path: Path) -> None:
+    stacker = Station(
+        "stacker", 6, "pack", "pallet", (ReaderPlan("top", ("case-outer",)),), gate=False, lanes=2
+    )
+    plan = chain(VERIFY, SEQUENCE, LABEL, stacker, paths=("single_file", "captive"))
+    levels = (*scheme().levels, LevelSpec("pallet", "pallet", ("pallet",), children=2))
+    made = order(scheme=replace(scheme(), levels=levels))
+    with Line(tmp_path, plan, preprinted=True, made=made).start() as line:
+        cases(line, 0, 0)
+        line.tell(i.ItemEntered("packer", 0, 99))  # which of two is in the case?
+        line.tell(i.ItemEntered("stacker", 0, 0))
+        line.tell(i.Stroked("stacker", 5, (1, 0), False), i.ItemTriggered("stacker", 5))
+        line.tell(read("C-0000", item=5, station="stacker", reader="top"))
+        assert line.facts(f.Packed)[-1].evidence == (f.LinkEvidence.READ,)
+        assert doubtful(line)[0]
