@@ -226,3 +226,16 @@ def test_a_pair_that_is_only_inferred_may_be_wrong_and_is_counted() -> None:
     result = shift.audit()
     assert result.good
     assert result.wrong_inferred_pairs == 1
+
+
+@pytest.mark.parametrize(("child", "wrong"), [("D", 0), ("X", 1)])
+def test_the_record_of_a_rejected_case_whose_code_was_read_on_its_neighbour_is_right(
+    child: str, wrong: int
+) -> None:
+    shift = Shift()
+    shift.truth[0]["code"], shift.truth[1]["code"] = "C0", "C1"
+    shift.fates[0]["place"] = "taken"
+    shift.record[0] = {**_record("C1", ["A", "B"], "inferred", "verified"), "doubtful": True}
+    shift.record[1] = _record(None, ["C", child], None, "rejected")
+    result = shift.audit()
+    assert (result.wrong_incomplete, result.wrong_doubtful) == (wrong, 1)
