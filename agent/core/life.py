@@ -58,10 +58,10 @@ UNIT_LIFE: dict[UnitState, frozenset[UnitState]] = {
     _U.COMMISSIONED: frozenset({_U.VERIFIED, _U.PACKED, _U.REJECTED, _U.SHIPPED}) | _OUT,
     _U.VERIFIED: frozenset({_U.PACKED, _U.REJECTED, _U.SHIPPED}) | _OUT,
     _U.PACKED: frozenset({_U.UNPACKED, _U.SHIPPED, _U.RECEIVED}) | _OUT,
-    _U.UNPACKED: frozenset({_U.PACKED, _U.REJECTED, _U.SHIPPED, _U.RECEIVED}) | _OUT,
+    # Re-feed: taken out, or rejected, the same unit comes back; its old place is a known gap.
+    _U.UNPACKED: frozenset({_U.VERIFIED, _U.PACKED, _U.REJECTED, _U.SHIPPED, _U.RECEIVED}) | _OUT,
     _U.SHIPPED: frozenset({_U.RECEIVED, _U.UNPACKED}) | _OUT,
     _U.RECEIVED: frozenset({_U.SHIPPED, _U.PACKED, _U.UNPACKED}) | _OUT,
-    # Re-feed: the same unit comes back; its old place is a known gap.
     _U.REJECTED: frozenset({_U.VERIFIED}) | _OUT,
     _U.SAMPLED: frozenset({_U.DESTROYED}),
     _U.DESTROYED: frozenset(),

@@ -6,7 +6,7 @@ from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.inputs import GateSaw
 from agent.core.life import UnitState
-from tests.core.lines import Line, labelled, read, shown
+from tests.core.lines import Line, filled, labelled, read, shown
 from tests.core.test_doubt import by_order, case, cases, doubtful
 
 
@@ -87,3 +87,19 @@ def test_what_is_read_in_its_case_is_there(tmp_path: Path) -> None:
         shown(line, "B-0000", "B-0001")
         assert not line.unit(units[0]).doubtful
         labelled(line, "C-0000")
+
+
+def test_a_bottle_that_was_taken_out_of_its_case_comes_back_as_the_same_unit(
+    tmp_path: Path,
+) -> None:
+    with Line(tmp_path).start() as line:
+        filled(line, 0, 1)
+        shown(line, "B-0000", "B-0001")
+        labelled(line, "C-0000")
+        (packed,) = line.facts(f.Packed)
+        line.tell(i.Unpack(text="C-0000", children=("B-0000",), reason="torn", by="li"))
+        line.tell(i.ItemTriggered("coder", 9))
+        (passed,) = line.facts(f.ItemPassed, line.see_bottle(9, "B-0000"))
+        assert (passed.unit, passed.commissioned) == (packed.children[0], False)
+        assert line.unit(passed.unit).state is UnitState.VERIFIED
+        assert line.unit(passed.unit).parent is None
