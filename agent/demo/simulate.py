@@ -428,5 +428,10 @@ class Shift:
 
 def simulate(options: SimOptions, seed: int) -> Outcome:
     """Play one shift. Its log is silent: what matters is in the audit."""
-    logging.getLogger().setLevel(logging.CRITICAL)
-    return Shift(options, seed).run()
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.CRITICAL)
+    try:
+        return Shift(options, seed).run()
+    finally:
+        root.setLevel(before)
