@@ -14,12 +14,13 @@ from agent import clockwatch
 from agent.app.lines import Line, LineBuilder, RealDevices
 from agent.app.services import Services
 from agent.app.site import Files, check_devices
+from agent.clockwatch import clock
 from agent.config import Site
 from agent.core import inputs as i
 from agent.core.errors import CaselinkError, ConfigError, DomainError
 from agent.core.facts import AgentStarted
 from agent.line.panel import excerpt
-from agent.line.runner import LineRunner, clock
+from agent.line.runner import LineRunner
 from agent.services import pool_files
 from agent.services.pins import Pins
 from agent.store import journal

@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 import cv2
 
+from agent.clockwatch import clock
 from agent.config import Site
 from agent.core import inputs as i
 from agent.core import tracking
 from agent.core.errors import DomainError
 from agent.core.poolfile import Declared
 from agent.core.state import LineState
-from agent.line.runner import LineRunner, clock
+from agent.line.runner import LineRunner
 from agent.ports import CommitGate, Image
 from agent.services import clearance, pool_files, reports, rework
 from agent.services.orders import Orders, OrderSpec

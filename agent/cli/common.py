@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import httpx
 import typer
@@ -21,6 +21,18 @@ from agent.store.writer import Writer
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", envvar="CASELINK_CONFIG", help="The site file.")
 ]
+PlantSpeed = Annotated[int, typer.Option(min=600, max=180_000, help="Bottles an hour.")]
+Troubles = Annotated[
+    Literal["none", "daily", "harsh"], typer.Option(help="What goes wrong in the plant.")
+]
+TroubleRates = Annotated[
+    list[str] | None,
+    typer.Option("--trouble", metavar="NAME=RATE", help="The rate of one trouble; repeat."),
+]
+Packing = Annotated[
+    Literal["multiread", "sequence"], typer.Option(help="By picture, or by order and count.")
+]
+PlantSite = Annotated[Literal["bottling", "liquor"], typer.Option(help="Which example plant.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DEFAULT = Path("/etc/caselink/site.toml")
 ANSWER_SECONDS = 30.0

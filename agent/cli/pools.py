@@ -18,8 +18,8 @@ from agent.cli.common import (
     reader,
     write,
 )
+from agent.clockwatch import clock
 from agent.core.poolfile import Declared
-from agent.line.runner import clock
 from agent.services import pool_files
 from agent.store import pools as stored_pools
 

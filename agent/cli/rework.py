@@ -22,8 +22,8 @@ from agent.cli.common import (
     reader,
     write,
 )
+from agent.clockwatch import clock
 from agent.core.errors import DomainError
-from agent.line.runner import clock
 from agent.services import clearance as services
 from agent.services import rework
 from agent.services.rework import Deed

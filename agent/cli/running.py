@@ -5,12 +5,25 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from agent.app import Agent
-from agent.cli.common import DEFAULT, AsJson, ConfigFile, err, load_site, out, print_json
+from agent.cli.common import (
+    DEFAULT,
+    AsJson,
+    ConfigFile,
+    Packing,
+    PlantSite,
+    PlantSpeed,
+    TroubleRates,
+    Troubles,
+    err,
+    load_site,
+    out,
+    print_json,
+)
 
 app = typer.Typer()
 
@@ -51,21 +64,12 @@ async def _run(agent: Agent) -> None:
 def demo(
     bottles: Annotated[int | None, typer.Option(min=1, help="How many bottles to feed.")] = None,
     for_: Annotated[str, typer.Option("--for", help="How long to feed, e.g. 60s or 5m.")] = "",
-    speed: Annotated[int, typer.Option(min=600, max=180_000, help="Bottles an hour.")] = 36_000,
+    speed: PlantSpeed = 36_000,
     seed: Annotated[int, typer.Option(help="Of every chance in the plant.")] = 1,
-    troubles: Annotated[
-        Literal["none", "daily", "harsh"], typer.Option(help="What goes wrong in the plant.")
-    ] = "none",
-    trouble: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=RATE", help="One trouble at this rate; may be repeated."),
-    ] = None,
-    pack: Annotated[
-        Literal["multiread", "sequence"], typer.Option(help="By picture, or by order and count.")
-    ] = "multiread",
-    site: Annotated[
-        Literal["bottling", "liquor"], typer.Option(help="Which example plant.")
-    ] = "bottling",
+    troubles: Troubles = "none",
+    trouble: TroubleRates = None,
+    pack: Packing = "multiread",
+    site: PlantSite = "bottling",
     web: Annotated[bool, typer.Option(help="Serve the panel.")] = True,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the panel.")] = 8080,
     keep: Annotated[Path | None, typer.Option(help="Leave everything in this folder.")] = None,

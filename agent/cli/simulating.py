@@ -1,11 +1,21 @@
 """`caselink simulate`: shifts of the demonstration line in virtual time."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.common import AsJson, err, out, print_json
+from agent.cli.common import (
+    AsJson,
+    Packing,
+    PlantSite,
+    PlantSpeed,
+    TroubleRates,
+    Troubles,
+    err,
+    out,
+    print_json,
+)
 from agent.cli.running import seconds
 
 if TYPE_CHECKING:
@@ -23,20 +33,11 @@ def simulate(
     bottles: Annotated[
         int | None, typer.Option(min=1, help="How many bottles to feed, instead of --shift.")
     ] = None,
-    speed: Annotated[int, typer.Option(min=600, max=180_000, help="Bottles an hour.")] = 36_000,
-    troubles: Annotated[
-        Literal["none", "daily", "harsh"], typer.Option(help="What goes wrong in the plant.")
-    ] = "none",
-    trouble: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=RATE", help="The rate of one trouble; may be repeated."),
-    ] = None,
-    pack: Annotated[
-        Literal["multiread", "sequence"], typer.Option(help="By picture, or by order and count.")
-    ] = "multiread",
-    site: Annotated[
-        Literal["bottling", "liquor"], typer.Option(help="Which example plant.")
-    ] = "bottling",
+    speed: PlantSpeed = 36_000,
+    troubles: Troubles = "none",
+    trouble: TroubleRates = None,
+    pack: Packing = "multiread",
+    site: PlantSite = "bottling",
     keep: Annotated[
         Path | None, typer.Option(help="Leave record and truth of each seed in this folder.")
     ] = None,

@@ -94,7 +94,7 @@ def on_the_line(out: Outcome, order: WorkOrder) -> dict[str, int]:
         "items_on_belt": sum(item.order == order.number for item in items),
         "open_containers": sum(bool(box.unit or box.moved) for box in containers),
         "on_paths": sum(
-            unit is not None and _is_of(out, unit, order) for unit in units_on_line(state)
+            unit is not None and _is_of(out, unit, order) for unit in units_past_gates(state)
         ),
     }
     now = state.order
@@ -103,8 +103,8 @@ def on_the_line(out: Outcome, order: WorkOrder) -> dict[str, int]:
     return {name: many for name, many in found.items() if many}
 
 
-def units_on_line(state: LineState) -> list[int | None]:
-    """Units in the lanes and on the paths."""
+def units_past_gates(state: LineState) -> list[int | None]:
+    """Units in the lanes and on the paths, which no gate will reject any more."""
     lanes = (unit for lanes in state.lanes.values() for lane in lanes.values() for unit in lane)
     paths = (unit for numbers in state.on_path.values() for unit in numbers.values())
     return list(dict.fromkeys([*lanes, *paths]))

@@ -29,7 +29,7 @@ from agent.core.outcome import Outcome
 from agent.core.plan import LinePlan, PathKind, Station
 from agent.core.scheme import LevelSpec, WorkOrder
 from agent.core.state import Item, LineState
-from agent.core.tracking import came_in, overtaken
+from agent.core.tracking import came_in, overtaken, units_on_line
 from agent.core.verdict import Judgement, Verdict, judge, missing, worst
 
 TOLD_TOGETHER = 50
@@ -64,7 +64,7 @@ def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
         units = slips.units_at(state, state.packing)
         return Questions(what.texts, whole=True, besides=units)
     if isinstance(what, i.ClearLine):
-        there = clearance.units_on_line(state)
+        there = clearance.units_past_gates(state)
         return Questions(units=tuple(unit for unit in there if unit is not None))
     if isinstance(what, i.CreateOrder):
         return Questions(pools=tuple(what.order.pools.values()), orders=(what.order.number,))
@@ -434,26 +434,8 @@ def _run_changed(out: Outcome, what: i.RunChanged) -> None:
     state = out.state
     if state.run == what.run and what.why == "plc_restart":
         return
-    units = {
-        unit
-        for numbers in (*state.on_path.values(),)
-        for unit in numbers.values()
-        if unit is not None
-    }
-    units |= {
-        unit
-        for lanes in state.lanes.values()
-        for lane in lanes.values()
-        for unit in lane
-        if unit is not None
-    }
+    units = units_on_line(state)
     units |= {unit for loose in state.loose.values() for unit in loose}
-    units |= {
-        item.unit
-        for zone in state.items.values()
-        for item in zone.values()
-        if item.unit is not None
-    }
     for zone in state.containers.values():
         for container in zone.values():
             if container.unit is not None:

@@ -12,7 +12,7 @@ from agent.core.effects import SetSlot
 from agent.core.evolve import MISSED, NOWHERE, STRANGER, has_gate, is_fresh
 from agent.core.outcome import Outcome
 from agent.core.plan import PathKind, Station
-from agent.core.state import Container, Kept, LineState
+from agent.core.state import Container, Kept
 from agent.core.verdict import Verdict
 
 COUNT = "count"
@@ -137,14 +137,6 @@ def of_stroke(
     return doubt, disturbed
 
 
-def in_flight(state: LineState) -> set[int | None]:
-    """Units that are on the line by the record."""
-    found: set[int | None] = {item.unit for zone in state.items.values() for item in zone.values()}
-    found |= {unit for path in state.on_path.values() for unit in path.values()}
-    found |= {unit for lanes in state.lanes.values() for lane in lanes.values() for unit in lane}
-    return found
-
-
 def unasked(out: Outcome, station: str, number: int) -> None:
     """The gate took what never triggered at its station: the photo-eye did not see it. Before the
     first trigger after a restart it may be older than the counting."""
@@ -162,7 +154,7 @@ def nowhere(out: Outcome, station: Station, container: Container, shown: tuple[i
     zone = out.plan.zone_stations(out.plan.zone[way.source])
     passed = {unit for each in zone for unit in state.loose.get(each.id, ())}
     placed = {child for fact in out.facts if isinstance(fact, f.Packed) for child in fact.children}
-    lost = passed.difference(placed, shown, in_flight(state))
+    lost = passed.difference(placed, shown, tracking.units_on_line(state))
     lost -= {
         unit
         for containers in state.containers.values()

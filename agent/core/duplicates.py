@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core.doubt import CHILD, in_flight
+from agent.core.doubt import CHILD
 from agent.core.evolve import MISSED, NOWHERE, has_gate, kept_of
 from agent.core.known import KnownUnit
 from agent.core.life import UnitState
@@ -16,6 +16,7 @@ from agent.core.outcome import Outcome
 from agent.core.plan import Station
 from agent.core.scheme import LevelSpec
 from agent.core.state import Item, LineState
+from agent.core.tracking import units_on_line
 
 DUPLICATE = "duplicate"
 
@@ -43,7 +44,7 @@ def may_return(state: LineState, unit: KnownUnit) -> bool:
         return False
     away = unit.state in (UnitState.REJECTED, UnitState.UNPACKED)
     missed = unit.state is UnitState.VERIFIED and unit.unit in state.missed
-    return (away or missed) and unit.unit not in in_flight(state)
+    return (away or missed) and unit.unit not in units_on_line(state)
 
 
 def doubt(out: Outcome, others: tuple[int, ...], expected: f.CodeKey | None) -> None:

@@ -26,3 +26,11 @@ class DomainError(CaselinkError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def unknown_code(text: str) -> DomainError:
+    """The refusal of a code that no pool knows."""
+    return DomainError(
+        "unknown_code",
+        f"No pool lists or admits {text}: check the reading, or import the pool it is from.",
+    )

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core.errors import DomainError
+from agent.core.errors import DomainError, unknown_code
 from agent.core.known import KnownCode, KnownContainer, KnownHold, KnownUnit, Questions
 from agent.core.life import CodeState, UnitState
 from agent.core.outcome import Outcome
@@ -71,10 +71,7 @@ def code_of(out: Outcome, text: str) -> KnownCode:
     """The code; DomainError `unknown_code` if no pool knows it."""
     code = out.known.codes.get(text)
     if code is None:
-        raise DomainError(
-            "unknown_code",
-            f"No pool lists or admits {text}: check the reading, or import the pool it is from.",
-        )
+        raise unknown_code(text)
     return code
 
 

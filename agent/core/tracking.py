@@ -38,6 +38,14 @@ def in_flight(plan: LinePlan, state: LineState, station: Station) -> list[int]:
     return at
 
 
+def units_on_line(state: LineState) -> set[int]:
+    """Units that are at stations, on paths and in lanes by the record."""
+    found = {item.unit for zone in state.items.values() for item in zone.values()}
+    found |= {unit for path in state.on_path.values() for unit in path.values()}
+    found |= {unit for lanes in state.lanes.values() for lane in lanes.values() for unit in lane}
+    return {unit for unit in found if unit is not None}
+
+
 def differences(plan: LinePlan, state: LineState) -> list[Difference]:
     """Every count that does not balance at this moment."""
     found = []

@@ -23,12 +23,12 @@ import httpx
 
 from agent import config as site_config
 from agent.app import Files
+from agent.clockwatch import clock
 from agent.core.errors import ConfigError, TransientError
 from agent.core.poolfile import PoolFile
 from agent.demo import scene as scenes
 from agent.demo.audit import Result, audit, truth_level
 from agent.demo.operator import Operator
-from agent.line.runner import clock
 from agent.services import pool_files, reports
 from agent.store import balance
 from agent.store.database import Connection, Database, open_reader

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from agent.app.lines import Line, LineBuilder
 from agent.app.services import account_of
+from agent.clockwatch import clock
 from agent.config import Site
 from agent.core import inputs as i
 from agent.core.facts import AgentStarted
@@ -19,7 +20,7 @@ from agent.core.plan import LinePlan
 from agent.core.state import LineState
 from agent.demo.operator import attend
 from agent.demo.simports import MemoryDevices, MemoryPlc
-from agent.line.runner import LineRunner, clock
+from agent.line.runner import LineRunner
 from agent.ports import Committed, Stamped
 from agent.store.database import Connection
 from agent.store.gate import Gate

@@ -22,6 +22,7 @@ from typing import Any
 from agent import config as site_config
 from agent import now
 from agent.app import Files
+from agent.clockwatch import clock
 from agent.config import Site
 from agent.core import inputs as i
 from agent.core.errors import ConfigError
@@ -36,7 +37,6 @@ from agent.demo.simprinters import MemoryCoder, MemoryLabels
 from agent.demo.simscan import Hand
 from agent.demo.simtime import VirtualLoop
 from agent.demo.slips import Slips, slips
-from agent.line.runner import clock
 from agent.services import pool_files, reports
 from agent.services.orders import Orders, OrderSpec
 from agent.store import balance, journal

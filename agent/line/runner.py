@@ -13,11 +13,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from agent import clockwatch
+from agent.clockwatch import clock
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SendCodes, SetSlot
 from agent.core.errors import CaselinkError, ConfigError, TransientError
-from agent.core.known import Clock
 from agent.core.plan import LinePlan, Station
 from agent.core.state import LineState
 from agent.core.stopping import AGENT
@@ -78,11 +77,6 @@ Observe = Callable[[Committed], None]
 
 async def _nobody() -> None:
     """Nobody wants to know."""
-
-
-def clock() -> Clock:
-    """Now."""
-    return clockwatch.clock()
 
 
 class LineRunner:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from agent.core.codes import canonical
-from agent.core.errors import DomainError
+from agent.core.errors import unknown_code
 from agent.store import trace as store
 from agent.store.database import Connection
 
@@ -14,10 +14,7 @@ def trace(conn: Connection, code: str) -> dict[str, Any]:
     text = canonical(code).text
     found = store.trace(conn, text)
     if found is None:
-        raise DomainError(
-            "unknown_code",
-            f"No pool lists or admits {text}: check the reading, or import the pool it is from.",
-        )
+        raise unknown_code(text)
     return found
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from agent.core.facts import LinkEvidence, LinksCorrected, Packed, Unpacked
+from agent.core.life import IllegalTransition
 from agent.store import journal
 from agent.store.database import Connection
 
@@ -15,6 +16,20 @@ class Link(NamedTuple):
     child: int | None
     evidence: LinkEvidence
     since: int
+
+
+def check_evidence(fact: Packed | LinksCorrected) -> None:
+    """IllegalTransition unless there is one evidence for all children, or one for each."""
+    if len(fact.evidence) not in (1, len(fact.children)):
+        raise IllegalTransition(
+            f"container {fact.container}: {len(fact.children)} children with "
+            f"{len(fact.evidence)} evidences"
+        )
+
+
+def _evidence(fact: Packed | LinksCorrected, n: int) -> LinkEvidence:
+    """Of the fact's child `n`."""
+    return fact.evidence[0] if len(fact.evidence) == 1 else fact.evidence[n]
 
 
 def links(conn: Connection, container: int, upto: int | None = None) -> dict[int, Link]:
@@ -29,8 +44,7 @@ def links(conn: Connection, container: int, upto: int | None = None) -> dict[int
                 place = fact.first_place + n
                 while place in places:  # a place that was left free before counts no more
                     place += 1
-                evidence = fact.evidence[0] if len(fact.evidence) == 1 else fact.evidence[n]
-                places[place] = Link(child, evidence, entry.seq)
+                places[place] = Link(child, _evidence(fact, n), entry.seq)
         elif isinstance(fact, Unpacked):
             _leave(places, fact)
         elif isinstance(fact, LinksCorrected):
@@ -38,7 +52,7 @@ def links(conn: Connection, container: int, upto: int | None = None) -> dict[int
             places = {
                 place: Link(
                     child,
-                    fact.evidence[0] if len(fact.evidence) == 1 else fact.evidence[place],
+                    _evidence(fact, place),
                     entry.seq if child is None else before.get(child, entry.seq),
                 )
                 for place, child in enumerate(fact.children)

@@ -6,6 +6,7 @@ from typing import Any
 from agent.core import facts as f
 from agent.core.life import IllegalTransition
 from agent.store import units
+from agent.store.content import check_evidence
 from agent.store.database import Connection
 from agent.store.words import DOUBTFUL, INTEGRITY_NUMBER
 
@@ -37,11 +38,7 @@ def _anchored(conn: Connection, seq: int, line: str, fact: f.ContainersAnchored)
 
 def _links_corrected(conn: Connection, seq: int, line: str, fact: f.LinksCorrected) -> None:
     container = fact.container
-    if len(fact.evidence) not in (1, len(fact.children)):
-        raise IllegalTransition(
-            f"container {container}: {len(fact.children)} children with "
-            f"{len(fact.evidence)} evidences"
-        )
+    check_evidence(fact)
     for unit in fact.removed:
         row = units.get(conn, unit)
         if row.inside == container:

@@ -15,6 +15,7 @@ from agent.core.facts import Attachment, CodeKey, Fact, PairIntegrity
 from agent.core.life import CodeState, IllegalTransition, UnitState
 from agent.core.scheme import WorkOrder
 from agent.store import doubt, names, orders, pools, rework, units
+from agent.store.content import check_evidence
 from agent.store.database import Connection
 from agent.store.words import (
     DOUBTFUL,
@@ -222,11 +223,7 @@ def _container_formed(conn: Connection, seq: int, line: str, fact: facts.Contain
 
 def _packed(conn: Connection, seq: int, line: str, fact: facts.Packed) -> None:
     _keep_event(conn, fact.container, "packed")
-    if len(fact.evidence) not in (1, len(fact.children)):
-        raise IllegalTransition(
-            f"container {fact.container}: {len(fact.children)} children with "
-            f"{len(fact.evidence)} evidences"
-        )
+    check_evidence(fact)
     unknown = units.pack(conn, fact.container, fact.children)
     if fact.doubt:
         units.flag(conn, seq, fact.container, DOUBTFUL)

@@ -51,7 +51,6 @@ INTEGRITY = (  # strongest first: the weakest of a chain is the greatest number
 CODE_NUMBER = {word: number for number, word in enumerate(CODE_STATES)}
 UNIT_NUMBER = {word: number for number, word in enumerate(UNIT_STATES)}
 PAIR_NUMBER = {word: number for number, word in enumerate(PAIRS)}
-EVIDENCE_NUMBER = {word: number for number, word in enumerate(EVIDENCE)}
 OWN_NUMBER = {word: number for number, word in enumerate(OWN)}
 INTEGRITY_NUMBER = {word: number for number, word in enumerate(INTEGRITY)}
 

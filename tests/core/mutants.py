@@ -206,7 +206,7 @@ MUTANTS = (
     Mutant(
         "a copy of a bottle on the line counts as the bottle come back",
         "agent/core/duplicates.py",
-        "    return (away or missed) and unit.unit not in in_flight(state)\n",
+        "    return (away or missed) and unit.unit not in units_on_line(state)\n",
         "    return unit.state is not UnitState.SAMPLED\n",
         "sequence",
         "feed",

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.mutants import MUTANTS, Mutant
+from tests.planted import planted
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 100.0
@@ -38,21 +39,6 @@ def machine(where: Path, site: str, troubles: str, steps: int) -> subprocess.Com
         timeout=DEADLINE,
         check=False,
     )
-
-
-def planted(mutant: Mutant, copy: Path, where: Path) -> Path:
-    """A tree that differs from `copy` in the mutant's file alone; everything else is a link."""
-    here, there = copy, where
-    for part in Path(mutant.file).parts:
-        there.mkdir(parents=True, exist_ok=True)
-        for entry in here.iterdir():
-            if entry.name not in (part, "__pycache__"):
-                (there / entry.name).symlink_to(entry)
-        here, there = here / part, there / part
-    text = here.read_text("utf-8")
-    assert text.count(mutant.old) == 1, f"{mutant.name}: the snippet is not there once"
-    there.write_text(text.replace(mutant.old, mutant.new), "utf-8")
-    return where
 
 
 def plant_and_run(mutant: Mutant, copy: Path, where: Path) -> subprocess.CompletedProcess[str]:

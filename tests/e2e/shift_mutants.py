@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.planted import planted
+
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 150.0
 """Seconds that one shift may take."""
@@ -110,21 +112,6 @@ def copy_packages(where: Path) -> Path:
     leave = shutil.ignore_patterns("node_modules", "__pycache__")
     for package in ("agent", "drivers", "sync", "config"):
         shutil.copytree(ROOT / package, where / package, ignore=leave)
-    return where
-
-
-def planted(mutant: ShiftMutant, copy: Path, where: Path) -> Path:
-    """A tree that differs from `copy` in the mutant's file alone; everything else is a link."""
-    here, there = copy, where
-    for part in Path(mutant.file).parts:
-        there.mkdir(parents=True, exist_ok=True)
-        for entry in here.iterdir():
-            if entry.name not in (part, "__pycache__"):
-                (there / entry.name).symlink_to(entry)
-        here, there = here / part, there / part
-    text = here.read_text("utf-8")
-    assert text.count(mutant.old) == 1, f"{mutant.name}: the snippet is not there once"
-    there.write_text(text.replace(mutant.old, mutant.new), "utf-8")
     return where
 
 

@@ -7,7 +7,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.e2e.shift_mutants import MUTANTS, ShiftMutant, copy_packages, planted, play
+from tests.e2e.shift_mutants import MUTANTS, ShiftMutant, copy_packages, play
+from tests.planted import planted
 
 
 @pytest.fixture(scope="module")

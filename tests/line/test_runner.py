@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from agent.clockwatch import clock
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.errors import DomainError, TransientError
 from agent.core.stopping import AGENT
 from agent.health import Health
 from agent.line.pairing import QUIET
-from agent.line.runner import BEAT, STILL, LineRunner, clock
+from agent.line.runner import BEAT, STILL, LineRunner
 from agent.line.watch import Watch
 from agent.ports import (
     Committed,
