@@ -43,7 +43,7 @@ bench: setup
 
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra demo --extra dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra demo --extra cloud --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --upgrade \
 		--output-file requirements.lock
 
