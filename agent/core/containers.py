@@ -8,7 +8,18 @@ bound, and a label that is not the one meant for this container is told.
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from agent.core import anchors, bypass, change, coding, doubt, duplicates, slips, stopping, testmode
+from agent.core import (
+    anchors,
+    broken,
+    bypass,
+    change,
+    coding,
+    doubt,
+    duplicates,
+    slips,
+    stopping,
+    testmode,
+)
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import SetSlot
@@ -248,6 +259,7 @@ def _content(
     tail = container.last and not container.partial and change.is_tail(out, station, order)
     content = judge_content(spec, below, order, container, what, out.known, roles, tail=tail)
     _doubt(out, station, container, content.others)
+    broken.in_picture(out, station.id, container, content)
     own = content.own.get(spec.primary)
     count = container.count + len(content.children)
     tail = tail and count < spec.children
@@ -388,6 +400,9 @@ def _doubt(out: Outcome, station: Station, container: Container, others: tuple[i
     if others:
         out.facts.append(f.UnitsDoubted(others, "duplicate"))
         out.alarm("duplicate_code", 2, station.id, container.number)
+        units = (code.unit for code in out.known.codes.values() if code.unit is not None)
+        again = {unit.unit: unit for unit in units if unit.unit in others}
+        broken.seen_elsewhere(out, station.id, again.values(), "read")
 
 
 def _close(

@@ -17,6 +17,7 @@ EVENT_ALARMS = frozenset(
         "void_code_on_product",
         "label_mismatch",
         "slip_found",
+        "container_broken",
         "container_refused",
         "print_unconfirmed",
         "record_gap",

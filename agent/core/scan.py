@@ -3,9 +3,9 @@
 What a scan says about containers before and after it is decided in `slips`.
 """
 
+from agent.core import broken, slips
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core import slips
 from agent.core.errors import DomainError
 from agent.core.known import KnownUnit
 from agent.core.outcome import Outcome
@@ -43,6 +43,7 @@ def hand_scanned(out: Outcome, what: i.HandScanned) -> None:
         doubted = {container.unit, *(unit.unit for unit in strangers)}
         doubted |= {unit.parent for unit in strangers if unit.parent is not None}
         out.facts.append(f.UnitsDoubted(tuple(sorted(doubted)), "scan_differs"))
+        broken.seen_elsewhere(out, "", strangers, "scanned")
 
 
 def _as_scanned(out: Outcome, container: int, seen: tuple[int, ...], how: Read) -> None:
@@ -51,8 +52,10 @@ def _as_scanned(out: Outcome, container: int, seen: tuple[int, ...], how: Read) 
     right = {link.child for link in before.links} == set(seen)
     if not right or before.integrity is not f.Integrity.PROVEN:
         content = [child if may_be_there(out, child, container) else None for child in seen]
-        for loser in restate(out, {container: content}, {container: how}, ELSEWHERE):
+        losers = restate(out, {container: content}, {container: how}, ELSEWHERE)
+        for loser in losers:
             out.facts.append(f.UnitsDoubted((loser,), ELSEWHERE))
+        broken.mark(out, "", losers, seen[0], ELSEWHERE)
     if out.known.units[container].doubtful:
         out.facts.append(f.DoubtResolved((container,), "scanned"))
 

@@ -4,7 +4,7 @@ slipped. Nothing is deleted: what was recorded wrongly is corrected by facts tha
 from collections.abc import Collection, Iterable
 from copy import copy
 
-from agent.core import align, anchors
+from agent.core import align, anchors, broken
 from agent.core import facts as f
 from agent.core.align import Content, Solution
 from agent.core.evolve import MISSED, STRANGER, kept_of
@@ -179,8 +179,10 @@ class _Reading:
 
     def _restate(self, new: dict[int, Content]) -> None:
         reads = {self.kept.unit: self.read} if self.whole else {}
-        for unit in restate(self.out, new, reads, SLIP):
+        losers = restate(self.out, new, reads, SLIP)
+        for unit in losers:
             self.out.facts.append(f.UnitsDoubted((unit,), ELSEWHERE))
+        broken.mark(self.out, self.station, losers, self.kept.seen[0], ELSEWHERE)
         if self.whole and self.kept.doubt:
             self.out.facts.append(f.DoubtResolved((self.kept.unit,), self.read.why))
 

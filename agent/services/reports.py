@@ -20,5 +20,5 @@ def trace(conn: Connection, code: str) -> dict[str, Any]:
 
 def containers(conn: Connection) -> Iterator[dict[str, Any]]:
     """One object per container: level, code, children (None = unknown), integrity, state,
-    doubtful, closed_at."""
+    doubtful, broken, closed_at."""
     return store.containers(conn)

@@ -162,6 +162,8 @@ def summary(facts: Iterable[f.Fact]) -> dict[str, Any]:
                 add("released", len(fact.units))
             case f.ContainerScanned():
                 add("scanned", len(fact.seen))
+            case f.ContainersBroken():
+                add("broken", len(fact.containers))
             case f.UnitsDoubted(why="scan_differs"):
                 differs = True
     more: dict[str, Any] = {"differs": True} if differs else {}

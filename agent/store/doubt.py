@@ -8,7 +8,7 @@ from agent.core.life import IllegalTransition
 from agent.store import units
 from agent.store.content import check_evidence
 from agent.store.database import Connection
-from agent.store.words import DOUBTFUL, INTEGRITY_NUMBER
+from agent.store.words import BROKEN, DOUBTFUL, INTEGRITY_NUMBER
 
 
 def _path_disturbed(conn: Connection, seq: int, line: str, fact: f.PathDisturbed) -> None:
@@ -18,7 +18,7 @@ def _path_disturbed(conn: Connection, seq: int, line: str, fact: f.PathDisturbed
 
 def _confirmed(conn: Connection, seq: int, line: str, fact: f.ContainerConfirmed) -> None:
     units.note(conn, fact.container, seq)
-    units.unflag(conn, seq, fact.container, DOUBTFUL)
+    units.unflag(conn, seq, fact.container, DOUBTFUL | BROKEN)
 
 
 def _worth(conn: Connection, container: int, integrity: f.Integrity) -> None:
@@ -66,6 +66,8 @@ def _links_corrected(conn: Connection, seq: int, line: str, fact: f.LinksCorrect
         "UPDATE container SET count = ?, unknown = ?, packed = ? WHERE unit = ?",
         (len(fact.children), fact.children.count(None), seq, container),
     )
+    if fact.why in ("read", "scanned"):  # all that it holds
+        units.unflag(conn, seq, container, BROKEN)
     if fact.integrity is not None:
         _worth(conn, container, fact.integrity)
 
@@ -91,6 +93,16 @@ def _resolved(conn: Connection, seq: int, line: str, fact: f.DoubtResolved) -> N
         units.unflag(conn, seq, unit, DOUBTFUL)
 
 
+def _broken(conn: Connection, seq: int, line: str, fact: f.ContainersBroken) -> None:
+    claims = (INTEGRITY_NUMBER[f.Integrity.PROVEN], INTEGRITY_NUMBER[f.Integrity.ANCHORED])
+    for container in fact.containers:
+        units.flag(conn, seq, container, BROKEN)
+        conn.change(
+            "UPDATE container SET integrity = ? WHERE unit = ? AND integrity IN (?, ?)",
+            (INTEGRITY_NUMBER[f.Integrity.INFERRED], container, *claims),
+        )
+
+
 CHANGES: dict[type[f.Fact], Callable[[Connection, int, str, Any], None]] = {
     f.PathDisturbed: _path_disturbed,
     f.ContainerConfirmed: _confirmed,
@@ -98,4 +110,5 @@ CHANGES: dict[type[f.Fact], Callable[[Connection, int, str, Any], None]] = {
     f.LinksCorrected: _links_corrected,
     f.SlipFound: _slip_found,
     f.DoubtResolved: _resolved,
+    f.ContainersBroken: _broken,
 }

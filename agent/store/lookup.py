@@ -10,7 +10,7 @@ from agent.core.known import Clock, Known, KnownCode, KnownPool, KnownUnit, Ques
 from agent.core.life import CodeState
 from agent.store import around, holds, names, orders, pools, units
 from agent.store.database import Connection
-from agent.store.words import CODE_STATES, DOUBTFUL, HELD, POOL_SHIFT, UNIT_STATES, code_key
+from agent.store.words import BROKEN, CODE_STATES, DOUBTFUL, HELD, POOL_SHIFT, UNIT_STATES, code_key
 
 _CODE = """SELECT c.id, c.state, c.unit, c.unit_state, c.level, c.ord, c.flags, c.parent, c.seq
     FROM code_index i JOIN code c ON c.id = i.id WHERE i.text = ?"""
@@ -116,6 +116,6 @@ def _known(conn: Connection, row: units.UnitRow) -> KnownUnit:
         lot=lot,
         parent=row.parent,
         held=bool(wide) or bool(row.flags & HELD),
-        doubtful=bool(row.flags & DOUBTFUL),
+        doubtful=bool(row.flags & (DOUBTFUL | BROKEN)),
         open=box is not None and box[0] is None,
     )

@@ -7,7 +7,7 @@ from agent.core import facts as f
 from agent.core.life import CodeState, IllegalTransition, UnitState
 from agent.store import clearance, holds, units
 from agent.store.database import Connection
-from agent.store.words import CODE_NUMBER, code_id
+from agent.store.words import BROKEN, CODE_NUMBER, code_id
 
 
 def _unpacked(conn: Connection, seq: int, line: str, fact: f.Unpacked) -> None:
@@ -26,6 +26,8 @@ def _unpacked(conn: Connection, seq: int, line: str, fact: f.Unpacked) -> None:
     )
     if changed != 1:
         raise IllegalTransition(f"container {container} does not hold {left} children to take out")
+    if conn.one("SELECT count FROM container WHERE unit = ?", (container,)) == (0,):
+        units.unflag(conn, seq, container, BROKEN)  # there is nothing in it to be wrong about
     units.note(conn, container, seq)
 
 
@@ -95,6 +97,8 @@ def _hold_released(conn: Connection, seq: int, line: str, fact: f.HoldReleased) 
 def _scanned(conn: Connection, seq: int, line: str, fact: f.ContainerScanned) -> None:
     units.get_container(conn, fact.container)
     units.note(conn, fact.container, seq)
+    if fact.complete:
+        units.unflag(conn, seq, fact.container, BROKEN)
 
 
 CHANGES: dict[type[f.Fact], Callable[[Connection, int, str, Any], None]] = {

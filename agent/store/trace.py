@@ -13,6 +13,7 @@ from agent.core.facts import CodeKey
 from agent.store import content, holds, journal, names, orders, pools, units
 from agent.store.database import Connection
 from agent.store.words import (
+    BROKEN,
     CODE_STATES,
     DOUBTFUL,
     HELD,
@@ -94,6 +95,7 @@ def trace_key(conn: Connection, key: CodeKey) -> dict[str, Any] | None:
         "evidence": None,
         "held": False,
         "doubtful": False,
+        "broken": False,
         "history": _history(conn, [moved]),
     }
 
@@ -158,7 +160,8 @@ def trace_unit(conn: Connection, unit: int) -> dict[str, Any] | None:
         "evidence": evidence,
         "held": bool(row.flags & HELD) or bool(wide),
         "holds": [*holds.numbers_of(conn, unit), *wide],
-        "doubtful": bool(row.flags & DOUBTFUL),
+        "doubtful": bool(row.flags & (DOUBTFUL | BROKEN)),
+        "broken": bool(row.flags & BROKEN),
         "formerly": [
             {
                 "container": name_of(conn, each.container),
@@ -174,7 +177,7 @@ def trace_unit(conn: Connection, unit: int) -> dict[str, Any] | None:
 def containers(conn: Connection) -> Iterator[dict[str, Any]]:
     """Every container in the order in which they were formed: level, code (None without one),
     children (codes by place, None = unknown), integrity (None while open), state,
-    doubtful, closed_at."""
+    doubtful, broken, closed_at."""
     last = 0
     while True:
         row = conn.execute(
@@ -191,7 +194,8 @@ def containers(conn: Connection) -> Iterator[dict[str, Any]]:
             "children": _children(conn, container),
             "integrity": _integrity(container.integrity),
             "state": str(UNIT_STATES[unit.state]),
-            "doubtful": bool(unit.flags & DOUBTFUL),
+            "doubtful": bool(unit.flags & (DOUBTFUL | BROKEN)),
+            "broken": bool(unit.flags & BROKEN),
             "closed_at": None if container.closed is None else _when(conn, container.closed),
         }
 

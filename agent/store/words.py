@@ -56,6 +56,8 @@ INTEGRITY_NUMBER = {word: number for number, word in enumerate(INTEGRITY)}
 
 DOUBTFUL = 1
 HELD = 2
+BROKEN = 4
+"""A child of this container was seen elsewhere; it is doubtful with it."""
 
 MAX_COLUMNS = 32
 MAX_POSITION = 1 << 36

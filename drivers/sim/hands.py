@@ -63,6 +63,8 @@ class Hands:
             befall["content_taken"] = self._content_taken
         if belt.index and self._reread > self._coded + 3 * EDGE:
             befall["refed"] = self._refed
+            if belt.index + 1 < len(floor.layout.belts):
+                befall["unstacked"] = self._unstacked
         where = spec.level if belt.index else ""
         self._befall = [
             (trouble, act)
@@ -166,6 +168,19 @@ class Hands:
                 self._lay_in_gap(item, travel, share, now, high)
 
         belt.happen(travel + belt.pitch / 2, back)
+
+    def _unstacked(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
+        """Behind this one a hand puts in another, off the newest pallet that is finished."""
+        above = reversed(self._truth.levels[self._belt.index + 1])
+        pallet = next((each for each in above if each.place == "output"), None)
+        share, high = trouble.share(item.serial ^ 1), self._reread
+        if pallet is None or not pallet.children or self._gap(travel, share, high) is None:
+            return
+        child = pallet.children.pop(trouble.pick(item.serial, len(pallet.children)))
+        child.parent, child.place = None, "taken"
+        pallet.befell = (*pallet.befell, trouble.name)
+        self._happened(trouble, now, child, travel)
+        self._lay_in_gap(child, travel, share, now, high)
 
     def _content_taken(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
         """Out of an open container, before anyone took a picture of it; half of the time one of

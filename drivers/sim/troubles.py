@@ -67,6 +67,9 @@ TROUBLES: dict[str, Kind] = {
         1 / 5000, "container", "a hand takes one out of it while it is open, or changes it"
     ),
     "refed": Kind(1 / 2000, "container", "sealed and read, it is fed before the camera again"),
+    "unstacked": Kind(
+        1 / 2000, "container", "one of a finished pallet is fed before its camera again"
+    ),
     "layer_order": Kind(1 / 500, "container", "its layers are counted in another order"),
     "half_pallet": Kind(1 / 200, "container", "leaves half full and is topped up later by hand"),
     "roll_swapped": Kind(1 / 100, "roll", "mounted before the one that should come before it"),

@@ -288,7 +288,9 @@ def test_a_hand_scanned_case_is_a_fact(desk: Desk) -> None:
 
 
 def test_a_scan_that_differs_makes_doubt(desk: Desk) -> None:
-    scanned, doubted = desk.do(i.HandScanned((CASE[0], BOTTLE[0], BOTTLE[4]), False, "li"))
+    wrong = i.HandScanned((CASE[0], BOTTLE[0], BOTTLE[4]), False, "li")
+    scanned, doubted, broken = desk.do(wrong)
+    assert broken == f.ContainersBroken((10,), 6, "scanned")
     assert scanned == f.ContainerScanned(5, (1, 6), False, True, "li")
     assert doubted == f.UnitsDoubted((5, 6, 10), "scan_differs")
     _, corrected, resolved = desk.do(i.HandScanned((CASE[1], *BOTTLE[4:7]), True, "li"))

@@ -206,3 +206,19 @@ def test_every_trouble_says_what_it_is_and_has_an_honest_rate() -> None:
     for name, kind in TROUBLES.items():
         assert kind.what
         assert 0 < kind.daily <= (1 if kind.per == "hour" else 1 / 50), name
+
+
+def test_a_case_off_a_finished_pallet_comes_before_its_camera_again() -> None:
+    plant = make(24 * 60, troubles={"unstacked": 0.1})
+    log = run(plant)
+    happened = [each for each in plant.truth.troubled if each.trouble == "unstacked"]
+    assert happened
+    shots = [shot for shot in log.exposures if shot.camera == "case-label"]
+    for each in happened:
+        case = plant.truth.levels[1][each.serial - 1]
+        own = case.marks["case-outer"].text
+        assert sum(own in [s.text for s in shot.scene.symbols] for shot in shots) >= 2
+    robbed = [pallet for pallet in plant.truth.levels[2] if "unstacked" in pallet.befell]
+    assert robbed
+    assert all(len(pallet.children) < 8 for pallet in robbed)
+    assert all(child.parent is pallet for pallet in robbed for child in pallet.children)

@@ -393,6 +393,7 @@ def test_containers_are_exported_with_their_children_by_place(plant: Plant) -> N
         "integrity": None,
         "state": "commissioned",
         "doubtful": False,
+        "broken": False,
         "closed_at": None,
     }
     plant.put(f.ContainerClosed(5, 4, 1, f.Integrity.INCOMPLETE, "last", "li"))

@@ -14,6 +14,9 @@ MISSED, STRANGER = "missed", "stranger"
 """Why the order is doubtful: an item was not seen to arrive and may have come all the same; an item
 that nobody knows arrived, or the eye saw what is not there."""
 
+BROKEN = "broken"
+"""Why a container is doubtful: a child of it was seen elsewhere."""
+
 NOWHERE = "nowhere"
 """Why units are doubtful: they passed, and by what was told since they are in no place."""
 
@@ -293,6 +296,17 @@ def _anchored(plan: LinePlan, state: LineState, fact: f.ContainersAnchored) -> N
             found[1].worth, found[1].doubt = str(f.Integrity.ANCHORED), ""
 
 
+def _broken(plan: LinePlan, state: LineState, fact: f.ContainersBroken) -> None:
+    for unit in fact.containers:
+        found = kept_of(state, unit)
+        if found is not None:
+            kept = found[1]
+            kept.doubt, kept.astray, kept.disturbed = kept.doubt or BROKEN, True, True
+        container = state.container_of(unit)
+        if container is not None:
+            container.doubtful = True
+
+
 def _links_corrected(plan: LinePlan, state: LineState, fact: f.LinksCorrected) -> None:
     found = kept_of(state, fact.container)
     if found is not None:
@@ -327,6 +341,7 @@ TABLE: Table = {
     f.NeighbourSuspected: _neighbour_suspected,
     f.ItemPassed: _item_passed,
     f.DoubtResolved: _doubt_resolved,
+    f.ContainersBroken: _broken,
     f.Unpacked: _changed,
     f.ContainerReopened: _changed,
 }

@@ -105,6 +105,17 @@ class NeighbourSuspected(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class ContainersBroken(Fact):
+    """`child`, which the record has in one of these containers, was seen elsewhere (`why`: read,
+    scanned, elsewhere): what else they hold is not known until they are scanned. One that was
+    proven or anchored is worth inferred from here on."""
+
+    containers: tuple[int, ...]
+    child: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class DoubtResolved(Fact):
     """Later evidence shows that the record of these units is right (`why`: catalogue key)."""
 
