@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -311,6 +311,18 @@ class Committed:
     texts: Mapping[CodeKey, str]
     decide: float = 0.0
     commit: float = 0.0
+
+
+class Entry(NamedTuple):
+    """One row of the journal. `line` is "" for a fact of the whole agent."""
+
+    seq: int
+    epoch: str
+    clock: Clock
+    line: str
+    kind: str
+    fact: Fact
+    hash: bytes
 
 
 class CommitGate(Protocol):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from agent.core.facts import LinkEvidence, LinksCorrected, Packed, Unpacked
 from agent.core.life import IllegalTransition
+from agent.ports import Entry
 from agent.store import journal
 from agent.store.database import Connection
 
@@ -67,7 +68,7 @@ def _leave(places: dict[int, Link], fact: Unpacked) -> None:
         del places[place]
 
 
-def events(conn: Connection, container: int) -> Iterator[journal.Entry]:
+def events(conn: Connection, container: int) -> Iterator[Entry]:
     """The journal rows that put children into a container and took them out, in order."""
     seqs = {
         int(seq)

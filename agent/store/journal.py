@@ -18,6 +18,7 @@ import msgspec
 from agent.core.errors import ConfigError
 from agent.core.facts import KINDS, Fact
 from agent.core.known import Clock
+from agent.ports import Entry
 from agent.store import names
 from agent.store.database import Connection
 
@@ -37,18 +38,6 @@ _SELECT = (
 _END = (1 << 63) - 1
 _FEW = 3
 """Rows from which on `_INSERT_MANY` is quicker."""
-
-
-class Entry(NamedTuple):
-    """One row. `line` is "" for a fact of the whole agent."""
-
-    seq: int
-    epoch: str
-    clock: Clock
-    line: str
-    kind: str
-    fact: Fact
-    hash: bytes
 
 
 class Row(NamedTuple):

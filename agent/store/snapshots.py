@@ -7,6 +7,7 @@ those of other lines included.
 
 from typing import NamedTuple
 
+from agent.ports import Entry
 from agent.store import journal, names
 from agent.store.database import Connection
 
@@ -34,7 +35,7 @@ def load(conn: Connection, line: str) -> Snapshot:
     return Snapshot(0, b"") if row is None else Snapshot(int(row[0]), bytes(row[1]))
 
 
-def tail(conn: Connection, line: str, after: int) -> list[journal.Entry]:
+def tail(conn: Connection, line: str, after: int) -> list[Entry]:
     """The journal rows after `after` that concern the line, in order: its own, and those of the
     whole agent. Without a snapshot this reads them all."""
     numbers = names.known_number(conn, line), names.known_number(conn, "")

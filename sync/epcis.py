@@ -1,0 +1,529 @@
+"""Journal rows to EPCIS 2.0 documents: what the cloud and any other repository is told.
+
+Pure: the documents of a row depend on the rows up to it and on nothing else, so a row that is sent
+again is sent in the same bytes. `State` carries what has not been told yet; `Look` answers from the
+journal and the pools what does not change any more. Rows of kinds that SYNC's table does not name
+(alarms, printing, work orders as such) have no document.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from agent.core import facts as f
+from agent.core.facts import Attachment, CodeKey, Fact, PoolImported
+from agent.core.life import CodeState
+from agent.core.scheme import WorkOrder
+from agent.ports import Entry
+from sync.events import EARLIEST_MS, LATEST_MS, Document, Event, Speaker, only
+from sync.pending import State, Thing, absorb, begins, concerned, replay
+from sync.uris import Identity
+
+FEW = 50
+"""Codes that are named one by one when they become void; more are told as a range."""
+
+
+class Look(Protocol):
+    """What the agent's store knows; answers never change."""
+
+    def texts(self, keys: Sequence[CodeKey]) -> list[str]:
+        """Canonical texts of codes, in order."""
+
+    def pool(self, pool: int) -> PoolImported:
+        """The fact that brought a pool."""
+
+    def order(self, number: str) -> WorkOrder | None:
+        """A work order, None if there is none of that number."""
+
+    def hold(self, hold: int) -> f.HoldPlaced:
+        """The fact that placed a hold."""
+
+    def history(self, unit: int, seq: int) -> Iterable[Entry]:
+        """The rows up to `seq` that say something of a unit (`pending.concerned`), in order."""
+
+
+def translate(state: State, entry: Entry, look: Look, identity: Identity) -> list[Document]:
+    """The documents of the row that follows `state`, which is brought up to it."""
+    at = entry.clock.wall_ms
+    if EARLIEST_MS <= at < LATEST_MS:
+        state.last_ms = at
+    else:
+        at = state.last_ms or EARLIEST_MS
+    began = begins(entry)
+    if began is not None:
+        state.things[began[0]] = began[1]
+    else:
+        for unit in concerned(entry.fact):
+            pending = state.things.get(unit)
+            if pending is not None:
+                absorb(pending, unit, entry.fact)
+    state.seq = entry.seq
+    tell = _TELL.get(type(entry.fact))
+    if tell is None:
+        return []
+    teller = _Teller(state, look, Speaker(identity, entry, at))
+    events = tell(teller, entry.fact)
+    return teller.say.documents(events) if events else []
+
+
+class _Teller:
+    """Tells one row."""
+
+    def __init__(self, state: State, look: Look, speaker: Speaker) -> None:
+        self.state = state
+        self.look = look
+        self.say = speaker
+        self.identity = speaker.identity
+        self.seq = speaker.entry.seq
+        self._told: dict[int, str] = {}
+
+    # ------------------------------------------------------------------------------- names
+
+    def uris(self, codes: Sequence[Attachment]) -> list[str]:
+        """One URI for each code; secret ones by their place."""
+        pools = [self.look.pool(code.key.pool) for code in codes]
+        open_ = [
+            n
+            for n, (code, pool) in enumerate(zip(codes, pools, strict=True))
+            if pool.roles[code.key.column] not in pool.secret
+        ]
+        texts = dict(zip(open_, self.look.texts([codes[n].key for n in open_]), strict=True))
+        return [
+            self.identity.code(texts[n])
+            if n in texts
+            else self.identity.secret(pool.name, pool.roles[code.key.column], code.key.position)
+            for n, (code, pool) in enumerate(zip(codes, pools, strict=True))
+        ]
+
+    def primary(self, thing: Thing) -> Attachment | None:
+        """The code that names the unit."""
+        order = self.look.order(thing.order)
+        if order is not None:
+            role = order.scheme.level(thing.level).primary
+            for code in thing.codes:
+                if code.role == role:
+                    return code
+            if thing.is_container:
+                return None
+        return thing.codes[0] if thing.codes else None
+
+    def name(self, unit: int, thing: Thing) -> str:
+        """The URI of a unit: its primary code, or the unit's own number where it has none."""
+        code = self.primary(thing)
+        return self.identity.unit(unit) if code is None else self.uris([code])[0]
+
+    def thing(self, unit: int, seq: int) -> Thing:
+        """A unit that was told, as of row `seq`."""
+        found = replay(self.look.history(unit, seq), unit)
+        if found is None:
+            raise LookupError(f"the journal does not say how unit {unit} began before row {seq}")
+        return found
+
+    def known_as(self, unit: int) -> str:
+        """The URI of a unit that was told before this row or by it."""
+        name = self._told.get(unit)
+        if name is None:
+            name = self._told[unit] = self.name(unit, self.thing(unit, self.seq))
+        return name
+
+    # ------------------------------------------------------------------- telling what is pending
+
+    def first(self, units: Iterable[int | None]) -> list[Event]:
+        """Tell those of the units that are pending: a container with all that it holds."""
+        events: list[Event] = []
+        items: list[tuple[int, Thing]] = []
+        for unit in dict.fromkeys(units):
+            thing = self.state.things.pop(unit, None) if unit is not None else None
+            if unit is None or thing is None:
+                continue
+            if thing.is_container:
+                events += self.first(child for child, _ in thing.children)
+                events += self._container(unit, thing)
+            else:
+                items.append((unit, thing))
+        return self._items(items) + events
+
+    def _items(self, items: Sequence[tuple[int, Thing]]) -> list[Event]:
+        groups: dict[tuple[str, str, str], list[tuple[int, Thing]]] = {}
+        for unit, thing in items:
+            code = self.primary(thing)
+            key = thing.order, thing.level, code.role if code else ""
+            groups.setdefault(key, []).append((unit, thing))
+        events = []
+        for (order, level, role), group in groups.items():
+            named = [self.primary(thing) for _, thing in group]
+            bearing = [code for code in named if code is not None]
+            names = iter(self.uris(bearing))
+            for (unit, _), code in zip(group, named, strict=True):
+                self._told[unit] = self.identity.unit(unit) if code is None else next(names)
+            told = [self._told[unit] for unit, _ in group]
+            part = f"commission/{group[0][0]}"
+            events += self._commission(part, told, order, level, role)
+            for unit, thing in group:
+                events += self._others(unit, thing)
+        off = [unit for unit, thing in items if thing.seen_off]
+        return events + self._inspected(off, "non_sellable_other", "off", {"x:reason": "rejected"})
+
+    def _commission(
+        self, part: str, names: Sequence[str], order: str, level: str, role: str
+    ) -> list[Event]:
+        work = self.look.order(order)
+        ilmd: dict[str, Any] = {}
+        if work is not None:
+            ilmd = {
+                "cbvmda:lotNumber": work.lot,
+                "cbvmda:itemExpirationDate": work.expires,
+                "x:productionDate": work.produced,
+                "x:product": work.product,
+                "x:productClass": self.identity.product(work.product),
+                "x:campaign": work.campaign,
+            }
+        more = {
+            "ilmd": {name: value for name, value in ilmd.items() if value},
+            "x:level": level,
+            "x:role": role,
+        }
+        return self.say.objects("ADD", part, "commissioning", "active", names, more, order)
+
+    def _others(self, unit: int, thing: Thing) -> list[Event]:
+        """The association of a unit's other codes with its primary one."""
+        primary = self.primary(thing)
+        return self._associate(
+            f"codes/{unit}", self._told[unit], [code for code in thing.codes if code != primary]
+        )
+
+    def _associate(self, part: str, parent: str, codes: Sequence[Attachment]) -> list[Event]:
+        if not codes:
+            return []
+        more = {
+            "x:roles": [code.role for code in codes],
+            "x:pairs": only([code.integrity.value for code in codes]),
+        }
+        return [self.say.associated(part, parent, self.uris(codes), more)]
+
+    def _container(self, unit: int, thing: Thing) -> list[Event]:
+        code = self.primary(thing)
+        self._told[unit] = name = self.name(unit, thing)
+        role = code.role if code is not None else ""
+        events = self._commission(f"commission/{unit}", [name], thing.order, thing.level, role)
+        events += self._others(unit, thing)
+        events += self.content("ADD", f"pack/{unit}", unit, thing)
+        if thing.seen_off:
+            more = {"x:reason": "rejected"}
+            events += self._inspected([unit], "non_sellable_other", f"off/{unit}", more)
+        return events
+
+    def content(self, action: str, part: str, unit: int, thing: Thing) -> list[Event]:
+        """All that a container holds."""
+        known = [(child, why) for child, why in thing.children if child is not None]
+        more: dict[str, Any] = {
+            "x:level": thing.level,
+            "x:integrity": thing.integrity.value if thing.integrity else "",
+            "x:evidence": only([why for _, why in known]) if known else "",
+            "x:expectedQuantity": thing.expected,
+            "x:unknown": len(thing.children) - len(known),
+            "x:own": thing.own,
+            "x:partialReason": thing.reason,
+            "x:doubtful": thing.doubtful,
+        }
+        more = {name: value for name, value in more.items() if value not in ("", False)}
+        children = [self.known_as(child) for child, _ in known]
+        name = self.known_as(unit)
+        if not children:  # an aggregation needs a child that has a name
+            return self.say.objects("OBSERVE", part, "inspecting", "in_progress", [name], more)
+        if isinstance(more["x:evidence"], list):
+            more["x:evidence"] = dict(zip(children, more["x:evidence"], strict=True))
+        return self.say.aggregated(action, part, name, children, more, thing.order)
+
+    def _inspected(
+        self, units: Iterable[int], disposition: str, part: str, more: dict[str, Any]
+    ) -> list[Event]:
+        names = [self.known_as(unit) for unit in units]
+        return self.say.objects("OBSERVE", part, "inspecting", disposition, names, more)
+
+    def told(self, units: Iterable[int]) -> list[int]:
+        """Those of the units that the cloud knows."""
+        return [unit for unit in dict.fromkeys(units) if unit not in self.state.things]
+
+    # ---------------------------------------------------------------------- one method for a kind
+
+    def item_passed(self, fact: f.ItemPassed) -> list[Event]:
+        if fact.unit in self.state.things:
+            return []
+        events = self._bears_more(fact.unit, fact.codes)
+        return events + self._inspected([fact.unit], "active", "back", {"x:why": "passed"})
+
+    def closed(self, fact: f.ContainerClosed) -> list[Event]:
+        if fact.container in self.state.things:
+            return self._if_ready(fact.container)
+        thing = self.thing(fact.container, self.seq)
+        return self.content("OBSERVE", f"pack/{fact.container}", fact.container, thing)
+
+    def bound(self, fact: f.LabelBound) -> list[Event]:
+        unit = fact.container
+        if unit in self.state.things:
+            return self._if_ready(unit)
+        events = self._bears_more(unit, fact.codes)
+        return events + self._inspected([unit], "active", "back", {"x:why": "passed"})
+
+    def _bears_more(self, unit: int, codes: Sequence[Attachment]) -> list[Event]:
+        """Codes came onto a unit that was told; one of them may be its first name."""
+        before = self.thing(unit, self.seq - 1)
+        name, now = self.name(unit, before), self.known_as(unit)
+        events = []
+        if name != now:
+            more = {"x:relabel": "", "x:pairs": "proven"}
+            events.append(self.say.associated("named", now, [name], more))
+        there = {code.key for code in before.codes}
+        new = [code for code in codes if code.key not in there]
+        named = self.primary(self.thing(unit, self.seq))
+        return events + self._associate(
+            f"codes/{unit}", now, [code for code in new if code != named]
+        )
+
+    def _if_ready(self, unit: int) -> list[Event]:
+        thing = self.state.things[unit]
+        ready = thing.closed and self.primary(thing) is not None
+        return self.first([unit]) if ready else []
+
+    def packed(self, fact: f.Packed) -> list[Event]:
+        unit = fact.container
+        if unit in self.state.things:
+            return []
+        known = [child for child in fact.children if child is not None]
+        events = self.first(known)
+        names = [self.known_as(child) for child in known]
+        more: dict[str, Any] = {
+            "x:unknown": len(fact.children) - len(known),
+            "x:evidence": only([why.value for why in fact.evidence]),
+            **self._rework(),
+        }
+        parent = self.known_as(unit)
+        return events + self.say.aggregated("ADD", f"pack/{unit}", parent, names, more)
+
+    def unpacked(self, fact: f.Unpacked) -> list[Event]:
+        unit = fact.container
+        if unit in self.state.things:
+            return []
+        names = [self.known_as(child) for child in fact.children]
+        more = {"x:reason": fact.reason, "x:unknown": fact.unknown, **self._rework()}
+        parent = self.known_as(unit)
+        if not names:
+            return self.say.objects(
+                "OBSERVE", f"unpack/{unit}", "inspecting", "in_progress", [parent], more
+            )
+        return self.say.aggregated("DELETE", f"unpack/{unit}", parent, names, more)
+
+    def _rework(self) -> dict[str, str]:
+        """The name that all facts of one action of a person share: they have the same time."""
+        entry = self.say.entry
+        if entry.line:
+            return {}
+        at = f"rework/{entry.clock.mono_ms}/{entry.clock.wall_ms}"
+        return {"x:rework": self.say.shared_id(at)}
+
+    def corrected(self, fact: f.LinksCorrected) -> list[Event]:
+        unit = fact.container
+        if unit in self.state.things:
+            return []
+        events = self.first(fact.children)
+        after = self.content("ADD", f"pack/{unit}", unit, self.thing(unit, self.seq))
+        for event in after:
+            event["x:why"] = fact.why
+        wrong = self._wrong(unit, [event["eventID"] for event in after])
+        gone = self._gone_since(unit, fact)
+        return [*events, *wrong, *gone, *after]
+
+    def _wrong(self, unit: int, corrective: Sequence[str]) -> list[Event]:
+        """The events that told the container's content first, declared wrong."""
+        found = self._telling(unit)
+        if found is None:
+            return []
+        entry, thing = found
+        at = entry.clock.wall_ms
+        teller = _Teller(State(), self.look, Speaker(self.identity, entry, at))
+        events = teller.content("ADD", f"pack/{unit}", unit, thing)
+        declared = {
+            "declarationTime": self.say.time,
+            "reason": "incorrect_data",
+            "correctiveEventIDs": list(corrective),
+        }
+        return [{**event, "errorDeclaration": declared} for event in events]
+
+    def _telling(self, unit: int) -> tuple[Entry, Thing] | None:
+        """The row that told a container, and what it was then; None if the end of its order did."""
+        thing: Thing | None = None
+        for entry in self.look.history(unit, self.seq - 1):
+            began = begins(entry)
+            if began is not None and began[0] == unit:
+                thing = began[1]
+            elif thing is not None and unit in concerned(entry.fact):
+                absorb(thing, unit, entry.fact)
+            if thing is not None and thing.closed and self.primary(thing) is not None:
+                return entry, thing
+        return None
+
+    def _gone_since(self, unit: int, fact: f.LinksCorrected) -> list[Event]:
+        """Children that came into the container after it was told, and were never in it."""
+        found = self._telling(unit)
+        first = {child for child, _ in found[1].children} if found else set()
+        names = [self.known_as(child) for child in fact.removed if child not in first]
+        more = {"x:why": fact.why}
+        return self.say.aggregated("DELETE", f"gone/{unit}", self.known_as(unit), names, more)
+
+    def refused(self, fact: f.ContainerRefused) -> list[Event]:
+        """Rejected before it held a link: nothing is told of it."""
+        if fact.unit is not None:
+            self.state.things.pop(fact.unit, None)
+        return []
+
+    def off(self, fact: f.RejectConfirmed | f.ForeignRejected) -> list[Event]:
+        units = self.told([fact.unit]) if fact.unit is not None else []
+        return self._inspected(units, "non_sellable_other", "off", {"x:reason": "rejected"})
+
+    def container_off(self, fact: f.ContainerRejected) -> list[Event]:
+        units = self.told([fact.container])
+        return self._inspected(units, "non_sellable_other", "off", {"x:reason": fact.verdict})
+
+    def doubted(self, fact: Any) -> list[Event]:
+        units = self.told(concerned(fact))
+        more = {"x:doubtful": True, "x:why": getattr(fact, "why", "slip")}
+        return self._inspected(units, "in_progress", "doubt", more)
+
+    def trusted(self, fact: f.ContainerConfirmed | f.DoubtResolved) -> list[Event]:
+        units = self.told(concerned(fact))
+        more = {"x:doubtful": False, "x:why": getattr(fact, "why", "read")}
+        return self._inspected(units, "in_progress", "doubt", more)
+
+    def anchored(self, fact: f.ContainersAnchored) -> list[Event]:
+        units = self.told(fact.containers)
+        more = {"x:integrity": "anchored", "x:doubtful": False}
+        return self._inspected(units, "in_progress", "anchored", more)
+
+    def relabelled(self, fact: f.Relabelled) -> list[Event]:
+        if fact.unit in self.state.things:
+            return self._if_ready(fact.unit) if self.state.things[fact.unit].is_container else []
+        before = self.thing(fact.unit, self.seq - 1)
+        old_name = self.name(fact.unit, before)
+        (new,) = self.uris([Attachment(fact.role, fact.new, fact.pair)])
+        more = {"x:relabel": fact.role, "x:pairs": fact.pair.value, "x:reason": fact.reason}
+        more |= self._rework()
+        after = self.known_as(fact.unit)
+        child = old_name if after == new else new
+        events = [self.say.associated("relabel", after, [child], more)]
+        if fact.old is not None:
+            (old,) = self.uris([Attachment(fact.role, fact.old, fact.pair)])
+            events += self._decommission([old], fact.reason, self._rework())
+        return events
+
+    def _decommission(
+        self, names: Sequence[str], reason: str, more: dict[str, str] | None = None
+    ) -> list[Event]:
+        given = {"x:reason": reason, **(more or {})}
+        return self.say.objects("DELETE", "void", "decommissioning", "inactive", names, given)
+
+    def moved(self, fact: f.CodesMoved) -> list[Event]:
+        if fact.to != CodeState.VOID.value:
+            return []
+        pool = self.look.pool(fact.pool)
+        role = pool.roles[fact.column]
+        if fact.count > FEW:
+            about = {
+                "quantityList": [
+                    {
+                        "epcClass": self.identity.column(pool.name, role),
+                        "quantity": fact.count,
+                    }
+                ],
+                "x:first": fact.first,
+                "x:reason": fact.why,
+            }
+            return [self.say.range("decommissioning", "inactive", "DELETE", about)]
+        keys = [CodeKey(fact.pool, fact.first + n, fact.column) for n in range(fact.count)]
+        codes = [Attachment(role, key, f.PairIntegrity.UNKNOWN) for key in keys]
+        return self._decommission(self.uris(codes), fact.why)
+
+    def sampled(self, fact: f.UnitsSampled) -> list[Event]:
+        events = self.first(fact.units)
+        names = [self.known_as(unit) for unit in fact.units]
+        entry = self.say.entry
+        test = self.identity.own("bt", "testprd", f"{self.identity.name}/{entry.seq}")
+        more = {
+            "bizTransactionList": [{"type": "testprd", "bizTransaction": test}],
+            "x:reason": fact.reason,
+        }
+        return events + self.say.objects(
+            "OBSERVE", "sample", "sampling", "non_sellable_other", names, more
+        )
+
+    def destroyed(self, fact: f.UnitsDestroyed) -> list[Event]:
+        events = self.first(fact.units)
+        names = [self.known_as(unit) for unit in fact.units]
+        more = {"x:reason": fact.reason, **self._rework()}
+        return events + self.say.objects(
+            "DELETE", "destroy", "destroying", "destroyed", names, more
+        )
+
+    def held(self, fact: f.HoldPlaced | f.HoldReleased) -> list[Event]:
+        placed = isinstance(fact, f.HoldPlaced)
+        disposition = "non_sellable_other" if placed else "sellable_not_accessible"
+        more: dict[str, Any] = {
+            "x:hold": fact.hold,
+            "x:held": placed,
+            "x:reason": fact.reason,
+        }
+        whole = fact if isinstance(fact, f.HoldPlaced) else self.look.hold(fact.hold)
+        units = fact.units or whole.units
+        events = self.first(units)
+        names = [self.known_as(unit) for unit in units]
+        events += self.say.objects("OBSERVE", "hold", "holding", disposition, names, more)
+        if whole.lot:
+            classes = self.identity.lot(whole.product, whole.lot)
+            about = {"quantityList": [{"epcClass": classes}], **more}
+            events.append(self.say.range("holding", disposition, "OBSERVE", about))
+        elif whole.pool >= 0:
+            pool = self.look.pool(whole.pool)
+            classes = self.identity.column(pool.name, pool.roles[0])
+            many = whole.last - whole.first + 1
+            about = {"quantityList": [{"epcClass": classes, "quantity": many}], **more}
+            about["x:first"] = whole.first
+            events.append(self.say.range("holding", disposition, "OBSERVE", about))
+        return events
+
+    def ended(self, order: str) -> list[Event]:
+        """The end of a work order: what of it is in no closed container is told loose."""
+        pending = [
+            unit
+            for unit, thing in self.state.things.items()
+            if thing.order == order and (thing.closed or not thing.is_container)
+        ]
+        return self.first(pending)
+
+
+_TELL: dict[type[Fact], Callable[[_Teller, Any], list[Event]]] = {
+    f.ItemPassed: _Teller.item_passed,
+    f.ContainerClosed: _Teller.closed,
+    f.LabelBound: _Teller.bound,
+    f.Packed: _Teller.packed,
+    f.Unpacked: _Teller.unpacked,
+    f.LinksCorrected: _Teller.corrected,
+    f.ContainerRefused: _Teller.refused,
+    f.RejectConfirmed: _Teller.off,
+    f.ForeignRejected: _Teller.off,
+    f.ContainerRejected: _Teller.container_off,
+    f.UnitsDoubted: _Teller.doubted,
+    f.ItemsMissed: _Teller.doubted,
+    f.RunBegan: _Teller.doubted,
+    f.PathDisturbed: _Teller.doubted,
+    f.SlipFound: _Teller.doubted,
+    f.ContainerConfirmed: _Teller.trusted,
+    f.DoubtResolved: _Teller.trusted,
+    f.ContainersAnchored: _Teller.anchored,
+    f.Relabelled: _Teller.relabelled,
+    f.CodesMoved: _Teller.moved,
+    f.UnitsSampled: _Teller.sampled,
+    f.UnitsDestroyed: _Teller.destroyed,
+    f.HoldPlaced: _Teller.held,
+    f.HoldReleased: _Teller.held,
+    f.OrderFinished: lambda teller, fact: teller.ended(fact.number),
+    f.LineCleared: lambda teller, fact: teller.ended(fact.order),
+}
