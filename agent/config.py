@@ -58,6 +58,7 @@ class LevelSection(_Section):
     secret: tuple[Name, ...] = ()
     children: Annotated[int, Field(ge=0, le=10_000)] = 0
     unknown: Annotated[int, Field(ge=0)] = 0
+    layer: Annotated[int, Field(ge=0)] = 0
 
 
 class SchemeSection(_Section):

@@ -198,15 +198,19 @@ def release(
 @app.command()
 def pack(
     container: Annotated[str, typer.Argument(help="The container's own code.")],
-    codes: Codes,
+    codes: MaybeCodes = None,
+    layer: Annotated[int, typer.Option(min=0, help="These are this layer of it, from 1.")] = 0,
     preset: Annotated[bool, typer.Option(help="A linked set names its children.")] = False,
     reason: Annotated[str, typer.Option(help="Why it stays partial.")] = "",
     by: By = "cli",
     config: ConfigFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Put scanned children into a new or an open container, and close it."""
-    body = {"container": container, "codes": tuple(codes), "preset": preset}
+    """Put scanned children into a new or an open container, and close it.
+
+    With --layer it stays open until its last layer. Without children an open one is closed as it is
+    (--reason)."""
+    body = {"container": container, "codes": tuple(codes or ()), "preset": preset, "layer": layer}
     _do(config, "pack", as_json, reason=reason, by=by, **body)
 
 

@@ -31,7 +31,7 @@ from agent.core.outcome import Outcome
 from agent.core.pack import integrity, judge_content
 from agent.core.plan import LinePlan, PathKind, Station
 from agent.core.restate import Read
-from agent.core.scheme import WorkOrder
+from agent.core.scheme import LevelSpec, WorkOrder
 from agent.core.state import Container, LineState
 from agent.core.verdict import Verdict, judge, missing, worst
 
@@ -279,7 +279,8 @@ def _content(
                 unit, spec.name, order.number, station.id, container.number, spec.children
             )
         )
-    out.facts.append(f.Packed(unit, content.children, (f.LinkEvidence.READ,), container.count))
+    first = layer_place(spec, container.layer, len(content.children), container.count)
+    out.facts.append(f.Packed(unit, content.children, (f.LinkEvidence.READ,), first))
     duplicates.seen(
         out,
         [
@@ -355,6 +356,13 @@ def _label(
     _content_in_view(out, container, order, what, reader.roles)
     if has_gate(station):
         out.effects.append(SetSlot(station.id, container.number, passed=True))
+
+
+def layer_place(spec: LevelSpec, layer: int, many: int, count: int) -> int:
+    """The first place of a layer. Layers may come in any order: each is at its own places, where
+    the scheme says how large one is; else at the next free ones (`count`)."""
+    first = spec.layer * layer
+    return first if spec.layer and first + many <= spec.children else count
 
 
 def in_view(plan: LinePlan, state: LineState, station: str) -> tuple[int, ...]:

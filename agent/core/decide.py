@@ -147,7 +147,7 @@ def _triggered(out: Outcome, what: i.ItemTriggered) -> None:
     if station.kind in ("pack", "label"):
         if not plan.first_of_zone(station.id):
             _arrives(out, station, what.item)
-        out.facts.append(f.ContainerSeen(station.id, what.item))
+        out.facts.append(f.ContainerSeen(station.id, what.item, what.layer))
         if state.bypass is not None and (station.kind == "label" or station.readers):
             bypass.container_passes(out, station, what.item)
         return

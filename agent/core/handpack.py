@@ -46,6 +46,9 @@ def hand_input(out: Outcome, what: i.Pack | i.Reopen | i.Relabel) -> None:
 def _pack(out: Outcome, what: i.Pack) -> None:
     """Children that a person scanned (or that a linked set names) go into a container."""
     texts = list(dict.fromkeys((*what.children, *what.preset)))
+    if not texts and what.reason:
+        _close_short(out, what)
+        return
     if not texts or len(texts) > MOST_CHILDREN:
         raise DomainError("nothing_named", f"Scan between 1 and {MOST_CHILDREN} children.")
     _sampled(out, what)
@@ -66,7 +69,9 @@ def _pack(out: Outcome, what: i.Pack) -> None:
             f"{box.level} {shown(out, own)} holds {spec.children}, this would make {count}: take "
             "some out.",
         )
-    if count < spec.children and not what.reason:
+    first = _layer(out, what, spec, before, len(texts)) if what.layer else 0
+    stays_open = bool(what.layer) and count < spec.children and not what.reason
+    if count < spec.children and not what.reason and not stays_open:
         raise DomainError(
             "partial_reason",
             f"{count} of {spec.children}: scan the others, or say why it stays partial (--reason).",
@@ -76,7 +81,7 @@ def _pack(out: Outcome, what: i.Pack) -> None:
         for text, unit in children.items()
     }
     _begin(out, box, own, held, spec)
-    _put_in(out, box.unit, before, evidence)
+    _put_in(out, box.unit, before, evidence, first)
     kept = f.OwnCode.SCANNED if held is None or held.own is None else held.own
     if held is None or own.unit is None or not held.codes:
         role = (f.Attachment(own.role, own.key, f.PairIntegrity.PROVEN),)
@@ -85,11 +90,59 @@ def _pack(out: Outcome, what: i.Pack) -> None:
     elif box.state is UnitState.REJECTED:  # its own code was read again, with what it holds
         out.facts.append(f.LabelBound(box.unit, (), f.OwnCode.SCANNED, ""))
         kept = f.OwnCode.SCANNED
+    if stays_open:
+        return
     unknown = sum(link.child is None for link in before)
     all_evidence = [*(link.evidence for link in before), *evidence.values()]
     worth = integrity(all_evidence, unknown, kept, doubtful=box.doubtful)
     reason = what.reason if count < spec.children else ""
     out.facts.append(f.ContainerClosed(box.unit, count, unknown, worth, reason, what.by))
+
+
+def _layer(
+    out: Outcome, what: i.Pack, spec: LevelSpec, before: tuple[KnownLink, ...], many: int
+) -> int:
+    """The first place of the layer that was scanned. DomainError unless it is a whole one, or the
+    last, and nothing lies there yet."""
+    if not 1 <= what.layer <= spec.layers:
+        raise DomainError(
+            "layer_unknown",
+            f"A {spec.name} of this packing scheme has no layer {what.layer} (it has "
+            f"{spec.layers}): name another, or set `layer` in the site file.",
+        )
+    first = (what.layer - 1) * spec.layer
+    size = min(spec.layer, spec.children - first)
+    if any(first <= link.place < first + size for link in before):
+        raise DomainError(
+            "layer_taken",
+            f"Layer {what.layer} of {what.container} is bound already: name the layer that you "
+            "scanned, or take the wrong one out first.",
+        )
+    if many > size or (many < size and not what.reason):
+        raise DomainError(
+            "layer_count",
+            f"Layer {what.layer} of a {spec.name} has {size} places and {many} codes were scanned: "
+            "scan all of it, or say why it is short (--reason).",
+        )
+    return first
+
+
+def _close_short(out: Outcome, what: i.Pack) -> None:
+    """An open container is closed with what is in it."""
+    unit = unit_of(out, what.container)
+    held = out.known.containers.get(unit.unit)
+    if held is None or held.integrity is not None or not held.links or held.own is None:
+        raise DomainError(
+            "nothing_to_close",
+            f"{name(out, unit.unit)} is no open container with something in it and a label: scan "
+            "what goes into it.",
+        )
+    unknown = sum(link.child is None for link in held.links)
+    evidence = [link.evidence for link in held.links if link.child is not None]
+    worth = integrity(evidence, unknown, held.own, doubtful=unit.doubtful)
+    out.facts.append(
+        f.ContainerClosed(unit.unit, len(held.links), unknown, worth, what.reason, what.by)
+    )
 
 
 def _sampled(out: Outcome, what: i.Pack) -> None:
@@ -177,11 +230,12 @@ def _put_in(
     container: int,
     before: tuple[KnownLink, ...],
     evidence: dict[int, f.LinkEvidence],
+    lowest: int = 0,
 ) -> None:
-    """Bind children to the lowest free places."""
+    """Bind children to the lowest free places, from place `lowest` on."""
     taken = {link.place for link in before}
-    most = len(taken) + len(evidence) + max(taken, default=0)
-    free = [place for place in range(most + 1) if place not in taken]
+    most = lowest + len(taken) + len(evidence) + max(taken, default=0)
+    free = [place for place in range(lowest, most + 1) if place not in taken]
     units = list(evidence)
     at = 0
     for first, count in runs(free[: len(units)]):

@@ -31,10 +31,14 @@ class RunChanged(Input):
 
 @dataclass(frozen=True, slots=True)
 class ItemTriggered(Input):
+    """A photo-eye saw an item. Over a packer: a stroke's children stand before the camera, and
+    `layer` is the index of that stroke in its container."""
+
     station: str
     item: int
     lane: int = 0
     encoder: int = 0
+    layer: int = 0
 
 
 class GateSaw(StrEnum):
@@ -401,11 +405,14 @@ class Release(Rework):
 class Pack(Rework):
     """Children that were scanned go into the container whose own code was scanned: a new one, or an
     open one. `preset` are the children that a linked set names for it, of which `children` were
-    scanned to check it. `reason` (may be empty): why it stays partial."""
+    scanned to check it. `reason` (may be empty): why it stays partial. `layer` (from 1; 0 = none)
+    of a container that is bound layer by layer: it stays open until the last one, in any order;
+    without children, with a reason, it is closed as it is."""
 
     container: str
     children: tuple[str, ...]
     preset: tuple[str, ...] = ()
+    layer: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ class LevelSpec:
 
     `children` is how many units of the level below a full container holds (0 at the lowest level);
     `unknown` is how many of them may be recorded as unknown before the container is rejected.
-    `optional` roles may be missing on a unit; a missing role outside it is a reject.
+    `optional` roles may be missing on a unit; a missing role outside it is a reject. `layer` is how
+    many children make one layer of a container whose layers are bound one by one (0: they are not).
     """
 
     name: str
@@ -26,6 +27,7 @@ class LevelSpec:
     secret: tuple[str, ...] = ()
     children: int = 0
     unknown: int = 0
+    layer: int = 0
 
     def __post_init__(self) -> None:
         if self.primary not in self.roles:
@@ -39,6 +41,13 @@ class LevelSpec:
             raise ValueError(f"level {self.name}: the primary role cannot be optional")
         if not 0 <= self.unknown <= self.children:
             raise ValueError(f"level {self.name}: unknown must lie between 0 and {self.children}")
+        if not 0 <= self.layer <= self.children:
+            raise ValueError(f"level {self.name}: layer must lie between 0 and {self.children}")
+
+    @property
+    def layers(self) -> int:
+        """Layers of a full container that is bound layer by layer, the last one perhaps short."""
+        return -(-self.children // self.layer) if self.layer else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class Container:
     `own` where; `closed` that nothing more goes in.
     `excused` of its unknown children passed in bypass; of those that strokes moved since the last
     picture, `blank` are no unit and `took` are those that are, by what was in the lanes.
-    `coasting`: see Item.
+    `coasting`: see Item. `layer` is the index of the stroke that stands before the camera.
     """
 
     number: int
@@ -79,6 +79,7 @@ class Container:
     blank: int = 0
     coasting: bool = False
     took: list[int] = field(default_factory=list)
+    layer: int = 0
 
 
 @dataclass(slots=True)

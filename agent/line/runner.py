@@ -438,7 +438,9 @@ class LineRunner:
             return
         match event.kind:
             case PlcEventKind.TRIGGER:
-                self.tell(i.ItemTriggered(station.id, event.number, event.lane, event.encoder))
+                layer = event.data if station.kind == "pack" else 0
+                seen = (event.number, event.lane, event.encoder, layer)
+                self.tell(i.ItemTriggered(station.id, *seen))
                 for watch in self.watches:
                     if watch.station.id == station.id:
                         watch.trigger(event.number, at, self._untold)

@@ -52,6 +52,7 @@ class Asked:
     hold: int = 0
     complete: bool = False
     preset: bool = False
+    layer: int = 0
 
 
 def asked(conn: Connection, wish: Asked) -> i.Input:
@@ -85,7 +86,7 @@ def asked(conn: Connection, wish: Asked) -> i.Input:
                 raise DomainError(
                     "preset_unknown", f"No pool names children for {wish.container}: scan them."
                 )
-            return i.Pack(container=box, children=codes, preset=preset, **said)
+            return i.Pack(wish.reason, wish.by, box, codes, preset, wish.layer)
         case "reopen":
             return i.Reopen(container=_text(wish.container), **said)
         case "relabel":

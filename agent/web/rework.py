@@ -84,11 +84,14 @@ class ScanBody(_Body):
 
 class PackBody(_Body):
     """Children `codes` go into `container`, a new or an open one. `preset`: a linked set names its
-    children, the codes check it. `reason`: why it stays partial."""
+    children, the codes check it. `reason`: why it stays partial. `layer` (from 1) of a container
+    that is bound layer by layer: it stays open until the last one. No codes and a reason: an open
+    one is closed as it is."""
 
     container: _Code
-    codes: _Codes
+    codes: _Codes = ()
     preset: bool = False
+    layer: Annotated[int, Field(ge=0, le=10_000)] = 0
     reason: Annotated[str, Field(max_length=200)] = ""
 
 

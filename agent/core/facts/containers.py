@@ -21,11 +21,12 @@ class StrokeSeen(Fact):
 
 @dataclass(frozen=True, slots=True)
 class ContainerSeen(Fact):
-    """A trigger: a container is at a station of its zone."""
+    """A trigger: a container is at a station of its zone; at its packer with this layer of it."""
 
     durable: ClassVar[bool] = False
     station: str
     number: int
+    layer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
