@@ -38,6 +38,17 @@ def simulate(
     trouble: TroubleRates = None,
     pack: Packing = "multiread",
     site: PlantSite = "bottling",
+    long_form: Annotated[
+        int | None,
+        typer.Option(
+            "--campaign",
+            min=1,
+            max=MOST_SEEDS,
+            metavar="SHIFTS",
+            help="So many short shifts of everything: daily, harsh and each trouble alone, both "
+            "sites and both ways of packing, from the seed of --seeds on. At least four of each.",
+        ),
+    ] = None,
     keep: Annotated[
         Path | None, typer.Option(help="Leave record and truth of each seed in this folder.")
     ] = None,
@@ -50,6 +61,9 @@ def simulate(
     from agent.demo.simfates import trouble_rate
     from agent.demo.simulate import SimOptions
 
+    if long_form is not None:
+        _campaign(long_form, _seeds(seeds)[0], bottles, speed, jobs, as_json=as_json)
+        return
     fed = bottles if bottles is not None else int(seconds(shift) * speed / 3600)
     options = SimOptions(
         bottles=max(1, fed),
@@ -61,22 +75,58 @@ def simulate(
         keep=keep.resolve() if keep is not None else None,
     )
     total = campaign.Total()
-    for outcome in campaign.run(options, _seeds(seeds), jobs):
+    for outcome in campaign.run([(options, seed) for seed in _seeds(seeds)], jobs):
         total.add(outcome)
         if as_json:
             print_json(outcome.data())
         elif not outcome.result.good:
             out.print(outcome.result.table())
         if not outcome.result.good:
-            short = campaign.shortest(options, campaign.fails(outcome.seed))
-            command = replay(outcome.seed, short)
-            err.print(f"Seed {outcome.seed} is not good. Again: {command}", markup=False)
+            _say_again(options, outcome.seed)
     if as_json:
         print_json({"total": total.data()})
     else:
         for name, value in total.data().items():
             out.print(f"{name:26} {value}", markup=False)
     if total.failing:
+        raise typer.Exit(1)
+
+
+def _say_again(options: "SimOptions", seed: int) -> None:
+    from agent.demo import campaign
+
+    command = replay(seed, campaign.shortest(options, campaign.fails(seed)))
+    err.print(f"Seed {seed} is not good. Again: {command}", markup=False)
+
+
+def _campaign(
+    count: int, first: int, bottles: int | None, speed: int, jobs: int, *, as_json: bool
+) -> None:
+    """The long form: one table, a line for each trouble."""
+    from agent.demo import campaign, longform
+
+    plan = longform.shifts(count, first, bottles or longform.BOTTLES, speed)
+    err.print(f"{len(plan):,} shifts of {plan[0].options.bottles:,} bottles", markup=False)
+    rows = longform.Rows()
+    outcomes = campaign.attempt([(each.options, each.seed) for each in plan], jobs)
+    for each, outcome in zip(plan, outcomes, strict=True):
+        if isinstance(outcome, BaseException):
+            rows.broke(each)
+            what = replay(each.seed, each.options)
+            err.print(f"{each.row}: broke with {outcome!r}. Again: {what}", markup=False)
+            continue
+        rows.add(each, outcome)
+        if as_json:
+            print_json({"row": each.row, **outcome.data()})
+        if not outcome.result.good:
+            notes = "; ".join(outcome.result.notes[:4])
+            err.print(f"{each.row}: {notes}", markup=False)
+            _say_again(each.options, each.seed)
+    if as_json:
+        print_json(rows.data())
+    else:
+        out.print(rows.table(), width=longform.WIDTH, crop=False)
+    if rows.all.failing:
         raise typer.Exit(1)
 
 

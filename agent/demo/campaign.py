@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
 from multiprocessing import get_context
 from time import perf_counter
 from typing import Any
@@ -60,10 +59,7 @@ class Total:
             "failing": self.failing,
             **sums,
             "containers": {name: self.containers.get(name, 0) for name in INTEGRITIES},
-            "ppm": {
-                name: _ppm(sums[f"wrong_{name}"], self.containers.get(name, 0))
-                for name in INTEGRITIES
-            },
+            "ppm": {name: self.ppm(name) for name in INTEGRITIES},
             "rejected": dict(sorted(self.rejected.items(), key=lambda each: -each[1])),
             "good_rejected_share": round(sums["good_rejected"] / max(1, sums["bottles"]), 6),
             "slips": self.slips.data(),
@@ -73,18 +69,34 @@ class Total:
             "times_real": round(self.virtual / real, 1),
         }
 
+    def ppm(self, worth: str) -> float:
+        """Wrong records among a million of this integrity."""
+        of = self.containers.get(worth, 0)
+        return round(1e6 * self.sums[f"wrong_{worth}"] / of, 1) if of else 0.0
 
-def _ppm(count: int, of: int) -> float:
-    return round(1e6 * count / of, 1) if of else 0.0
 
-
-def run(options: SimOptions, seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
-    """Every seed's shift, in the order of the seeds; `jobs` processes share the work."""
-    if jobs == 1 or len(seeds) == 1:
-        yield from (simulate(options, seed) for seed in seeds)
+def run(shifts: Sequence[tuple[SimOptions, int]], jobs: int) -> Iterator[Outcome]:
+    """Every shift (what to play, and its seed) in this order; `jobs` processes share the work."""
+    if jobs == 1 or len(shifts) == 1:
+        yield from (simulate(options, seed) for options, seed in shifts)
         return
-    with ProcessPoolExecutor(min(jobs, len(seeds)), get_context("spawn")) as pool:
-        yield from pool.map(partial(simulate, options), seeds)
+    with ProcessPoolExecutor(min(jobs, len(shifts)), get_context("spawn")) as pool:
+        yield from pool.map(simulate, *zip(*shifts, strict=True))
+
+
+SHIFTS_A_PROCESS = 40
+"""Then another takes over: what a shift leaves behind in memory does not add up."""
+
+
+def attempt(
+    shifts: Sequence[tuple[SimOptions, int]], jobs: int
+) -> Iterator[Outcome | BaseException]:
+    """As `run`; a shift that ends with a mistake of the program gives that one, and the next ones
+    are played all the same."""
+    context = get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, max_tasks_per_child=SHIFTS_A_PROCESS) as pool:
+        for played in [pool.submit(simulate, *shift) for shift in shifts]:
+            yield played.exception() or played.result()
 
 
 FEW = 24

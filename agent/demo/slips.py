@@ -34,6 +34,12 @@ class Slips:
         for distance, count in other.cases.items():
             self.cases[distance] = self.cases.get(distance, 0) + count
 
+    @property
+    def distance(self) -> tuple[int, int]:
+        """Cases until a slip was found: the median (the higher of two), and the most."""
+        every = sorted(n for n, count in self.cases.items() for _ in range(count))
+        return (every[len(every) // 2], every[-1]) if every else (0, 0)
+
     def data(self) -> dict[str, Any]:
         """For --json."""
         found = asdict(self)

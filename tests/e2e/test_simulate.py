@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from agent.cli.simulating import replay
-from agent.demo import campaign
+from agent.demo import campaign, longform
+from agent.demo.simfates import FATES
 from agent.demo.simulate import SimOptions
 from agent.demo.simulate import simulate as play
+from drivers.sim.troubles import TROUBLES
 
 CASELINK = [sys.executable, "-m", "agent.cli"]
 SECONDS = 120.0
@@ -125,3 +127,31 @@ def test_a_seed_whose_audit_is_not_good_is_named_in_the_total() -> None:
     assert total.failing == [9]
     assert total.data()["ppm"]["proven"] == 500_000
     assert replay(9, SimOptions(bottles=288_000)) == "caselink simulate --seeds 9"
+
+
+def test_the_long_form_plays_each_trouble_alone_in_every_way() -> None:
+    plan = longform.shifts(1000, 5, 1000, 36_000)
+    assert abs(len(plan) - 1000) <= 8
+    assert [each.seed for each in plan] == list(range(5, 5 + len(plan)))
+    ways: dict[str, set[tuple[str, str]]] = {}
+    for each in plan:
+        ways.setdefault(each.row, set()).add((each.options.site, each.options.pack))
+        assert each.options.troubles == "none" or not each.options.rates
+    assert set(ways) == {"daily", "harsh", *TROUBLES, *FATES}
+    assert all(len(found) == 4 for found in ways.values())
+
+
+def test_a_shift_that_breaks_does_not_end_the_long_form() -> None:
+    plan = longform.shifts(1, 3, 24, 36_000)[:2]
+    broken = replace(plan[0].options, site="nowhere")
+    outcomes = list(campaign.attempt([(broken, 3), (plan[1].options, 4)], jobs=2))
+    rows = longform.Rows()
+    for each, outcome in zip(plan, outcomes, strict=True):
+        if isinstance(outcome, BaseException):
+            rows.broke(each)
+        else:
+            rows.add(each, outcome)
+    assert rows.rows["daily"].seeds == rows.all.seeds == 2
+    assert rows.all.failing == [3]
+    assert rows.all.sums["bottles"] == 24
+    assert next(column.header for column in rows.table().columns) == "trouble"
