@@ -14,7 +14,7 @@ import msgspec
 
 from agent.core.facts import CodeKey, PoolImported
 from agent.core.known import KnownPool
-from agent.core.life import CodeState, IllegalTransition, UnitState
+from agent.core.life import CODE_LIFE, CodeState, IllegalTransition, UnitState
 from agent.core.poolrule import Rule
 from agent.store.database import Connection
 from agent.store.words import (
@@ -208,30 +208,38 @@ def register(conn: Connection, key: CodeKey, text: str) -> None:
 
 
 def advance(conn: Connection, pool: int, first: int, count: int, to: CodeState) -> None:
-    """Codes left ISSUED: the first position that was never allocated may have moved on."""
-    conn.known_pools.pop(pool, None)
+    """Codes changed state: if they left ISSUED, the first position that was never allocated may
+    have moved on."""
+    if to not in CODE_LIFE[CodeState.ISSUED]:
+        return
     if to is CodeState.ALLOCATED:
-        conn.execute(
-            "UPDATE pool SET next_position = ? WHERE id = ? AND next_position < ?",
-            (first + count, pool, first + count),
+        conn.change(
+            "UPDATE pool SET next_position = ?2 WHERE id = ?1 AND next_position < ?2",
+            (pool, first + count),
         )
+        remembered = conn.known_pools.get(pool)
+        if remembered is not None and not remembered.holes:
+            after = max(remembered.next_position, first + count)
+            conn.known_pools[pool] = replace(remembered, next_position=after)
+            return
     else:
         # Codes voided before they were allocated are passed over when their turn comes.
-        conn.execute(
+        conn.change(
             "INSERT OR IGNORE INTO pool_hole SELECT id, ?1, ?2 FROM pool "
             "WHERE id = ?3 AND next_position < ?1 + ?2",
             (first, count, pool),
         )
+    conn.known_pools.pop(pool, None)
     while True:
-        (at,) = conn.execute("SELECT next_position FROM pool WHERE id = ?", (pool,)).fetchone()
-        row = conn.execute(
+        (at,) = conn.one("SELECT next_position FROM pool WHERE id = ?", (pool,))
+        row = conn.one(
             "SELECT max(first + count) FROM pool_hole "
             "WHERE pool = ? AND first <= ? AND first + count > ?",
             (pool, at, at),
-        ).fetchone()
+        )
         if row[0] is None:
             return
-        conn.execute("UPDATE pool SET next_position = ? WHERE id = ?", (row[0], pool))
+        conn.change("UPDATE pool SET next_position = ? WHERE id = ?", (row[0], pool))
 
 
 # ------------------------------------------------------------------------------------- reading

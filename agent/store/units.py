@@ -66,6 +66,12 @@ _FORM = f"""INSERT INTO code (id, state, seq, unit, unit_state, level, ord, flag
 _ATTACH = f"""UPDATE code SET state = {_ATTACHED}, integrity = ?2, seq = ?3, unit = ?4,
     unit_state = NULL, room = NULL WHERE id = ?1"""
 _MOVE = "UPDATE code SET state = ?2, moved = ?3, room = NULL WHERE id = ?1"
+_MOVE_RUN = {
+    to: f"""UPDATE code SET state = {CODE_NUMBER[to]}, moved = ?3, room = NULL
+    WHERE id BETWEEN ?1 AND ?2 AND (id - ?1) % {STEP} = 0
+    AND state IN ({",".join(str(CODE_NUMBER[now]) for now, may in CODE_LIFE.items() if to in may)})"""
+    for to in CodeState
+}
 _PACK = f"""UPDATE code SET unit_state = {UNIT_NUMBER[UnitState.PACKED]}, parent = ?4
     WHERE id BETWEEN ?1 AND ?2 AND (id - ?1) % {STEP} = 0 AND unit = ?3 + (id - ?1) / {STEP}
     AND parent = unit AND unit_state IN ({_MAY_PACK})"""
@@ -336,17 +342,20 @@ def move_codes(conn: Connection, seq: int, first: CodeKey, count: int, to: CodeS
     if count < 1:
         raise IllegalTransition(f"{count} codes cannot change state")
     start, end = code_id(first), code_id(first) + (count - 1) * STEP
+    if conn.change(_MOVE_RUN[to], (start, end, seq)) == count:
+        return
     stored = conn.execute(
-        f"SELECT id, state FROM code WHERE id BETWEEN ? AND ? AND id % {STEP} = ?",
+        f"SELECT state FROM code WHERE id BETWEEN ? AND ? AND id % {STEP} = ?",
         (start, end, first.column),
     ).fetchall()
     if len(stored) != count:
         raise IllegalTransition(
             f"pool {first.pool} does not hold {count} codes from position {first.position}"
         )
-    for state in {state for _, state in stored}:
-        move_code(CODE_STATES[state], to)
-    conn.executemany(_MOVE, [(at, CODE_NUMBER[to], seq) for at, _ in stored])
+    # Those that could be moved have been; what is left cannot become it, or was it before.
+    for state in {CODE_STATES[number] for (number,) in stored} - {to}:
+        move_code(state, to)
+    move_code(to, to)
 
 
 def void_codes(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
