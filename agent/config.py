@@ -95,6 +95,7 @@ class StationSection(_Section):
     mode: Literal["multi_read", "sequence"] = "multi_read"
     lanes: Annotated[int, Field(ge=1, le=8)] = 1
     window: Annotated[int, Field(ge=1, le=1000)] = 8
+    anchor_every: Annotated[int, Field(ge=0, le=480)] | None = None
     deadline_ms: Annotated[int, Field(ge=10, le=10_000)] = 150
 
 
@@ -149,6 +150,7 @@ class LineSection(_Section):
                     mode=s.mode,
                     lanes=s.lanes,
                     window=s.window,
+                    anchor_every=s.anchor_every,
                 )
                 for s in self.stations
             ),

@@ -138,6 +138,9 @@ def solve(
         if order is None:
             return False
         everywhere = {unit for units in order.units.values() for unit in units}
+        if not any(None in shift.more for shift in shifts):
+            # What it takes out is nowhere: no unknown child may be one of these.
+            everywhere |= {unit for units in lanes.units.values() for unit in units}
         return all(fits(kept, order.content(kept), everywhere) for kept in read)
 
     fitting = [shifts for shifts in _suspected(lanes, suspects) if explains(shifts)]
@@ -182,18 +185,22 @@ def _agree(lanes: Lanes, run: Sequence[Kept], fitting: list[Shifts]) -> Solution
         )
         for lane in lanes.units
     }
-    ways: list[tuple[list[Content], dict[int, Content]]] = []
+    ways: list[tuple[Lanes, dict[int, Content]]] = []
     for shifts in fitting:
         order = lanes.shifted(shifts)
         assert order is not None
         queues = {
             lane: units[ends[lane] - order.first[lane] :] for lane, units in order.units.items()
         }
-        ways.append(([order.content(kept) for kept in run], queues))
+        ways.append((order, queues))
     # Of several the one without a shift, or the one that changes least: the last.
     best = fitting.index(()) if () in fitting else len(fitting) - 1
-    contents, queues = ways[best]
-    agreed = [all(way[0][n] == contents[n] for way in ways) for n in range(len(run))]
+    order, queues = ways[best]
+    contents = [order.content(kept) for kept in run]
+    agreed = [
+        all(way.content(kept) == content for way, _ in ways)
+        for kept, content in zip(run, contents, strict=True)
+    ]
     certain = all(way[1] == queues for way in ways)
     return Solution(fitting[best], contents, queues, agreed, certain)
 

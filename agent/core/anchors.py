@@ -9,11 +9,11 @@ from agent.core.outcome import Outcome
 from agent.core.state import Kept, Packing
 
 
-def unanchored(packing: Packing) -> int:
-    """Containers since the last one that was read in full."""
+def unanchored(packing: Packing, most: int) -> int:
+    """Containers since the last one that was read in full; counted up to `most`."""
     count = 0
     for kept in reversed(packing.kept):
-        if kept.whole:
+        if kept.whole or count == most:
             break
         count += 1
     return count
@@ -22,10 +22,27 @@ def unanchored(packing: Packing) -> int:
 def ask(out: Outcome, station: str, number: int) -> None:
     """A container of this packer is closed: ask for a hand-scanned one when too many are not
     anchored."""
-    packing = out.state.packing.get(station)
-    wanted = out.plan.anchor_every
-    if packing is not None and wanted and unanchored(packing) >= wanted:
-        out.alarm("anchor_wanted", 3, station, number, count=str(unanchored(packing)))
+    packing, wanted = out.state.packing.get(station), _every(out, station)
+    if packing is None or not wanted or out.open("anchor_wanted", station):
+        return
+    count = unanchored(packing, wanted)
+    if count >= wanted:
+        out.alarm("anchor_wanted", 3, station, number, count=str(count))
+
+
+def ask_last(out: Outcome) -> None:
+    """Nothing more comes: what was packed since the last full reading has none behind it, unless a
+    person scans the last one."""
+    for station, packing in out.state.packing.items():
+        last = max((n for n, kept in enumerate(packing.kept) if kept.whole), default=-1)
+        count = sum(bool(kept.worth) for kept in packing.kept[last + 1 :])
+        if count and _every(out, station):
+            out.alarm("anchor_wanted", 3, station, count=str(count))
+
+
+def _every(out: Outcome, station: str) -> int:
+    own = out.plan.by_id[station].anchor_every
+    return out.plan.anchor_every if own is None else own
 
 
 def confirm(out: Outcome, station: str, kept: Kept, *, settles: bool) -> None:

@@ -1,7 +1,7 @@
 """Decisions that people ask for: work orders, partial containers, alarms. A refusal is a
 DomainError with a reason a person can act on."""
 
-from agent.core import bypass, containers, stopping, testmode
+from agent.core import anchors, bypass, containers, stopping, testmode
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.errors import DomainError
@@ -37,6 +37,7 @@ def order_input(
             active = _active(out)
             bypass.end(out, what.by, "order")
             out.facts.append(f.OrderFinished(active.number, what.by))
+            anchors.ask_last(out)
         case i.ClosePartial():
             containers.close_partial(out, what)
         case i.BeginTestMode():

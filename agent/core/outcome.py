@@ -83,8 +83,12 @@ class Outcome:
             )
         )
 
+    def open(self, key: str, station: str) -> bool:
+        """Whether this alarm of the station is open since before."""
+        return f"{self.state.line}/{station}/{key}" in self.state.alarms
+
     def clear(self, key: str, station: str) -> None:
         """The condition is over."""
         name = f"{self.state.line}/{station}/{key}"
-        if name in self.state.alarms:
+        if self.open(key, station):
             self.facts.append(f.AlarmCleared(name))

@@ -40,6 +40,7 @@ class Station:
 
     `role` is the role that is printed; `gate` says that the PLC can reject here; a verify station
     without a gate hands a fault on to the next gate of its zone. `lanes` counts the packer's lanes.
+    `anchor_every`: another number for this packer than the line's.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Station:
     mode: PackMode = "multi_read"
     lanes: int = 1
     window: int = 8
+    anchor_every: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,10 @@ def content_seen(
     else:  # of before a restart: the lanes are counted anew since
         solution = _alone(read)
     reading = _Reading(out, station, read, whole, how)
+    since = packing.kept[first - 1].unit if first else 0
     if solution is None or not _possible(out, run, solution):
-        reading.unexplained(run)
+        reading.unexplained(run, since)
     elif solution.shifts:
-        since = packing.kept[first - 1].unit if first else 0
         reading.slipped(run, solution, since)
     else:
         reading.as_predicted(run, solution)
@@ -121,7 +121,7 @@ class _Reading:
         new = {
             kept.unit: content
             for kept, content in zip(run, solution.contents, strict=True)
-            if content != kept.children
+            if content != kept.children and not kept.whole
         }
         if self.whole:
             at = next(n for n, kept in enumerate(run) if kept.unit == self.kept.unit)
@@ -129,7 +129,7 @@ class _Reading:
         doubtful = [
             kept.unit
             for kept, agreed in zip(run, solution.agreed, strict=True)
-            if not agreed and not (kept.unit == self.kept.unit and self.whole)
+            if not agreed and not kept.whole
         ]
         doubt = "" if solution.certain else SLIP
         if packing.doubt not in (*_LOCATED, SLIP) and not self.kept.fresh:
@@ -143,12 +143,12 @@ class _Reading:
         if not doubt:
             out.clear("order_doubtful", self.station)
 
-    def unexplained(self, run: list[Kept]) -> None:
+    def unexplained(self, run: list[Kept], since: int) -> None:
         """Nothing explains what was read, or too much does: the run is to be scanned by hand."""
         doubtful = [kept.unit for kept in run if kept.unit != self.kept.unit and not kept.whole]
         if not self.whole:
             doubtful.append(self.kept.unit)
-        self._found(run, doubtful, SLIP, 0, None)
+        self._found(run, doubtful, SLIP, since, None)
         if self.whole:
             self._restate({self.kept.unit: self._filled(self.kept.children)})
 
@@ -175,7 +175,10 @@ class _Reading:
                 doubt,
             )
         )
-        self.out.alarm("slip_found", 2, self.station, count=str(len(doubtful)))
+        forgotten = () if since else tuple(self.out.state.packing[self.station].forgotten)
+        if forgotten:  # nothing is remembered of what they were packed from
+            self.out.facts.append(f.UnitsDoubted(forgotten, SLIP))
+        self.out.alarm("slip_found", 2, self.station, count=str(len(doubtful) + len(forgotten)))
 
     def _restate(self, new: dict[int, Content]) -> None:
         reads = {self.kept.unit: self.read} if self.whole else {}

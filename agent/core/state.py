@@ -132,6 +132,7 @@ class Packing:
     `pending` on the path, were there at the last disturbance. `kept` are the last containers, the
     oldest first; `suspects` what may have shifted their order, of which `open` are waiting for the
     next item at the infeed; `last` is the place of the last one, `stranger`: nobody knows it.
+    `forgotten` are containers of before `kept`, of which none was read in full.
     """
 
     doubt: str = ""
@@ -145,6 +146,7 @@ class Packing:
     open: list[int | None] = field(default_factory=list)
     last: tuple[int, int] | None = None
     stranger: bool = False
+    forgotten: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)

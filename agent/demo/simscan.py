@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from agent.core import inputs as i
-from agent.core.plan import LinePlan
-from agent.core.state import LineState
+from agent.core.state import Kept, LineState
 from drivers.sim.truth import Item, Truth
 
 ASKING = ("order_doubtful", "anchor_wanted")
@@ -15,40 +14,64 @@ BY = "demo"
 
 class Hand:
     """Scans the newest closed container of the packer that asks; one of which a code cannot be read
-    is passed over. `canonical` makes the text of a code of what the scanner reads."""
+    is passed over. `canonical` makes the text of a code of what the scanner reads, `code` says the
+    code of a unit as the panel shows it."""
 
-    def __init__(self, plan: LinePlan, truth: Truth, canonical: Callable[[str], str]) -> None:
-        self._plan = plan
+    def __init__(
+        self,
+        truth: Truth,
+        canonical: Callable[[str], str],
+        code: Callable[[int], str | None],
+    ) -> None:
         self._truth = truth
         self._canonical = canonical
+        self._code = code
         self._since: dict[str, int] = {}
         self._scanned: set[int] = set()
 
     def look(self, state: LineState) -> list[i.Input]:
         """What the person scans now."""
-        asking = {a.station for a in state.alarms.values() if a.key in ASKING and a.station}
-        self._since = {station: self._since.get(station, 0) + 1 for station in asking}
+        self._since = {station: self._since.get(station, 0) + 1 for station in self.asked(state)}
         found: list[i.Input] = []
         for station, looks in sorted(self._since.items()):
-            scan = self._scan(station) if looks > LOOKS else None
-            if scan is not None:
-                found.append(scan)
+            if looks > LOOKS:
+                scan = self._scan(state.packing[station].kept)
+                found += [scan] if scan is not None else []
         return found
 
-    def _scan(self, station: str) -> i.HandScanned | None:
-        level = self._plan.by_id[station].level
-        for things in self._truth.levels[1:]:
-            if not things or self._truth.name(things[0]) != level:
+    @staticmethod
+    def asked(state: LineState) -> set[str]:
+        """The packers of which the panel asks for a container."""
+        return {
+            alarm.station
+            for alarm in state.alarms.values()
+            if alarm.key in ASKING and alarm.station in state.packing
+        }
+
+    def _scan(self, kept: list[Kept]) -> i.HandScanned | None:
+        for each in reversed(kept):
+            if not each.worth or each.unit in self._scanned:
                 continue
-            for item in reversed(things):
-                texts = None if item.open or item.rejected else self._texts(item)
-                if texts is None or id(item) in self._scanned:
-                    continue
-                self._scanned.add(id(item))
+            self._scanned.add(each.unit)
+            item = self._find(self._code(each.unit))
+            texts = None if item is None or item.open or item.rejected else self._texts(item)
+            if texts is not None:
                 return i.HandScanned(texts, True, BY)
         return None
+
+    def _find(self, code: str | None) -> Item | None:
+        """The container that shows this code."""
+        return next(
+            (
+                item
+                for things in self._truth.levels[1:]
+                for item in reversed(things)
+                if code is not None and self._truth.code(item, self._canonical) == code
+            ),
+            None,
+        )
 
     def _texts(self, item: Item) -> tuple[str, ...] | None:
         codes = [self._truth.code(each, self._canonical) for each in (item, *item.children)]
         texts = [code for code in codes if code is not None]
-        return tuple(texts) if len(texts) == len(codes) else None
+        return tuple(texts) if len(texts) == len(codes) > 1 else None

@@ -39,7 +39,7 @@ from agent.demo.simtime import VirtualLoop
 from agent.demo.slips import Slips, slips
 from agent.services import pool_files, reports
 from agent.services.orders import Orders, OrderSpec
-from agent.store import balance, journal
+from agent.store import balance, journal, trace
 from agent.store.database import Connection, Database, in_memory
 from agent.store.writer import Writer
 from drivers.sim.host import PrinterSpec, canonical_text
@@ -58,6 +58,8 @@ SETTLE = 3.0
 DRAIN = 120.0
 """Seconds within which the belts must run empty after the last bottle."""
 START = 30.0
+LAST = 60.0
+"""Seconds that people have to scan what the panel asks for when everything is packed."""
 PATIENCE = 3.0
 """A shift that takes so many times as long as its bottles need is ended."""
 ORDER, BY = "WO-1", "demo"
@@ -191,11 +193,18 @@ class _Stage:
         self.loop = loop
         self._floor = floor
         self.dead = False
-        hand = Hand(site.lines[0].plan(), floor.plant.truth, canonical_text)
+        self.hand = hand = Hand(
+            floor.plant.truth, cache(canonical_text), lambda unit: trace.name_of(conn, unit)
+        )
         self._birth: Callable[[], SimAgent] = lambda: SimAgent(
             site, conn, floor.plc, models, seed, hand.look
         )
         self.agent = self._birth()
+
+    @property
+    def asked(self) -> set[str]:
+        """The packers of which the panel asks for a container."""
+        return self.agent.gate.look(self.agent.runner.plan.id, self.hand.asked)
 
     def begin(self) -> None:
         """Let the agent see the plant, and run."""
@@ -358,6 +367,7 @@ class Shift:
             await asyncio.sleep(SETTLE)
             account = stage.agent.account()
             await stage.agent.command(self._scene.line, i.FinishOrder(BY))
+            await self._until(lambda: not stage.asked, LAST)
         finally:
             await stage.agent.end()
         return account

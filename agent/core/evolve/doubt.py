@@ -8,6 +8,10 @@ from agent.core.state import Container, Kept, LineState, Packing, Suspect
 
 KEPT = 64
 """Containers that are remembered at each packer; a slip that is found later is not mended."""
+KEPT_CHILDREN = 512
+"""Where a container holds few, so many are remembered that they hold this many."""
+FORGOTTEN = 4096
+"""Older containers of which only the name is remembered, until a reading came out as predicted."""
 SUSPECTS = 16
 """Suspects that are remembered at each packer: with more the order is doubtful for good."""
 MISSED, STRANGER = "missed", "stranger"
@@ -103,7 +107,7 @@ def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
     if kept is None:
         kept = Kept(fact.container)
         packing.kept.append(kept)
-        del packing.kept[:-KEPT]
+        _forget(packing, max(KEPT, KEPT_CHILDREN // max(1, container.expected)))
     kept.children += fact.children
     kept.strokes.append(list(fact.lanes))
     starts = [packing.taken.get(lane, 0) - count for lane, count in enumerate(fact.lanes)]
@@ -115,6 +119,16 @@ def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
     }
     kept.fresh = kept.fresh and is_fresh(plan, state, container.station, first)
     packing.event = False
+
+
+def _forget(packing: Packing, most: int) -> None:
+    """Remember the last `most`; what was before the first full reading in them is known by it."""
+    for kept in packing.kept[:-most]:
+        if kept.whole:
+            packing.forgotten.clear()
+        else:
+            packing.forgotten.append(kept.unit)
+    del packing.kept[:-most], packing.forgotten[:-FORGOTTEN]
 
 
 def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
@@ -217,6 +231,7 @@ def _confirmed(plan: LinePlan, state: LineState, fact: f.ContainerConfirmed) -> 
         if kept.unit == fact.container:
             kept.whole, kept.fit, kept.doubt, kept.astray = True, True, "", False
             kept.seen = [child for child in kept.children if child is not None]
+            packing.forgotten.clear()
     if fact.settles:
         packing.doubt, packing.deep = "", False
         packing.suspects.clear()
@@ -229,6 +244,8 @@ def _slip_found(plan: LinePlan, state: LineState, fact: f.SlipFound) -> None:
     packing.suspects.clear()
     packing.doubt = fact.doubt
     packing.event = True
+    if not fact.since:
+        packing.forgotten.clear()
     if not fact.doubt:
         packing.deep = False
     for kept in packing.kept:
@@ -241,6 +258,9 @@ def _slip_found(plan: LinePlan, state: LineState, fact: f.SlipFound) -> None:
 
 def _lane_restated(plan: LinePlan, state: LineState, fact: f.LaneRestated) -> None:
     state.lanes.setdefault(fact.station, {})[fact.lane] = list(fact.units)
+    packing = packing_at(plan, state, fact.station)
+    if packing is not None:
+        packing.event = True  # a slip of before it does not reach what comes: no anchor spans it
 
 
 def _neighbour_suspected(plan: LinePlan, state: LineState, fact: f.NeighbourSuspected) -> None:
