@@ -66,10 +66,13 @@ _FORM = f"""INSERT INTO code (id, state, seq, unit, unit_state, level, ord, flag
 _ATTACH = f"""UPDATE code SET state = {_ATTACHED}, integrity = ?2, seq = ?3, unit = ?4,
     unit_state = NULL, room = NULL WHERE id = ?1"""
 _MOVE = "UPDATE code SET state = ?2, moved = ?3, room = NULL WHERE id = ?1"
+_MAY_COME = {
+    to: ",".join(str(CODE_NUMBER[now]) for now, may in CODE_LIFE.items() if to in may)
+    for to in CodeState
+}
 _MOVE_RUN = {
     to: f"""UPDATE code SET state = {CODE_NUMBER[to]}, moved = ?3, room = NULL
-    WHERE id BETWEEN ?1 AND ?2 AND (id - ?1) % {STEP} = 0
-    AND state IN ({",".join(str(CODE_NUMBER[now]) for now, may in CODE_LIFE.items() if to in may)})"""
+    WHERE id BETWEEN ?1 AND ?2 AND (id - ?1) % {STEP} = 0 AND state IN ({_MAY_COME[to]})"""
     for to in CodeState
 }
 _PACK = f"""UPDATE code SET unit_state = {UNIT_NUMBER[UnitState.PACKED]}, parent = ?4
