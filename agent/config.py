@@ -132,6 +132,7 @@ class LineSection(_Section):
     speed: SpeedSection | None = None
     limits: LimitsSection = LimitsSection()
     anchor_every: Annotated[int, Field(ge=0, le=60)] = 20
+    creeps: bool = True
 
     def plan(self) -> LinePlan:
         """The line as the core sees it."""
@@ -157,6 +158,7 @@ class LineSection(_Section):
             tuple(Path(p.source, p.target, p.kind) for p in self.paths),
             Limits(self.limits.rejects_in_a_row, 60 * self.limits.bypass_minutes),
             self.anchor_every,
+            self.creeps,
         )
 
 

@@ -9,7 +9,7 @@ from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core import tracking
 from agent.core.effects import SetSlot
-from agent.core.evolve import MISSED, NOWHERE, STRANGER, has_gate, is_fresh
+from agent.core.evolve import MISSED, NOWHERE, RESTART, STRANGER, has_gate, is_fresh
 from agent.core.outcome import Outcome
 from agent.core.plan import PathKind, Station
 from agent.core.state import Container, Kept
@@ -31,18 +31,37 @@ def path_disturbed(out: Outcome, what: i.PathDisturbed) -> None:
         if station.kind == "pack"
         or (station.id in plan.into and plan.into[station.id].kind is not PathKind.MIXED)
     ]
+    if what.why == RESTART:
+        stations = [station for station in stations if _on_the_way(out, station)]
+        if not stations:
+            return
     zones = {plan.zone[station] for station in stations}
     containers = tuple(
         container.unit
         for zone in zones
         for container in state.containers.get(zone, {}).values()
         if container.unit is not None and not container.closed and not container.doubtful
+        if what.why != RESTART or container.last or container.full
     )
     out.facts.append(f.PathDisturbed(tuple(stations), what.why, tuple(sorted(containers))))
     _recall(out, what.station, what.why)
     for station in stations:
         if plan.by_id[station].kind == "pack" and plan.by_id[station].mode == "sequence":
             out.alarm("order_doubtful", 3, station, why=what.why)
+
+
+def _on_the_way(out: Outcome, station: str) -> bool:
+    """Whether anything stands between the eye before this station and its own."""
+    way = out.plan.into.get(station)
+    if way is None:
+        return False
+    source = out.plan.by_id[way.source]
+    if out.state.on_path.get(source.id):
+        return True
+    if has_gate(source) and tracking.in_flight(out.plan, out.state, source):
+        return True
+    boxes = out.state.containers.get(out.plan.zone[source.id], {}) if source.kind == "pack" else {}
+    return any((box.last or box.full) and box.at in ("", source.id) for box in boxes.values())
 
 
 def _recall(out: Outcome, where: str, why: str) -> None:

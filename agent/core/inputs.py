@@ -92,7 +92,8 @@ class ForeignReject(Input):
 @dataclass(frozen=True, slots=True)
 class PathDisturbed(Input):
     """Something happened after which the content of paths may have changed unseen (`why`: estop,
-    guard_open, jam, plc_link); into this station, or "" for the whole line."""
+    guard_open, jam, plc_link; restart: the belt stood and starts, and may creep); into this
+    station, or "" for the whole line."""
 
     why: str
     station: str = ""

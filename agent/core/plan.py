@@ -78,13 +78,15 @@ class LinePlan:
     """Stations in the order of the belt. `problems()` must be empty before a line may run.
 
     `anchor_every`: when so many containers were packed by order since the last full reading, a
-    person is asked to scan one by hand (0 = never)."""
+    person is asked to scan one by hand (0 = never). `creeps`: items may lag behind a belt that
+    starts after a stop."""
 
     id: str
     stations: tuple[Station, ...]
     paths: tuple[Path, ...]
     limits: Limits = Limits()
     anchor_every: int = 0
+    creeps: bool = True
     by_id: dict[str, Station] = field(init=False)
     by_index: dict[int, Station] = field(init=False)
     into: dict[str, Path] = field(init=False)

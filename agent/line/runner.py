@@ -17,6 +17,7 @@ from agent.clockwatch import clock
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SendCodes, SetSlot
 from agent.core.errors import CaselinkError, ConfigError, TransientError
+from agent.core.evolve import RESTART
 from agent.core.plan import LinePlan, Station
 from agent.core.state import LineState
 from agent.core.stopping import AGENT
@@ -98,6 +99,7 @@ class LineRunner:
         self.desks: list[PrintDesk] = []
         self.healths: list[Health] = [plc_health]
         self.plc_flags: frozenset[str] = frozenset()
+        self._stood = False
         self.plc_speed = 0
         self._polled = 0.0
         # When the PLC was asked last and knew nothing yet of what it tells now.
@@ -405,17 +407,26 @@ class LineRunner:
             for watch in self.watches:
                 watch.pairing.looked_away(now)
         self._polled = now
-        before = self.plc_flags & DISTURBING
+        was = self.plc_flags
+        before = was & DISTURBING
         after = report.flags & DISTURBING
         self.plc_flags = report.flags
         self.plc_speed = report.speed
+        runs = "running" in report.flags
+        if "running" in was and not runs:
+            self._stood = True
         # Of what lies there when it begins, and again of what lies there when it is over.
         for why in sorted(after - before):
             self.tell(i.PathDisturbed(why))
+        if runs and self._stood:
+            self._stood = False
+            if self.plan.creeps:
+                self.tell(i.PathDisturbed(RESTART))
         for event in report.events:
             self._event(event, report.received)
         for why in sorted(before - after):
             self.tell(i.PathDisturbed(why))
+            self._stood = False  # what lies there is in doubt already
 
     def _may_tell(self, station: Station, kind: PlcEventKind) -> bool:
         if kind is PlcEventKind.ENTERED:

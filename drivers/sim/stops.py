@@ -17,6 +17,7 @@ LOOK = 2.0  # s until a person is there
 JAM_SECONDS = (8.0, 30.0)
 GUARD_SECONDS = (3.0, 15.0)
 ESTOP_SECONDS = (5.0, 20.0)
+STOP_SECONDS = (1.0, 15.0)
 MENDED_SECONDS = (5.0, 30.0)  # until the table is empty, or the air is back
 BOOT_SECONDS = (4.0, 10.0)
 CREEP = (0.05, 0.8)  # pitches by which items lag behind the belt that starts; mostly below half
@@ -56,6 +57,7 @@ class Stops:
             ("jam", self._jam),
             ("guard_open", self._guard_open),
             ("estop", self._estop),
+            ("stopped", self._stopped),
             ("plc_restart", self._plc_restart),
             ("reject_full", self._reject_full),
             ("low_air", self._low_air),
@@ -104,6 +106,15 @@ class Stops:
         self._line.hold(ESTOP, now)
         seconds = chance.between(*ESTOP_SECONDS)
         self._agenda.at(now + seconds, lambda now: self._line.release(ESTOP, now))
+
+    def _stopped(self, chance: Chance, now: float) -> None:
+        """A machine behind is full, or somebody pressed stop: no flag says so."""
+        if not self._line.running:
+            return
+        self._happened("stopped", now, None, self._belts[0])
+        self._line.hold(0, now)
+        seconds = chance.between(*STOP_SECONDS)
+        self._agenda.at(now + seconds, lambda now: self._line.release(0, now))
 
     def _reject_full(self, chance: Chance, now: float) -> None:
         """The PLC says so and goes on; who stops the line is the agent."""

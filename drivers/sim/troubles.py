@@ -81,6 +81,7 @@ TROUBLES: dict[str, Kind] = {
     "jam": Kind(0.5, "hour", "a stretch is cleared by hand: taken out, or put in another order"),
     "guard_open": Kind(0.5, "hour", "a guard is opened; half of the time with a hand in it"),
     "estop": Kind(0.1, "hour", "the emergency stop"),
+    "stopped": Kind(0.5, "hour", "the belts stop for some seconds, for no reason that is told"),
     "creep": Kind(1 / 50, "start", "items lag behind a belt that starts after a stop"),
     "plc_restart": Kind(1 / 200, "hour", "a new run: numbers begin anew, lanes are emptied"),
     "gate_failed": Kind(1 / 2000, "reject", "the blast misses: what should go stays on the belt"),

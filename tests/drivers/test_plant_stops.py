@@ -295,3 +295,14 @@ def test_stopped_plant_stays_stopped_when_the_agent_says_so() -> None:
         agent.work(later * STEP, plant, log)
     assert plant.fed == fed
     assert not plant.on_belts
+
+
+def test_a_stop_that_nobody_explains_shows_in_the_running_flag_alone() -> None:
+    plant, _, agent = play({"stopped": 300.0})
+    happened = plant.truth.account(str)["happened"]["stopped"]
+    assert happened > 0
+    assert not any(word & (GUARD_OPEN | JAM | ESTOP) for word in agent.flags)
+    running = [bool(word & RUNNING) for word in agent.flags]
+    falls = sum(before and not after for before, after in pairwise(running))
+    assert falls >= happened
+    assert plant.truth.places() == {"packed": 480}

@@ -297,3 +297,26 @@ def test_a_guard_that_is_opened_and_closed_disturbs_what_lies_on_the_belt() -> N
         assert told == [i.RunChanged, *around], "before what came with it, and after"
 
     asyncio.run(play())
+
+
+def test_a_belt_that_stood_and_starts_may_have_crept() -> None:
+    """Told before what came with the start; not where a flag has told of the same stand."""
+
+    def disturbances(*flags: str) -> list[str]:
+        async def play() -> list[str]:
+            gate = MemoryGate()
+            reports = [replace(report(), flags=frozenset(each.split())) for each in flags]
+            end = report(event(PlcEventKind.STROKE, station=1))
+            plc = MemoryPlc(report(), *reports, end, report())
+            line = runner(gate, plc)
+            await until(lambda: not plc.reports[1:], line.run_plc)
+            last = lambda: any(isinstance(w, i.Stroked) for g in gate.groups for w in g)  # noqa: E731
+            await until(last, line.run_writer)
+            told = [what for group in gate.groups for what in group]
+            return [what.why for what in told if isinstance(what, i.PathDisturbed)]
+
+        return asyncio.run(play())
+
+    assert disturbances("running", "", "running") == ["restart"]
+    assert disturbances("running", "jam", "", "running") == ["jam", "jam"]
+    assert disturbances("", "running") == []

@@ -18,7 +18,7 @@ from agent.core.evolve import (
 )
 from agent.core.evolve.common import LANE_KEPT, Table, has_gate
 from agent.core.evolve.containers import can_close, open_container
-from agent.core.evolve.doubt import MISSED, NOWHERE, STRANGER, is_fresh, kept_of
+from agent.core.evolve.doubt import MISSED, NOWHERE, RESTART, STRANGER, is_fresh, kept_of
 from agent.core.evolve.orders import ORDERS_KEPT
 from agent.core.plan import LinePlan
 from agent.core.state import LineState
@@ -29,6 +29,7 @@ __all__ = [
     "MISSED",
     "NOWHERE",
     "ORDERS_KEPT",
+    "RESTART",
     "STRANGER",
     "can_close",
     "evolve",

@@ -21,6 +21,10 @@ that nobody knows arrived, or the eye saw what is not there."""
 BROKEN = "broken"
 """Why a container is doubtful: a child of it was seen elsewhere."""
 
+RESTART = "restart"
+"""Why the order is doubtful: the belt stood and started, and items may have lagged behind it: those
+on the way. What stands in a lane or in an open container has no number that it could lose."""
+
 NOWHERE = "nowhere"
 """Why units are doubtful: they passed, and by what was told since they are in no place."""
 
@@ -163,7 +167,7 @@ def _path_disturbed(plan: LinePlan, state: LineState, fact: f.PathDisturbed) -> 
         packing.event = True
         for kept in packing.kept:
             kept.fresh = False
-        for lane, held in state.lanes.get(station, {}).items():
+        for lane, held in state.lanes.get(station, {}).items() if fact.why != RESTART else ():
             packing.marks[lane] = packing.taken.get(lane, 0) + len(held)
         source = plan.into[station].source if station in plan.into else ""
         packing.pending = list(state.on_path.get(source, {}))
@@ -172,7 +176,7 @@ def _path_disturbed(plan: LinePlan, state: LineState, fact: f.PathDisturbed) -> 
             for item in state.items.get(plan.zone.get(source, ""), {}).values()
             if item.at == source and item.number not in packing.pending
         ]
-        if packing.kept and not packing.kept[-1].worth:
+        if packing.kept and not packing.kept[-1].worth and fact.why != RESTART:
             packing.kept[-1].disturbed = True
     for unit in fact.containers:
         container = state.container_of(unit)
