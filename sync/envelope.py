@@ -64,7 +64,8 @@ class Doc(msgspec.Struct, frozen=True, gc=False):
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Rows `first` to `last` of `agent` in `epoch`. `prev` is the chain's hash at `first` - 1,
-    `hash` the one at `last`."""
+    `hash` the one at `last`. `began` is the epoch's first row (0 = not said): the first batch of an
+    epoch that a consumer takes must begin there."""
 
     v: Annotated[int, msgspec.Meta(ge=1, le=VERSION)] = VERSION
     agent: AgentName
@@ -74,6 +75,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     prev: Hash
     hash: Hash
     docs: list[Doc]
+    began: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)] = 0
 
 
 @dataclass(frozen=True, slots=True)
