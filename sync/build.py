@@ -96,15 +96,15 @@ class Builder:
     def build(self, first: int) -> Built | None:
         """The batch that begins with row `first`; None if the journal ends before it.
         TransientError: the store is busy."""
+        self._rested = time.monotonic()
+        if self._at != first - 1:
+            self._seek(first - 1)
         with self._outbox.view() as view:
-            if self._at != first - 1:
-                self._seek(view, first - 1)
-            self._rested = time.monotonic()
             return self._batch(view, view.epoch_at(first))
 
     # ---------------------------------------------------------------------------- inside
 
-    def _seek(self, view: JournalView, seq: int) -> None:
+    def _seek(self, seq: int) -> None:
         """Be where row `seq` has just been translated."""
         at, body = self._outbox.mark(seq)
         try:
@@ -112,13 +112,17 @@ class Builder:
         except msgspec.DecodeError:  # kept by another version of this program
             at, state = 0, State()
         self._state, self._at = state, at
-        while self._at < seq:
-            rows = view.rows(self._at + 1, min(CHUNK, seq - self._at))
-            if not rows:
-                raise TransientError(f"The journal ends before row {seq}: look again.")
-            for entry in rows:
-                self._tell(view, entry)
-        self._hash = view.hash_at(seq) or envelope.ZERO
+        while True:
+            # A view for each chunk: it may take long, and a view keeps the log from being moved.
+            with self._outbox.view() as view:
+                if self._at == seq:
+                    self._hash = view.hash_at(seq) or envelope.ZERO
+                    return
+                rows = view.rows(self._at + 1, min(CHUNK, seq - self._at))
+                if not rows:
+                    raise TransientError(f"The journal ends before row {seq}: look again.")
+                for entry in rows:
+                    self._tell(view, entry)
 
     def _batch(self, view: JournalView, epoch: Epoch) -> Built | None:
         first, prev, last, hashed = self._at + 1, self._hash, self._at, self._hash
@@ -140,7 +144,7 @@ class Builder:
         if last < first:
             return None
         if self._at != last:
-            self._seek(view, last)
+            self._seek(last)
         self._hash = hashed
         batch = Batch(
             agent=self._identity.name,

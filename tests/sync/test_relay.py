@@ -12,7 +12,6 @@ from sync.envelope import ZERO
 from sync.messages import Ack
 from sync.relay import FORK_RETRY, LONGEST_PATIENCE, PATIENCE, WINDOW, Heard, Relay, Sent
 
-
 T = TypeVar("T")
 
 
@@ -270,8 +269,7 @@ def test_whatever_the_link_does_every_row_arrives_once_in_order(
             batch = Sent(first, last, chain(last))
             one.sent(batch, now)
             up.append(batch)
-        for batch in carry(up):
-            down.append(consumer.take(batch))
+        down += [consumer.take(batch) for batch in carry(up)]
         for said in carry(down):
             one.heard(said, chain(said.upto), now)
         one.tick(now)
