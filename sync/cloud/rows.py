@@ -1,0 +1,206 @@
+"""A batch as rows of the cloud's tables: pure, and without a look at what is there already.
+
+Every document becomes rows of its own or a letter with the reason why not, so one bad document
+never keeps back its neighbours, and a document that is applied later gives the same rows as if it
+had come in time.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import orjson
+
+from sync.cloud.keys import key
+from sync.envelope import Batch, Doc
+from sync.lint import problems
+
+MAX_REASON = 1_000
+"""Characters of a reason; a document with a hundred faults needs no hundred sentences."""
+
+Lint = Callable[[Any, int], list[str]]
+
+_OWN = frozenset(
+    {
+        "eventID",
+        "eventTime",
+        "eventTimeZoneOffset",
+        "epcList",
+        "parentID",
+        "childEPCs",
+        "x:agent",
+        "x:seq",
+        "x:roles",
+        "x:pairs",
+    }
+)
+"""What is an event's own; the rest is `detail`, which many events have in common."""
+
+
+class Letter(NamedTuple):
+    """A document that was not applied, and why: a stable key, then words."""
+
+    seq: int
+    n: int
+    of: int
+    reason: str
+    doc: bytes
+
+
+@dataclass
+class Rows:
+    """Rows by table, in the order of the columns. Event ids begin at `base`; the stream of an
+    event is not known yet (0). `newest_ms` is the latest eventTime, 0 = none."""
+
+    base: int
+    events: list[tuple[int, int, int, int, bytes, int, bytes]] = field(default_factory=list)
+    details: dict[bytes, str] = field(default_factory=dict)
+    units: list[tuple[bytes, str, int]] = field(default_factory=list)
+    aliases: list[tuple[bytes, bytes, str, str, str, int]] = field(default_factory=list)
+    links: list[tuple[bytes, int]] = field(default_factory=list)
+    boxes: list[tuple[int, bytes, str, bytes]] = field(default_factory=list)
+    movements: list[tuple[bytes, int]] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+    newest_ms: int = 0
+
+
+class _Unreadable(Exception):
+    """A document that passed the lint and cannot be read all the same."""
+
+
+def rows(batch: Batch, base: int = 1, lint: Lint = problems) -> Rows:
+    """The rows of a batch, its events numbered from `base`."""
+    return of_documents(batch.docs, base, lint)
+
+
+def of_documents(docs: Iterable[Doc], base: int = 1, lint: Lint = problems) -> Rows:
+    """The rows of some documents."""
+    found = Rows(base)
+    reader = _Reader(found)
+    for doc in docs:
+        raw = bytes(doc.doc)
+        try:
+            document = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            wrong = [f"malformed: it is no JSON ({error})"]
+        else:
+            wrong = lint(document, len(raw))
+            if not wrong:
+                try:
+                    reader.read(doc.seq, doc.n, document["epcisBody"]["eventList"])
+                except _Unreadable as error:
+                    wrong = [str(error)]
+        if wrong:
+            reason = "; ".join(wrong)[:MAX_REASON]
+            found.letters.append(Letter(doc.seq, doc.n, doc.of, reason, raw))
+    return found
+
+
+class _Reader:
+    """Adds documents to rows, each whole or not at all."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._next = rows.base
+        self._keys: dict[str, bytes] = {}
+        self._details: dict[bytes, bytes] = {}
+        self._times: dict[str, int] = {}
+
+    def read(self, seq: int, n: int, events: list[dict[str, Any]]) -> None:
+        """One document. _Unreadable: nothing of it was added."""
+        # Everything that can fail comes first.
+        times = [self._ms(event["eventTime"]) for event in events]
+        ids = [_uuid(event["eventID"]) for event in events]
+        self._keys = {}
+        before: tuple[dict[str, Any], int, int] | None = None
+        for part, event in enumerate(events):
+            kind = event["type"]
+            rest = {name: value for name, value in event.items() if name not in _OWN}
+            if before is not None and before[0] == rest and before[2] == times[part]:
+                # One row stands for all associations of a document that say the same.
+                self._associate(event, before[1])
+                continue
+            at = self._event(seq, n, part, ids[part], times[part], rest)
+            before = (rest, at, times[part]) if kind == "AssociationEvent" else None
+            if kind == "ObjectEvent":
+                self._objects(event, at)
+            elif kind == "AssociationEvent":
+                self._associate(event, at)
+            else:
+                self._aggregate(event, at)
+
+    def _event(
+        self, seq: int, n: int, part: int, uuid: bytes, ms: int, rest: dict[str, Any]
+    ) -> int:
+        body = orjson.dumps(rest)
+        detail = self._details.get(body)
+        if detail is None:
+            text = body.decode()
+            detail = self._details[body] = key(text)
+            self._rows.details[detail] = text
+        at = self._next
+        self._next += 1
+        self._rows.events.append((at, seq, n, part, uuid, ms, detail))
+        self._rows.newest_ms = max(self._rows.newest_ms, ms)
+        return at
+
+    def _of(self, uris: list[str]) -> list[bytes]:
+        """Keys; a code is named several times in a document and hashed once."""
+        known = self._keys
+        found = []
+        for uri in uris:
+            at = known.get(uri)
+            if at is None:
+                at = known[uri] = key(uri)
+            found.append(at)
+        return found
+
+    def _objects(self, event: dict[str, Any], at: int) -> None:
+        epcs = event.get("epcList", [])
+        keys = self._of(epcs)
+        if event["action"] == "ADD" and event["bizStep"] == "commissioning":
+            self._rows.units.extend(zip(keys, epcs, repeat(at)))
+            return
+        # Of a range (quantityList) the class is named.
+        keys += [key(each["epcClass"]) for each in event.get("quantityList", ())]
+        self._rows.movements.extend(zip(keys, repeat(at)))
+
+    def _associate(self, event: dict[str, Any], at: int) -> None:
+        children = event["childEPCs"]
+        parent, *keys = self._of([event["parentID"], *children])
+        relabel = event.get("x:relabel")
+        roles = _each(relabel if relabel is not None else event.get("x:roles"), len(keys))
+        pairs = _each(event.get("x:pairs"), len(keys))
+        self._rows.aliases.extend(zip(keys, repeat(parent), children, roles, pairs, repeat(at)))
+
+    def _aggregate(self, event: dict[str, Any], at: int) -> None:
+        parent, *keys = self._of([event["parentID"], *event["childEPCs"]])
+        self._rows.boxes.append((at, parent, event["parentID"], b"".join(keys)))
+        self._rows.links.extend(zip(keys, repeat(at)))
+
+    def _ms(self, text: str) -> int:
+        found = self._times.get(text)
+        if found is None:
+            try:
+                found = round(datetime.fromisoformat(text).timestamp() * 1000)
+            except (ValueError, OverflowError) as error:
+                raise _Unreadable(f"time: {text[:64]} is no time there is ({error})") from error
+            self._times[text] = found
+        return found
+
+
+def _uuid(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text.removeprefix("urn:uuid:").replace("-", ""))
+    except ValueError as error:
+        raise _Unreadable(f"event_id: {text[:64]} is no urn:uuid:") from error
+
+
+def _each(given: Any, many: int) -> list[str]:
+    """One word for each of `many` children, from one word for all or a list of them."""
+    if isinstance(given, list):
+        words = [str(word)[:64] for word in given[:many]]
+        return words + [""] * (many - len(words))
+    return [str(given or "")[:64]] * many
