@@ -27,7 +27,7 @@ def add(conn: Connection, found: Rows, stream: int, now_ms: int) -> None:
         "INSERT INTO alias VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
         sorted(found.aliases),
     )
-    seqs = {event[0]: event[2] for event in found.events}
+    seqs = {event[0]: event[1] for event in found.events}
     for some in _chunks(found.units):
         there = dict(_there(conn, "SELECT key, event FROM unit WHERE key IN", some))
         for key, text, event in some:

@@ -330,7 +330,7 @@ class Ingest:
                 "INSERT INTO detail VALUES (?, ?) ON CONFLICT (key) DO NOTHING", sorted(new.items())
             )
             fresh.update(new)
-        events = [(at, stream, *rest) for at, _, *rest in found.events]
+        events = [(at, stream, *rest) for at, *rest in found.events]
         conn.copy("event", self._database.pack("event", events))
         if careful:
             claims.add(conn, found, stream, now_ms)

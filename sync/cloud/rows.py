@@ -51,8 +51,8 @@ class Letter(NamedTuple):
 
 @dataclass
 class Rows:
-    """Rows by table, in the order of the columns. Event ids begin at `base`; the stream of an
-    event is not known yet (0). `newest_ms` is the latest eventTime, 0 = none."""
+    """Rows by table, in the order of the columns. Event ids begin at `base`; events lack
+    the stream, which only the database knows. `newest_ms` is the latest eventTime, 0 = none."""
 
     base: int
     events: list[tuple[int, int, int, int, bytes, int, bytes]] = field(default_factory=list)

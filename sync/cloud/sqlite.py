@@ -62,6 +62,8 @@ class SqliteConnection:
             raise Duplicate(str(error)) from error
         except dbapi2.OperationalError as error:
             raise TransientError(f"The database {self._path} did not answer: {error}.") from error
+        except dbapi2.ProgrammingError:
+            raise  # a mistake of ours
         except dbapi2.DatabaseError as error:
             raise ConfigError(
                 f"{self._path} is not the cloud's database, or it is damaged ({error}): name "
