@@ -41,7 +41,7 @@ def _user() -> dict[str, Any]:
 
 @contextmanager
 def server(durable: bool = False) -> Iterator[str]:
-    """A running server; the URL of its databases, up to the name. Skips where it is not installed."""
+    """A running server: the URL of its databases, up to the name. Skips where there is none."""
     where = programs()
     if where is None:
         pytest.skip("PostgreSQL is not installed: tests/install_needed does it")
