@@ -212,6 +212,7 @@ class _Reading:
             kept.unit
             for n, (kept, agreed) in enumerate(zip(run, solution.agreed, strict=True))
             if agreed and kept.doubt in (MISSED, STRANGER, SLIP) and (n <= at or solution.certain)
+            if not kept.astray  # the order says what is in it, not where it is
         )
         if right:
             self.out.facts.append(f.DoubtResolved(right, SLIP))

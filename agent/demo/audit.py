@@ -370,6 +370,9 @@ def _one(
             _compare(result, container, said)
         return
     named = said is not None and said["code"] is not None and said["code"] == container["code"]
+    if said is not None and not named and said["code"] is not None:
+        _wrong(result, said, f"names another than {name}")
+        return
     if said is None or not named or not said["integrity"] or said["state"] == "rejected":
         result.missing += 1
         result.notes.append(f"{name} has no closed record that names it")
@@ -380,11 +383,17 @@ def _one(
 def _record_of(
     container: Mapping[str, Any], left: list[Mapping[str, Any]]
 ) -> Mapping[str, Any] | None:
-    """The record with the container's code; else the one without a code of most of its children."""
+    """The record with the container's code; else a doubtful one of just its children; else the one
+    without a code of most of them."""
     for each in left:
         if each["code"] is not None and each["code"] == container["code"]:
             return each
     inside = {child for child in container["children"] if child is not None}
+    for each in left:
+        # Its neighbour's code was read on it: the record names that one, and is in doubt for it.
+        same = each["level"] == container["level"] and each.get("doubtful")
+        if same and inside and Counter(each["children"]) == Counter(container["children"]):
+            return each
     best, most = None, 0
     for each in left:
         common = len(inside & set(each["children"]))

@@ -95,6 +95,23 @@ def test_boxes_of_which_only_the_name_is_remembered_are_in_doubt_too(tmp_path: P
         assert here.doubtful() == list(range(many - 2))
 
 
+def test_a_box_stays_in_doubt_when_one_came_close_behind_its_bottle(tmp_path: Path) -> None:
+    with boxer(tmp_path) as here:
+        here.boxes(2)
+        here.scan(1)
+        here.boxes(1)
+        # Two came as one through the verifier; the box of the first is gone when the second comes.
+        here.lanes[0].append(900)
+        here.line.tell(i.ItemEntered("packer", 0, 900))
+        assert here.doubtful() == [2], "either may be the one whose code was read"
+        here.stroke(here.lanes[0].pop(0))
+        here.boxes(2)
+        here.scan(5)
+        assert here.doubtful() == [2], "what is in another box does not tell"
+        here.scan(2)
+        assert here.doubtful() == []
+
+
 def test_lanes_that_were_emptied_end_a_slip_and_no_anchor_spans_it(tmp_path: Path) -> None:
     with boxer(tmp_path) as here:
         here.boxes(2)

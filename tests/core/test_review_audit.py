@@ -239,3 +239,16 @@ def test_the_record_of_a_rejected_case_whose_code_was_read_on_its_neighbour_is_r
     shift.record[1] = _record(None, ["C", child], None, "rejected")
     result = shift.audit()
     assert (result.wrong_incomplete, result.wrong_doubtful) == (wrong, 1)
+
+
+@pytest.mark.parametrize(("doubtful", "missing"), [(True, 0), (False, 1)])
+def test_a_record_that_names_the_neighbour_must_say_that_it_is_not_sure(
+    doubtful: bool, missing: int
+) -> None:
+    shift = Shift()
+    shift.truth[0]["code"], shift.truth[1]["code"] = "C0", "C1"
+    named = _record("C1", ["A", "B"], "inferred", "verified")
+    shift.record[0] = {**named, "doubtful": doubtful}
+    result = shift.audit()
+    assert (result.missing, result.wrong_doubtful) == (missing, 1 - missing)
+    assert result.good is doubtful

@@ -174,6 +174,20 @@ def test_a_bottle_that_is_gone_leaves_the_record_as_it_is(tmp_path: Path) -> Non
         assert here.worth(2, 3, 4) == ["inferred", "inferred", "proven"]
 
 
+def test_a_case_whose_code_came_again_stays_doubtful_when_its_content_is_known(
+    tmp_path: Path,
+) -> None:
+    with hall(tmp_path) as here:
+        here.cases(2)
+        here.scan(1)
+        here.bottle()  # a hand takes it off: the order is doubtful for it
+        here.cases(2)
+        labelled(here.line, "C-0002", number=90)  # something else shows the code of case 2
+        here.cases(1)
+        here.scan(4)
+        assert here.doubtful() == [2], "the order says what is in it, not where it is"
+
+
 def test_an_edge_without_a_bottle_is_found_out(tmp_path: Path) -> None:
     with hall(tmp_path) as here:
         here.cases(1)
