@@ -3,6 +3,7 @@ told to stop."""
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -11,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from agent import clockwatch
+from agent.app import watchdog
 from agent.app.lines import Line, LineBuilder, RealDevices
 from agent.app.services import Services
 from agent.app.site import Files, check_devices
 from agent.clockwatch import clock
 from agent.config import Site
 from agent.core import inputs as i
-from agent.core.errors import CaselinkError, ConfigError, DomainError
+from agent.core.errors import CaselinkError, ConfigError, DomainError, TransientError
 from agent.core.facts import AgentStarted
 from agent.line.panel import excerpt
 from agent.line.runner import LineRunner
+from agent.notify import Notifier
 from agent.services import pool_files
 from agent.services.pins import Pins
 from agent.store import journal
@@ -90,7 +93,7 @@ class Agent:
             builder = LineBuilder(self.site, self.files.wire, RealDevices(vision))
             for section in self.site.lines:
                 self._lines[section.id] = builder.build(section, gate)
-            await self._serve(gate, writer, readers)
+            await self._serve(gate, writer, readers, vision)
         finally:
             await vision.close()
             writer.close()
@@ -99,7 +102,9 @@ class Agent:
                 readers.close()
             database.close()
 
-    async def _serve(self, gate: Gate, writer: Writer, readers: Readers) -> None:
+    async def _serve(
+        self, gate: Gate, writer: Writer, readers: Readers, vision: VisionWorkers
+    ) -> None:
         pins = Pins(self.files.pins, self.files.pepper)
         services = Services(self, gate, writer, readers, pins)
         tasks: list[asyncio.Task[None]] = []
@@ -120,7 +125,14 @@ class Agent:
             tasks.append(asyncio.create_task(self._look(line, gate), name="snapshot"))
         tasks.append(asyncio.create_task(_as_task(writer.ended), name="store"))
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        notifier = Notifier()
+
+        async def probe(longest: float) -> list[str]:
+            return await self._stuck(writer, vision, longest)
+
+        feeding = asyncio.create_task(watchdog.feed(notifier, probe), name="watchdog")
         self.ready.set()
+        notifier.ready()
         try:
             # The panel may fail and the lines go on; anything else that ends by itself is a bug.
             watched = {task for task in tasks if task.get_name() != "panel"}
@@ -128,9 +140,24 @@ class Agent:
             for task in done - {stopped}:
                 task.result()
         finally:
+            notifier.stopping()
             if server is not None:
                 server.stop()
-            await _end({stopped, *tasks})
+            await _end({stopped, feeding, *tasks})
+
+    async def _stuck(self, writer: Writer, vision: VisionWorkers, longest: float) -> list[str]:
+        """What did not answer or turn within `longest` seconds."""
+        found = [name for line in self._lines.values() for name in line.runner.stuck(longest)]
+        began = time.monotonic()
+        try:
+            await writer.run(lambda conn: None, longest)
+        except TransientError:
+            # A full disk answers, and starting anew would not make room.
+            if time.monotonic() - began >= longest:
+                found.append("store")
+        if not await vision.answers(longest):
+            found.append("vision")
+        return found
 
     async def _look(self, line: Line, gate: Gate) -> None:
         while True:

@@ -1,5 +1,6 @@
 """Where an agent keeps its state, and what is wrong with the devices of a site file."""
 
+import os
 import re
 from pathlib import Path
 
@@ -16,11 +17,18 @@ class Files:
         data = Path(site.agent.data)
         self.data = data if data.is_absolute() else config.resolve().parent / data
         self.database = self.data / "caselink.db"
-        self.key = self.data / "caselink.key"
+        self.key = _credential("caselink.key") or self.data / "caselink.key"
         self.token = self.data / "caselink.token"
         self.wire = self.data / "wire"
         self.pins = self.data / "caselink.pins"
-        self.pepper = self.data / "caselink.pepper"
+        self.pepper = _credential("caselink.pepper") or self.data / "caselink.pepper"
+
+
+def _credential(name: str) -> Path | None:
+    """The file that systemd's LoadCredential= gave under this name."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(folder) / name
+    return path if folder and path.is_file() else None
 
 
 def check_devices(site: Site, config: Path) -> list[str]:

@@ -74,6 +74,7 @@ class PrintDesk:
         self._waiting: deque[Record] = deque()
         self._in_hand: deque[CodeKey] = deque()
         self._changed = asyncio.Event()
+        self.turned = monotonic()  # when its loop turned last
 
     def give(self, effect: SendCodes | PrintLabel, texts: dict[CodeKey, str]) -> None:
         """Take records to print; their codes are durable as SENDING."""
@@ -159,6 +160,7 @@ class PrintDesk:
     async def _listen(self) -> None:
         evidence = int(self.printer.capability.evidence)
         while True:
+            self.turned = monotonic()
             event = await self.printer.next_event(EVENT_WAIT)
             if event is None:
                 continue

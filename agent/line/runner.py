@@ -124,6 +124,7 @@ class LineRunner:
         self._lamps: frozenset[str] = frozenset()
         self._wishes_at: float | None = None
         self._odd_events: set[tuple[int, PlcEventKind]] = set()
+        self._turned = dict.fromkeys(("writer", "wishes", "plc"), monotonic())
 
     # ------------------------------------------------------------------------------------ inputs
 
@@ -169,6 +170,7 @@ class LineRunner:
     async def run_writer(self) -> None:
         """Hand inputs to the gate, for ever."""
         while True:
+            self._turned["writer"] = monotonic()
             group = await self._next_group()
             if not group:
                 continue
@@ -294,7 +296,7 @@ class LineRunner:
         run, next_beat = report.run, 0.0
         heartbeat, beaten, beating = report.heartbeat, monotonic(), False
         while True:
-            began = monotonic()
+            began = self._turned["plc"] = monotonic()
             if began >= next_beat:
                 next_beat = began + BEAT
                 await self._send_outputs()
@@ -342,6 +344,7 @@ class LineRunner:
         """Ask the store, for ever, whether the line may run. By itself, because the PLC's ring
         holds half a second of events: a slow disk must not keep us from reading it."""
         while True:
+            self._turned["wishes"] = monotonic()
             try:
                 wishes = await self._gate.view(self.plan.id, _wishes)
                 self._wishes_at = monotonic()
@@ -394,6 +397,21 @@ class LineRunner:
         if any(watch.pairing.adrift(now) for watch in self.watches):
             return "finding_step"
         return next((health.id for health in self.healths if health.state != "ok"), "")
+
+    def stuck(self, longest: float) -> list[str]:
+        """The loops of this line that did not turn for `longest` seconds; one whose device is lost
+        is the supervisor's care."""
+        before = monotonic() - longest
+        found = [name for name in ("writer", "wishes") if self._turned[name] < before]
+        if self._plc_health.state == "ok" and self._turned["plc"] < before:
+            found.append(self._plc_health.id)
+        healths = {health.id: health for health in self.healths}
+        turned = {watch.health.id: watch.turned for watch in self.watches}
+        turned |= {desk.station.device: desk.turned for desk in self.desks}
+        found += [
+            name for name, at in turned.items() if at < before and healths[name].state == "ok"
+        ]
+        return [f"{self.plan.id}/{name}" for name in found]
 
     @property
     def ready(self) -> bool:

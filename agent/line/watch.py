@@ -67,6 +67,7 @@ class Watch:
         self.reader = reader
         self.source = source
         self.health = health
+        self.turned = monotonic()  # when its loop turned last
         self.last: LastPicture | None = None
         self.pairing: Pairing[Frame | Reading] = Pairing(window=max(1.0, 4 * deadline))
         if not isinstance(source, FrameSource):
@@ -124,6 +125,7 @@ class Watch:
 
     async def _run_camera(self, camera: FrameSource) -> None:
         while True:
+            self.turned = monotonic()
             frame = await camera.next_frame(WAIT)
             if frame is None:
                 continue
@@ -132,6 +134,7 @@ class Watch:
 
     async def _run_reader(self, reader: CodeReader) -> None:
         while True:
+            self.turned = monotonic()
             reading = await reader.next_reading(WAIT)
             if reading is None:
                 continue

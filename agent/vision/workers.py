@@ -66,6 +66,10 @@ class VisionWorkers:
         result = await self._run(lambda: decode_cells(image, station, deadline), deadline)
         return result or nothing_read(station, time.monotonic() - started, late=True)
 
+    async def answers(self, timeout: float) -> bool:
+        """Whether a thread is free, or becomes so within `timeout` s."""
+        return bool(await self._run(lambda: True, time.monotonic() + timeout))
+
     async def close(self, timeout: float = 2.0) -> None:
         """Take no more jobs, answer the waiting ones late, end the threads within `timeout` s."""
         self._closing.set()
