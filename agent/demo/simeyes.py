@@ -20,6 +20,8 @@ from drivers.sim.world import Exposure, Scene, Symbol
 
 FRAME_MS = (4, 14)
 """How long a picture takes from its exposure to the agent."""
+BEHIND = 1e-6
+"""Seconds that a picture arrives after the one before at the least."""
 DECODE_MS = (3, 12)
 CONTENT_MS = (20, 60)
 """How long a picture of one symbol, or of many, takes to be read."""
@@ -52,13 +54,14 @@ def _between(span: tuple[int, int], chance: int) -> float:
 
 
 class MemoryCamera:
-    """ports.FrameSource: what the plant exposed, a little later."""
+    """ports.FrameSource: what the plant exposed, a little later and in its order."""
 
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
         self._dice = Dice(seed, f"latency/{name}")
         self._frames: Mailbox[Frame] = Mailbox()
         self._shown = 0
+        self._last = 0.0  # when the picture before arrives
 
     async def open(self) -> None:
         self._frames.open()
@@ -70,7 +73,8 @@ class MemoryCamera:
         self._shown += 1
         chance = self._dice.roll(self._shown)
         loop = _loop()
-        at = loop.time() + _between(FRAME_MS, chance)
+        at = max(self._last + BEHIND, loop.time() + _between(FRAME_MS, chance))
+        self._last = at
         loop.call_at(at, self._arrived, exposure, chance >> 12)
 
     def _arrived(self, exposure: Exposure, chance: int) -> None:

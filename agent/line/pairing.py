@@ -3,16 +3,22 @@
 Both are counted by hardware: the camera numbers its exposures, the PLC its triggers. Once one frame
 and one trigger are certain to belong together, the difference of the two counts is known and every
 later frame finds its trigger by number, whichever of the two arrives first. A lost frame leaves its
-trigger without a frame (late: a reject); a frame without a trigger is dropped. When the times of a
-pair are further apart than `window`, the counts have slipped: the anchor is lost and nothing is
-paired until the next certain pair. Pure: time comes in with the call.
+trigger without a frame (late: a reject); a frame without a trigger is dropped. Pure: time comes in
+with the call.
 
 Certain are only the first trigger and the first frame after a silence of both (the first item after
-a stop), provided that the camera's counter shows that no frame was lost before it. Where it cannot
-show that (we just came, or the camera counts anew), they must stand alone: no second trigger may
-have come by the time at which that one's frame could have been known. What came before `reset`, or
-while nobody looked, is not known, so the silence begins there: while items follow each other
+a stop), provided that the camera's counter shows that no frame was lost before it, and that none is
+owed: the last trigger before the silence was answered, or its frame may come now. Where the counter
+cannot show it (we just came, or the camera counts anew), they must stand alone: no second trigger
+may have come by the time at which that one's frame could have been known. What came before `reset`,
+or while nobody looked, is not known, so the silence begins there: while items follow each other
 closely, a frame whose trigger came before would otherwise be taken for the next item's.
+
+A frame that comes later than `late` was either held up, with all behind it, or shows a later item,
+because the camera missed some triggers. It and what follows are held back until a frame comes
+before the trigger after its own was fired: had triggers been missed, it would show that one. A
+frame that comes before its own trigger was fired proves that one too many was taken or a trigger
+lost: the counts have slipped, and only the next silence helps.
 """
 
 import math
@@ -33,8 +39,8 @@ AHEAD = 0.25
 that a frame without a trigger is never taken for the first item after a silence."""
 LAG = 0.05
 """Seconds by which the PLC may tell of a trigger later than it fires the camera."""
-ADRIFT = 16
-"""Triggers without a certain pair after which only a stop of the belt helps."""
+ADRIFT = 4
+"""Triggers since the last certain pair after which only a stop of the belt helps."""
 LATE_POLLS = 2
 """Triggers that may be told after the frames that they fired."""
 KEPT = 64
@@ -54,13 +60,18 @@ class Paired(Generic[F]):
 @dataclass(slots=True)
 class Pairing(Generic[F]):
     """State of one camera's pairing. `window` is the longest time in seconds between a trigger and
-    its frame; `slips` counts how often the anchor was lost. A reader that does not number its
-    readings is not `counted`: each of them must stand alone with one trigger."""
+    its frame, `late` that after which the frame is of no use any more; `slips` counts how often the
+    anchor was in doubt. A reader that does not number its readings is not `counted`: each of them
+    must stand alone with one trigger."""
 
     window: float
     counted: bool = True
+    late: float = 0.25
     offset: int | None = None
     slips: int = 0
+    _held: int | None = None  # the offset that late frames have put in doubt
+    _proven: int = -1  # frames up to this one are late and certain all the same
+    _lost_at: int = 0  # what `_index` was when the last pair was certain
     _index: int = 0
     _index_before: int = 0  # what `_index` was when the last frame came
     _counter: int | None = None
@@ -70,20 +81,24 @@ class Pairing(Generic[F]):
     _lead_trigger: int | None = None
     _lead_frame: int | None = None
     _unproven: bool = False
-    _owed: int = 0
+    _owes: int = 0
     _misled: bool = False  # what looked like a silence of the triggers was none
     _quiet_trigger: float = -math.inf
     _quiet_frame: float = -math.inf
+    _fired: float = -math.inf  # the last trigger was not fired before
+    _owing: float = -math.inf  # nor was the last one before the silence
+    _answered: float = -math.inf  # the last frame before the silence
     # Item, when it was told, and since when a frame may be its own.
     _triggers: OrderedDict[int, tuple[int, float, float]] = field(default_factory=OrderedDict)
     _frames: OrderedDict[int, tuple[F, float]] = field(default_factory=OrderedDict)
 
     def reset(self, at: float) -> None:
         """Nothing is certain any longer: the PLC or the camera started anew, or we did."""
-        self.offset = None
+        self._doubt()
         self._since = at
+        self._fired = -math.inf
         self._lead_trigger = self._lead_frame = None
-        self._owed = 0
+        self._owes = 0
         self._triggers.clear()
         self._frames.clear()
 
@@ -95,7 +110,8 @@ class Pairing(Generic[F]):
     def adrift(self, now: float) -> bool:
         """Items follow each other closely and none of them can be paired."""
         close = now - self._trigger_at < 2 * QUIET
-        return self.offset is None and len(self._triggers) >= ADRIFT and close
+        unpaired = self._index - self._lost_at
+        return self.counted and self.offset is None and unpaired >= ADRIFT and close
 
     @property
     def blind(self) -> bool:
@@ -112,9 +128,11 @@ class Pairing(Generic[F]):
         since = max(self._trigger_at, self._since)
         if at - since >= QUIET:
             self._lead_trigger, self._quiet_trigger = self._index, since
+            self._owing = self._fired
             self._misled = False
         self._trigger_at = at
-        self._triggers[self._index] = (number, at, max(at - AHEAD, untold - LAG))
+        self._fired = untold - LAG
+        self._triggers[self._index] = (number, at, max(at - AHEAD, self._fired))
         while len(self._triggers) > KEPT:
             self._triggers.popitem(last=False)
         return self._match(at)
@@ -129,7 +147,8 @@ class Pairing(Generic[F]):
         away = before is not None and self._may_count_anew(counter, at)
         if away and self.offset is not None:
             self.slips += 1
-            self.offset = None
+        if away:
+            self._doubt()
         self._index_before = self._index
         since = max(self._frame_at, self._since)
         if at - since >= QUIET:
@@ -138,6 +157,8 @@ class Pairing(Generic[F]):
             self._unproven = away or (not first and (before is None or counter <= before))
             whole = first or self._unproven
             self._lead_frame, self._quiet_frame = counter if whole else None, since
+            anew = before is not None and counter <= before  # what it owed is gone
+            self._answered = math.inf if anew else self._frame_at
         self._counter, self._frame_at = counter, at
         self._frames[counter] = (frame, at)
         while len(self._frames) > KEPT:
@@ -155,10 +176,10 @@ class Pairing(Generic[F]):
         apart: all are given up, and so is what comes next while a reading is still owed."""
         while self._triggers and now - next(iter(self._triggers.values()))[1] > self.window:
             self._triggers.popitem(last=False)
-            self._owed += 1
+            self._owes += 1
         frames = [(frame, at) for frame, at in self._frames.values() if now - at <= self.window]
-        if self._owed and frames:
-            self._owed = 0
+        if self._owes and frames:
+            self._owes = 0
             self._triggers.clear()
             frames = []
         if not self._triggers or not frames:
@@ -173,28 +194,34 @@ class Pairing(Generic[F]):
             return []
         self._triggers.clear()
         if waiting > 1 or len(answers) > 1:
-            self._owed = max(0, waiting - len(answers))
+            self._owes = max(0, waiting - len(answers))
             return []
         return [Paired(number, answers[0][0], triggered, answers[0][1])]
 
-    def _out_of_step(self) -> bool:
-        """After every silence the first trigger and the first frame must belong together: if they
-        do not by the counts, a trigger or an exposure was lost without a trace."""
+    def _shown(self) -> int | None:
+        """The offset at which the first trigger and the first frame after a silence are a pair."""
         trigger = self._triggers.get(self._lead_trigger or 0)
         frame = self._frames.get(self._lead_frame or 0)
         if trigger is None or frame is None or abs(frame[1] - trigger[1]) > self.window:
-            return False
+            return None
         assert self._lead_trigger is not None
         assert self._lead_frame is not None
-        return self._lead_frame - self._lead_trigger != self.offset
+        return self._lead_frame - self._lead_trigger
+
+    @property
+    def _owed(self) -> bool:
+        """The last frame before the silence came before the last trigger: that one's frame was
+        missed, or is the first after the silence."""
+        return self._answered < self._owing
 
     def _match(self, now: float) -> list[Paired[F]]:
         if not self.counted:
             return self._alone(now)
-        if self.offset is not None and self._out_of_step():
+        if self.offset is not None and self._shown() not in (None, self.offset):
+            # A trigger or an exposure was lost without a trace, or the frame is late.
             self.slips += 1
-            self.offset = None
-        if self.offset is None and not self._anchor(now):
+            self._doubt(held=self.offset if self._owed else None)
+        if self.offset is None and not self._anchor(now) and not self._resume():
             return []
         assert self.offset is not None
         pairs: list[Paired[F]] = []
@@ -205,20 +232,47 @@ class Pairing(Generic[F]):
                     del self._frames[counter]  # its trigger was given up or never ours
                 continue
             number, triggered, earliest = self._triggers[index]
-            frame, received = self._frames.pop(counter)
+            frame, received = self._frames[counter]
             if received < earliest:
                 # Its own trigger was lost without a trace, or nobody fired it. The next silence
                 # tells them apart.
+                del self._frames[counter]
                 self.slips += 1
-                self.offset = None
+                self._doubt()
                 self._misled = True
                 return pairs
-            del self._triggers[index]
-            if received - triggered > self.window:
-                self._slip(now)
+            if received - triggered > self.late and counter > self._proven:
+                self.slips += 1
+                self._doubt(held=self.offset)
                 return pairs
+            del self._triggers[index], self._frames[counter]
             pairs.append(Paired(number, frame, triggered, received))
         return pairs
+
+    def _doubt(self, held: int | None = None) -> None:
+        """No pair is certain until the next silence, or until the offset `held` is proven."""
+        self.offset, self._held = None, held
+        self._lost_at = self._index
+
+    def _resume(self) -> bool:
+        """Whether the offset that late frames had put in doubt is proven: the frame of the trigger
+        before the last one came before the last one was fired, and none came before its own."""
+        held = self._held
+        if held is None:
+            return False
+        newest = None
+        for counter, (_, received) in self._frames.items():
+            trigger = self._triggers.get(counter - held)
+            if trigger is not None and received < trigger[2]:
+                self._doubt()
+                self._misled = True
+                return False
+            if counter - held == self._index - 1:
+                newest = counter, received
+        if newest is None or newest[1] >= self._fired:
+            return False
+        self.offset, self._held, self._proven = held, None, newest[0]
+        return True
 
     @property
     def due(self) -> float:
@@ -233,21 +287,21 @@ class Pairing(Generic[F]):
 
     def _anchor(self, now: float) -> bool:
         """Find a certain pair."""
-        trigger = self._triggers.get(self._lead_trigger or 0)
-        frame = self._frames.get(self._lead_frame or 0)
-        if trigger is None or frame is None or abs(frame[1] - trigger[1]) > self.window:
+        shown = self._shown()
+        if shown is None or self._owed:
             return False
+        assert self._lead_trigger is not None
+        assert self._lead_frame is not None
+        trigger, frame = self._triggers[self._lead_trigger], self._frames[self._lead_frame]
         # It must be one silence of both: a late poll may show the frame after the next one.
         began = max(self._quiet_trigger, self._quiet_frame)
         if min(frame[1], trigger[1]) - began < QUIET / 2:
             return False
-        assert self._lead_trigger is not None
-        assert self._lead_frame is not None
         if self._unproven:
             second = self._triggers.get(self._lead_trigger + 1)
             if now < frame[1] + AHEAD or (second is not None and second[1] < frame[1] + AHEAD):
                 return False
-        self.offset = self._lead_frame - self._lead_trigger
+        self.offset, self._held, self._proven = shown, None, -1
         # What came before the silence is not certain, and late by now.
         while next(iter(self._triggers)) != self._lead_trigger:
             self._triggers.popitem(last=False)

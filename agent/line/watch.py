@@ -69,7 +69,9 @@ class Watch:
         self.health = health
         self.turned = monotonic()  # when its loop turned last
         self.last: LastPicture | None = None
-        self.pairing: Pairing[Frame | Reading] = Pairing(window=max(1.0, 4 * deadline))
+        self.pairing: Pairing[Frame | Reading] = Pairing(
+            window=max(1.0, 4 * deadline), late=deadline
+        )
         if not isinstance(source, FrameSource):
             self.pairing = Pairing(window=deadline, counted=False)
         self._decoder = decoder
