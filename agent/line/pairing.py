@@ -22,7 +22,7 @@ lost: the counts have slipped, and only the next silence helps.
 """
 
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -41,6 +41,10 @@ LAG = 0.05
 """Seconds by which the PLC may tell of a trigger later than it fires the camera."""
 ADRIFT = 4
 """Triggers since the last certain pair after which only a stop of the belt helps."""
+USUAL = 8
+"""Frames that came before the next trigger, one after the other, to say that they usually do."""
+SLOWER = 3
+"""Silences, one after the other, at which a frame is later than usual, to say that all are now."""
 LATE_POLLS = 2
 """Triggers that may be told after the frames that they fired."""
 KEPT = 64
@@ -70,7 +74,11 @@ class Pairing(Generic[F]):
     offset: int | None = None
     slips: int = 0
     _held: int | None = None  # the offset that late frames have put in doubt
-    _proven: int = -1  # frames up to this one are late and certain all the same
+    _claimed: int | None = None  # what a silence showed, and a late frame may have
+    _delays: deque[float] = field(default_factory=lambda: deque(maxlen=USUAL))
+    _slower: int = 0  # silences since then at which a frame was later than they are
+    _unusual: int = 0  # frames since one came before the next trigger
+    _before: tuple[int, float, float] = (-1, 0.0, 0.0)  # last pair: index, delay, received
     _lost_at: int = 0  # what `_index` was when the last pair was certain
     _index: int = 0
     _index_before: int = 0  # what `_index` was when the last frame came
@@ -133,6 +141,7 @@ class Pairing(Generic[F]):
         self._trigger_at = at
         self._fired = untold - LAG
         self._triggers[self._index] = (number, at, max(at - AHEAD, self._fired))
+        self._get_used()
         while len(self._triggers) > KEPT:
             self._triggers.popitem(last=False)
         return self._match(at)
@@ -159,6 +168,7 @@ class Pairing(Generic[F]):
             self._lead_frame, self._quiet_frame = counter if whole else None, since
             anew = before is not None and counter <= before  # what it owed is gone
             self._answered = math.inf if anew else self._frame_at
+            self._get_slower(at)
         self._counter, self._frame_at = counter, at
         self._frames[counter] = (frame, at)
         while len(self._frames) > KEPT:
@@ -202,7 +212,9 @@ class Pairing(Generic[F]):
         """The offset at which the first trigger and the first frame after a silence are a pair."""
         trigger = self._triggers.get(self._lead_trigger or 0)
         frame = self._frames.get(self._lead_frame or 0)
-        if trigger is None or frame is None or abs(frame[1] - trigger[1]) > self.window:
+        if trigger is None or frame is None:
+            return None
+        if not -self.window <= frame[1] - trigger[1] <= self._limit:
             return None
         assert self._lead_trigger is not None
         assert self._lead_frame is not None
@@ -217,10 +229,7 @@ class Pairing(Generic[F]):
     def _match(self, now: float) -> list[Paired[F]]:
         if not self.counted:
             return self._alone(now)
-        if self.offset is not None and self._shown() not in (None, self.offset):
-            # A trigger or an exposure was lost without a trace, or the frame is late.
-            self.slips += 1
-            self._doubt(held=self.offset if self._owed else None)
+        self._hear()
         if self.offset is None and not self._anchor(now) and not self._resume():
             return []
         assert self.offset is not None
@@ -241,13 +250,61 @@ class Pairing(Generic[F]):
                 self._doubt()
                 self._misled = True
                 return pairs
-            if received - triggered > self.late and counter > self._proven:
+            if received - triggered > self._limit:
                 self.slips += 1
+                self._lead_trigger = self._lead_frame = None
                 self._doubt(held=self.offset)
                 return pairs
             del self._triggers[index], self._frames[counter]
+            self._before = index, received - triggered, received
             pairs.append(Paired(number, frame, triggered, received))
         return pairs
+
+    def _hear(self) -> None:
+        """Bring what is taken for certain up to what the silence shows."""
+        shown = self._shown()
+        known = self._held if self.offset is None else self.offset
+        if shown is None or known is None or shown == known:
+            return
+        if shown > known or shown == self._claimed:
+            if self.offset is not None:
+                self.slips += 1
+            self._doubt()
+            return
+        # An exposure was lost without a trace, or this frame is late. In the first case the next
+        # silence shows the same again.
+        self._claimed = shown
+        self._lead_trigger = self._lead_frame = None
+        if self.offset is not None:
+            self.slips += 1
+            self._doubt(held=self.offset)
+
+    @property
+    def _limit(self) -> float:
+        """Seconds after its trigger's telling at which a frame is later than they are."""
+        usual = max(self._delays) + LAG if len(self._delays) == USUAL else math.inf
+        return min(self.late, usual)
+
+    def _get_used(self) -> None:
+        """Learn how late frames are while each of them comes before the next trigger."""
+        index, delay, received = self._before
+        if index != self._index - 1:
+            return
+        if received < self._fired:
+            self._delays.append(delay)
+            self._slower = self._unusual = 0
+            return
+        self._unusual += 1
+        if self._unusual == USUAL:
+            self._delays.clear()
+
+    def _get_slower(self, at: float) -> None:
+        """Forget how late frames used to be when the first ones after silences are all later."""
+        trigger = self._triggers.get(self._lead_trigger or 0)
+        if trigger is not None and self.offset is None and at - trigger[1] > self._limit:
+            self._slower += 1
+            if self._slower == SLOWER:
+                self._delays.clear()
 
     def _doubt(self, held: int | None = None) -> None:
         """No pair is certain until the next silence, or until the offset `held` is proven."""
@@ -256,22 +313,26 @@ class Pairing(Generic[F]):
 
     def _resume(self) -> bool:
         """Whether the offset that late frames had put in doubt is proven: the frame of the trigger
-        before the last one came before the last one was fired, and none came before its own."""
-        held = self._held
+        before the last one came in time and before the last one was fired, and none came before
+        its own."""
+        held, newest = self._held, None
         if held is None:
             return False
-        newest = None
         for counter, (_, received) in self._frames.items():
             trigger = self._triggers.get(counter - held)
             if trigger is not None and received < trigger[2]:
                 self._doubt()
                 self._misled = True
                 return False
-            if counter - held == self._index - 1:
-                newest = counter, received
-        if newest is None or newest[1] >= self._fired:
+            in_time = trigger is not None and received - trigger[1] <= self._limit
+            if in_time and counter - held == self._index - 1 and received < self._fired:
+                newest = counter
+        if newest is None:
             return False
-        self.offset, self._held, self._proven = held, None, newest[0]
+        self.offset, self._held, self._claimed = held, None, None
+        # What came before it is in doubt: some may have been missed, and as many taken by chance.
+        while next(iter(self._frames)) < newest:
+            self._frames.popitem(last=False)
         return True
 
     @property
@@ -301,7 +362,7 @@ class Pairing(Generic[F]):
             second = self._triggers.get(self._lead_trigger + 1)
             if now < frame[1] + AHEAD or (second is not None and second[1] < frame[1] + AHEAD):
                 return False
-        self.offset, self._held, self._proven = shown, None, -1
+        self.offset, self._held, self._claimed = shown, None, None
         # What came before the silence is not certain, and late by now.
         while next(iter(self._triggers)) != self._lead_trigger:
             self._triggers.popitem(last=False)
