@@ -8,7 +8,8 @@ owed).
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -17,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.effects import Effect
-from agent.core.facts import CodeKey, Fact
+from agent.core.facts import CodeKey, Fact, HoldPlaced, PoolImported
 from agent.core.inputs import Input
 from agent.core.known import Clock
+from agent.core.scheme import WorkOrder
 from agent.core.state import LineState
 
 T = TypeVar("T")
@@ -347,3 +349,103 @@ class LineControl(Protocol):
 
     def snapshot(self, line: str) -> Mapping[str, Any]:
         """The line as the panel shows it (docs/live-feed.md)."""
+
+
+# ------------------------------------------------------------------------------- to the cloud
+
+
+class Look(Protocol):
+    """What translating journal rows asks of the store; answers never change."""
+
+    def texts(self, keys: Sequence[CodeKey]) -> list[str]:
+        """Canonical texts of codes, in order."""
+
+    def pool(self, pool: int) -> PoolImported:
+        """The fact that brought a pool."""
+
+    def order(self, number: str) -> WorkOrder | None:
+        """A work order, None if there is none of that number."""
+
+    def hold(self, hold: int) -> HoldPlaced:
+        """The fact that placed a hold."""
+
+    def history(self, unit: int, seq: int) -> Iterable[Entry]:
+        """The rows up to `seq` that say something of a unit, in order."""
+
+
+class Acked(NamedTuple):
+    """Rows up to `seq` are at the cloud; `hash` is the journal chain's there (hex), `at_ms` the
+    wall time when that was kept (0 = never)."""
+
+    seq: int = 0
+    hash: str = "0" * 32
+    at_ms: int = 0
+
+
+class Epoch(NamedTuple):
+    """An epoch of the journal: its first row and its last, None while it is being written."""
+
+    name: str
+    first: int
+    last: int | None
+
+
+class Parked(NamedTuple):
+    """A document that the cloud does not have: `side` refused it ("agent" before it left, or
+    "cloud") for `reason`. `body` is the document where it is at hand."""
+
+    seq: int
+    n: int
+    side: str
+    reason: str
+    body: bytes = b""
+
+
+class Backlog(NamedTuple):
+    """Rows that are not acknowledged: how many, how many items began in them, when (wall clock,
+    ms) the first was written (None = there is none); `last` is the journal's last row."""
+
+    rows: int
+    items: int
+    oldest_ms: int | None
+    last: int
+
+
+class JournalView(Look, Protocol):
+    """One state of the journal, for one thread."""
+
+    def rows(self, first: int, most: int) -> Sequence[Entry]:
+        """Up to `most` rows from `first` on. ConfigError: one cannot be read by this program."""
+
+    def hash_at(self, seq: int) -> str | None:
+        """The chain's hash at a row (0: zeros); None if the journal does not have it."""
+
+    def epoch_at(self, seq: int) -> Epoch:
+        """The epoch of a row, or that in which it would be written."""
+
+
+class Outbox(Protocol):
+    """The journal as the queue to the cloud, for threads. What is kept here could be found again:
+    without it everything is sent from the first row, and the consumer says how far it is."""
+
+    def view(self) -> AbstractContextManager[JournalView]:
+        """Read, for a short time. TransientError when the store is busy."""
+
+    def acked(self) -> Acked:
+        """What was kept last."""
+
+    def keep(self, seq: int, chain: str, mark: bytes | None) -> None:
+        """Remember durably that rows up to `seq` are acknowledged, `chain` is the hash there, and
+        `mark` the translator's state. TransientError: it could not be written."""
+
+    def mark(self, seq: int) -> tuple[int, bytes]:
+        """The newest state kept at or before a row, and its row; 0 and b"" if there is none."""
+
+    def park(self, parked: Sequence[Parked]) -> None:
+        """Keep refused documents for people to see, once each. TransientError: see `keep`."""
+
+    def parked(self) -> int:
+        """How many documents are parked."""
+
+    def backlog(self) -> Backlog:
+        """What waits now."""

@@ -14,13 +14,12 @@ import msgspec
 
 from agent.core.errors import CaselinkError, TransientError
 from agent.core.facts import ItemPassed
-from agent.ports import Entry
+from agent.ports import Entry, Epoch, JournalView, Outbox, Parked
 from sync import envelope
 from sync.envelope import Batch, Doc
 from sync.epcis import translate
 from sync.events import MAX_BYTES, MAX_EVENTS, Document
 from sync.lint import event_problems
-from sync.outbox import Epoch, JournalView, Outbox, Parked
 from sync.pending import State
 from sync.uris import Identity
 

@@ -7,38 +7,18 @@ journal and the pools what does not change any more. Rows of kinds that SYNC's t
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from agent.core import facts as f
-from agent.core.facts import Attachment, CodeKey, Fact, PoolImported
+from agent.core.facts import Attachment, CodeKey, Fact
 from agent.core.life import CodeState
-from agent.core.scheme import WorkOrder
-from agent.ports import Entry
+from agent.ports import Entry, Look
 from sync.events import EARLIEST_MS, LATEST_MS, Document, Event, Speaker, only
 from sync.pending import State, Thing, absorb, begins, concerned, replay
 from sync.uris import Identity
 
 FEW = 50
 """Codes that are named one by one when they become void; more are told as a range."""
-
-
-class Look(Protocol):
-    """What the agent's store knows; answers never change."""
-
-    def texts(self, keys: Sequence[CodeKey]) -> list[str]:
-        """Canonical texts of codes, in order."""
-
-    def pool(self, pool: int) -> PoolImported:
-        """The fact that brought a pool."""
-
-    def order(self, number: str) -> WorkOrder | None:
-        """A work order, None if there is none of that number."""
-
-    def hold(self, hold: int) -> f.HoldPlaced:
-        """The fact that placed a hold."""
-
-    def history(self, unit: int, seq: int) -> Iterable[Entry]:
-        """The rows up to `seq` that say something of a unit (`pending.concerned`), in order."""
 
 
 def translate(state: State, entry: Entry, look: Look, identity: Identity) -> list[Document]:

@@ -8,6 +8,7 @@ from agent.store.migrations import (
     m0002_staging,
     m0003_rework,
     m0004_clearance,
+    m0005_sync,
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -15,6 +16,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     m0002_staging.STATEMENTS,
     m0003_rework.STATEMENTS,
     m0004_clearance.STATEMENTS,
+    m0005_sync.STATEMENTS,
 )
 """The statements that lead from version n to n + 1. A released migration never changes."""
 
