@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -12,13 +13,14 @@ from cryptography.x509.oid import NameOID
 _DAY = datetime.timedelta(days=1)
 
 
-def make(folder: Path, client: str = "acme.plant.box") -> None:
-    """Write the files into `folder`."""
+def make(folder: Path, client: str = "acme.plant.box", others: Sequence[str] = ()) -> None:
+    """Write the files into `folder`; for each of `others` NAME.pem and NAME.key."""
     folder.mkdir(parents=True, exist_ok=True)
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = _name(f"test authority {folder.name}")
     _write(folder, "ca", _sign(ca_name, ca_key, ca_name, ca_key, ca=True), ca_key)
-    for file, name in (("server", "127.0.0.1"), ("client", client)):
+    named = [(name, name) for name in others]
+    for file, name in (("server", "127.0.0.1"), ("client", client), *named):
         key = ec.generate_private_key(ec.SECP256R1())
         _write(folder, file, _sign(_name(name), key, ca_name, ca_key, ca=False), key)
 
