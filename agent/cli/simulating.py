@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from agent.cli.common import (
     AsJson,
@@ -125,7 +126,7 @@ def _campaign(
     if as_json:
         print_json(rows.data())
     else:
-        out.print(rows.table(), width=longform.WIDTH, crop=False)
+        Console(width=longform.WIDTH, highlight=False).print(rows.table())
     if rows.all.failing:
         raise typer.Exit(1)
 

@@ -8,7 +8,7 @@ shift at any place since the last full reading.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import chain, combinations, product
 
 from agent.core.state import Kept, Suspect
 
@@ -16,6 +16,9 @@ FARTHEST = 3
 """Units by which a lane may slip at once."""
 MOST = 512
 """Combinations of suspects that are tried."""
+
+HOLE = -1
+"""In a lane's order: a place that a stroke counted and found empty."""
 
 Content = list[int | None]
 
@@ -66,7 +69,7 @@ class Lanes:
                 for lane, (start, count) in enumerate(zip(starts, counts, strict=True))
             ]
             for row in range(max(counts, default=0)):
-                found += [part[row] for part in parts if row < len(part)]
+                found += [p[row] for p in parts if row < len(p) and p[row] != HOLE]
         return found
 
 
@@ -127,10 +130,52 @@ def solve(
     found: int,
 ) -> Solution | None:
     """What explains all that was read in the containers of `run` (those since the last full
-    reading, the oldest first), of which `run[found]` was read last. None: nothing does."""
+    reading, the oldest first), of which `run[found]` was read last; or at least where the lanes
+    stand since. None: nothing does."""
     lanes = believed(run, queues)
     if lanes is None:
         return None
+    return _explained(lanes, run, suspects, found) or _from_here(lanes, run, found)
+
+
+def explain(
+    run: Sequence[Kept],
+    queues: Mapping[int, Sequence[int | None]],
+    suspects: Sequence[Suspect],
+    found: int,
+) -> Solution | None:
+    """What explains all readings alone, where several containers of `run` may have been read in
+    full: all of them at once, else those between two of them for themselves."""
+    lanes = believed(run, queues)
+    if lanes is None:
+        return None
+    return _explained(lanes, run, suspects, found) or _piecewise(lanes, run, suspects, found)
+
+
+def _piecewise(
+    lanes: Lanes, run: Sequence[Kept], suspects: Sequence[Suspect], found: int
+) -> Solution | None:
+    contents = [list(kept.children) for kept in run]
+    agreed = [False] * len(run)
+    first = 0
+    for at in (n for n, kept in enumerate(run[: found + 1]) if kept.whole):
+        piece = run[first : at + 1]
+        solution = _explained(lanes, piece, suspects, at - first)
+        if solution is not None:
+            contents[first : at + 1] = solution.contents
+            agreed[first : at + 1] = solution.agreed
+        certain = solution is not None and solution.certain
+        shifts = solution.shifts if solution is not None and certain else _here(lanes, run[at])
+        shifted = None if shifts is None else lanes.shifted(shifts)
+        if shifted is None:
+            break
+        lanes, first = shifted, at + 1
+    return Solution((), contents, {}, agreed, certain=False) if any(agreed) else None
+
+
+def _explained(
+    lanes: Lanes, run: Sequence[Kept], suspects: Sequence[Suspect], found: int
+) -> Solution | None:
     read = [kept for kept in run if kept.seen]
 
     def explains(shifts: Shifts) -> bool:
@@ -145,17 +190,26 @@ def solve(
 
     fitting = [shifts for shifts in _suspected(lanes, suspects) if explains(shifts)]
     if not fitting:
-        fitting = [shifts for shifts in _anywhere(lanes, run[found]) if explains(shifts)]
-    if fitting:
-        return _agree(lanes, run, fitting)
-    return _from_here(lanes, run, found)
+        ways = chain(_left_behind(lanes, run[: found + 1]), _anywhere(lanes, run[found]))
+        fitting = [shifts for shifts in ways if explains(shifts)]
+    return _agree(lanes, run, fitting) if fitting else None
 
 
 def _from_here(lanes: Lanes, run: Sequence[Kept], found: int) -> Solution | None:
     """Nothing explains how it came to this, but a full reading shows where each lane stands: what
     follows the last unit of a lane that was read comes next. The run stays doubtful, and so does
     what comes, until a reading agrees."""
-    kept = run[found]
+    shifts = _here(lanes, run[found])
+    if not shifts or lanes.shifted(shifts) is None:
+        return None
+    solution = _agree(lanes, run, [shifts])
+    solution.agreed = [n == found for n in range(len(run))]
+    solution.certain = False
+    return solution
+
+
+def _here(lanes: Lanes, kept: Kept) -> Shifts | None:
+    """What brings the lanes to where a full reading shows them."""
     if not kept.whole:
         return None
     shifts: list[Shift] = []
@@ -170,12 +224,7 @@ def _from_here(lanes: Lanes, run: Sequence[Kept], found: int) -> Solution | None
         place = max(kept.starts[0][lane] - max(0, by), lanes.first[lane])
         if by:
             shifts.append(_moved(lane, place, by))
-    if not shifts or lanes.shifted(tuple(shifts)) is None:
-        return None
-    solution = _agree(lanes, run, [tuple(shifts)])
-    solution.agreed = [n == found for n in range(len(run))]
-    solution.certain = False
-    return solution
+    return tuple(shifts)
 
 
 def _agree(lanes: Lanes, run: Sequence[Kept], fitting: list[Shifts]) -> Solution:
@@ -261,6 +310,24 @@ def _anywhere(lanes: Lanes, found: Kept) -> Iterator[Shifts]:
         yield tuple(_moved(lane, place, moved[lane]) for lane, place in last.items())
 
 
+def _left_behind(lanes: Lanes, run: Sequence[Kept]) -> Iterator[Shifts]:
+    """One stroke took one fewer from a lane than was counted: its first or last one stayed behind,
+    or its last one stood in another lane (a divider that miscounted). From there on the lane in
+    which that one stands is one late."""
+    strokes = (each for kept in run for each in zip(kept.starts, kept.strokes, strict=True))
+    for starts, counts in strokes:
+        for lane, count in enumerate(counts):
+            units = lanes.take(lane, starts[lane], count)
+            if not units:
+                continue
+            end = starts[lane] + count
+            yield (Shift(lane, starts[lane], count, (*units[1:], HOLE, units[0])),)
+            yield (Shift(lane, end - 1, 0, (HOLE,)),)
+            for other in lanes.units.keys() - {lane}:
+                stands = Shift(other, starts[other] + counts[other], 0, (units[-1],))
+                yield (Shift(lane, end - 1, 1, (HOLE,)), stands)
+
+
 def _moved(lane: int, place: int, by: int) -> Shift:
     """Units that nobody saw come in (by > 0), or that were taken out (by < 0)."""
     return Shift(lane, place, max(0, -by), (None,) * max(0, by))
@@ -285,6 +352,6 @@ def _distances(lanes: Lanes, lane: int, found: Kept) -> list[int]:
             start = max(starts[lane] - by, lanes.first[lane])
             part |= set(lanes.take(lane, start, starts[lane] - by + counts[lane] - start))
         part.discard(None)
-        if (part <= seen) if found.whole else (seen & mine <= part):
+        if seen & mine <= part and (part <= seen or not found.whole):
             fitting.append(by)
     return fitting

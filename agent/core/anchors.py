@@ -19,6 +19,18 @@ def unanchored(packing: Packing, most: int) -> int:
     return count
 
 
+def halving(packing: Packing) -> list[int]:
+    """The doubtful containers among which a slip began, the one that is best scanned first: the
+    middle one. Empty: no such slip is open."""
+    for gap in packing.gaps:
+        inside = [kept for kept in packing.kept if kept.unit in gap.containers]
+        doubtful = [kept.unit for kept in inside if kept.doubt and kept.worth and not kept.whole]
+        if doubtful:
+            middle = len(doubtful) // 2
+            return sorted(doubtful, key=lambda unit: abs(doubtful.index(unit) - middle))
+    return []
+
+
 def ask(out: Outcome, station: str, number: int) -> None:
     """A container of this packer is closed: ask for a hand-scanned one when too many are not
     anchored."""

@@ -10,7 +10,7 @@ from agent.core.align import Content, Solution
 from agent.core.evolve import MISSED, STRANGER, kept_of
 from agent.core.outcome import Outcome
 from agent.core.restate import ELSEWHERE, Read, may_be_there, restate
-from agent.core.state import Kept, LineState
+from agent.core.state import Gap, Kept, LineState
 
 SLIP = "slip"
 _LOCATED = ("", MISSED, STRANGER)
@@ -22,9 +22,12 @@ def units_at(state: LineState, stations: Iterable[str]) -> tuple[int, ...]:
     for station in stations:
         packing = state.packing.get(station)
         if packing is not None:
-            found += [c for kept in packing.kept for c in kept.children if c is not None]
+            for kept in packing.kept:
+                found += [c for c in (*kept.children, *kept.counted) if c is not None]
+            for gap in packing.gaps:
+                found += [c for lane in gap.behind.values() for c in lane if c is not None]
             found += [s.unit for s in packing.suspects if s.unit is not None]
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def content_seen(
@@ -47,6 +50,11 @@ def content_seen(
     at = packing.kept.index(kept)
     read = copy(kept)
     read.seen, read.whole = sorted({*kept.seen, *seen}), whole or kept.whole
+    for gap in packing.gaps:
+        if container in gap.containers and container != gap.found and not kept.whole:
+            run = [read if k.unit == container else k for k in packing.kept]
+            if _in_gap(_Reading(out, station, read, whole, how), run, gap):
+                return True
     first = max((n + 1 for n in range(at) if packing.kept[n].whole), default=0)
     run = [*packing.kept[first:at], read, *packing.kept[at + 1 :]]
     solution = None
@@ -63,6 +71,25 @@ def content_seen(
         reading.slipped(run, solution, since)
     else:
         reading.as_predicted(run, solution)
+    return True
+
+
+def _in_gap(reading: "_Reading", kept: list[Kept], gap: Gap) -> bool:
+    """A container was read of those among which a slip began. False: it follows on them."""
+    run = [k for k in kept if k.unit in gap.containers]
+    units = [k.unit for k in run]
+    if gap.found not in units or units.index(reading.kept.unit) > units.index(gap.found):
+        return False
+    found = units.index(gap.found)
+    counted = []
+    for each in run:
+        as_counted = copy(each)
+        as_counted.children = each.counted
+        counted.append(as_counted)
+    solution = align.explain(counted, gap.behind, gap.suspects, found)
+    if solution is not None and not _possible(reading.out, run, solution):
+        solution = None
+    reading.narrows(run[:found], solution)
     return True
 
 
@@ -142,6 +169,26 @@ class _Reading:
         self._resolve(run, solution)
         if not doubt:
             out.clear("order_doubtful", self.station)
+
+    def narrows(self, run: list[Kept], solution: Solution | None) -> None:
+        """It is read in the midst of containers among which a slip began: `run`, of which those are
+        known now that every explanation that is left gives the same content."""
+        if not self.whole:
+            self.out.facts.append(f.ChildrenSeen(self.kept.unit, tuple(self.kept.seen)))
+        new: dict[int, Content] = {}
+        right: list[int] = []
+        for n, kept in enumerate(run):
+            content = kept.children if solution is None else solution.contents[n]
+            if kept.unit == self.kept.unit and self.whole:
+                new[kept.unit] = self._filled(content)
+            elif solution is not None and solution.agreed[n] and not kept.whole:
+                if content != kept.children:
+                    new[kept.unit] = content
+                if kept.doubt == SLIP:
+                    right.append(kept.unit)
+        self._restate(new)
+        if right:
+            self.out.facts.append(f.DoubtResolved(tuple(right), SLIP))
 
     def unexplained(self, run: list[Kept], since: int) -> None:
         """Nothing explains what was read, or too much does: the run is to be scanned by hand."""

@@ -91,7 +91,8 @@ class Kept:
     last disturbance. `starts` are, for each stroke, the places in the lanes' orders from which it
     took. `seen` are children that were read in it later; `whole`: all of them; `fit`: as predicted.
     `changed`: a person put in or took out something since. `astray`: it was missed, or something
-    else showed its code, and it was not seen since."""
+    else showed its code, and it was not seen since. `counted` are its children as they were counted
+    in, where a slip was found and it is not known where it began."""
 
     unit: int
     children: list[int | None] = field(default_factory=list)
@@ -107,6 +108,7 @@ class Kept:
     fit: bool = False
     changed: bool = False
     astray: bool = False
+    counted: list[int | None] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -123,6 +125,18 @@ class Suspect:
 
 
 @dataclass(slots=True)
+class Gap:
+    """Containers among which a slip began, that a reading of `found` has shown: those that followed
+    the last full reading before it. `behind` is what stood in each lane then, by count, `suspects`
+    what was noticed."""
+
+    found: int
+    containers: list[int]
+    behind: dict[int, list[int | None]] = field(default_factory=dict)
+    suspects: list[Suspect] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Packing:
     """How certain the order of the children is at a station that packs by order.
 
@@ -133,6 +147,7 @@ class Packing:
     oldest first; `suspects` what may have shifted their order, of which `open` are waiting for the
     next item at the infeed; `last` is the place of the last one, `stranger`: nobody knows it.
     `forgotten` are containers of before `kept`, of which none was read in full.
+    `gaps` are the last slips of which it is not known where they began.
     """
 
     doubt: str = ""
@@ -147,6 +162,7 @@ class Packing:
     last: tuple[int, int] | None = None
     stranger: bool = False
     forgotten: list[int] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -1,9 +1,11 @@
-"""The person with the hand scanner in virtual time: scans a container when the panel asks."""
+"""The person with the hand scanner in virtual time: scans a container when the panel asks, and
+those among which a slip began, by halves."""
 
 from collections.abc import Callable
 
+from agent.core import anchors
 from agent.core import inputs as i
-from agent.core.state import Kept, LineState
+from agent.core.state import LineState
 from drivers.sim.truth import Item, Truth
 
 ASKING = ("order_doubtful", "anchor_wanted")
@@ -35,25 +37,37 @@ class Hand:
         found: list[i.Input] = []
         for station, looks in sorted(self._since.items()):
             if looks > LOOKS:
-                scan = self._scan(state.packing[station].kept)
+                packing = state.packing[station]
+                newest = [kept.unit for kept in reversed(packing.kept) if kept.worth]
+                wanted = newest if station in self._asking(state) else anchors.halving(packing)
+                scan = self._scan(wanted)
                 found += [scan] if scan is not None else []
         return found
 
+    def asked(self, state: LineState) -> set[str]:
+        """The packers of which the panel asks for a container, or lists some to scan."""
+        listed = {
+            station
+            for station, packing in state.packing.items()
+            if not self._scanned.issuperset(anchors.halving(packing))
+        }
+        return self._asking(state) | listed
+
     @staticmethod
-    def asked(state: LineState) -> set[str]:
-        """The packers of which the panel asks for a container."""
+    def _asking(state: LineState) -> set[str]:
         return {
             alarm.station
             for alarm in state.alarms.values()
             if alarm.key in ASKING and alarm.station in state.packing
         }
 
-    def _scan(self, kept: list[Kept]) -> i.HandScanned | None:
-        for each in reversed(kept):
-            if not each.worth or each.unit in self._scanned:
+    def _scan(self, wanted: list[int]) -> i.HandScanned | None:
+        """The first of these that is not scanned yet, and can be."""
+        for unit in wanted:
+            if unit in self._scanned:
                 continue
-            self._scanned.add(each.unit)
-            item = self._find(self._code(each.unit))
+            self._scanned.add(unit)
+            item = self._find(self._code(unit))
             texts = None if item is None or item.open or item.rejected else self._texts(item)
             if texts is not None:
                 return i.HandScanned(texts, True, BY)

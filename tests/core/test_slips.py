@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agent.core import anchors
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.scheme import LevelSpec
@@ -52,8 +53,8 @@ class Hall:
             self.pack()
 
     def pack(self) -> None:
-        taken = [[lane.pop(0) for _ in range(2)] for lane in self.lanes]
-        self.inside.append([taken[0][0], taken[1][0], taken[0][1], taken[1][1]])
+        taken = [[lane.pop(0) for _ in range(min(2, len(lane)))] for lane in self.lanes]
+        self.inside.append([t[row] for row in (0, 1) for t in taken if row < len(t)])
         number = len(self.inside) - 1
         self.line.tell(i.Stroked("packer", number, (2, 2)))
         labelled(self.line, f"C-{number:04d}", number=number)
@@ -295,3 +296,83 @@ def test_what_nothing_explains_is_right_again_from_the_reading_on(tmp_path: Path
         here.cases(1)
         assert here.doubtful()[-1] < last - 3
         assert wrong
+
+
+def halve(here: Hall) -> list[int]:
+    """Scan what the agent wants to be scanned, until it wants nothing."""
+    scanned: list[int] = []
+    while len(scanned) < 20:
+        packing = here.line.state.packing["packer"]
+        wanted = anchors.halving(packing)
+        if not wanted:
+            break
+        scanned.append([kept.unit for kept in packing.kept].index(wanted[0]))
+        here.scan(scanned[-1])
+    return scanned
+
+
+def test_where_a_divider_miscounted_is_found_by_halves_and_every_case_is_mended(
+    tmp_path: Path,
+) -> None:
+    with hall(tmp_path) as here:
+        here.cases(2)
+        here.scan(1)
+        here.cases(3)
+        here.arrive(here.bottle(), lane=1)  # counted into lane 0
+        for _ in range(3):
+            here.arrive(here.bottle())
+        here.pack()
+        assert len(here.inside[5]) == 3
+        here.cases(8)
+        assert here.wrong() == [5, 6, 7, 8, 9, 10, 11, 12, 13]
+        here.scan(13)
+        assert set(here.wrong()) <= set(here.doubtful())
+        assert len(here.doubtful()) >= 8, "nobody knows where it began"
+        assert len(halve(here)) <= 5
+        assert here.wrong() == here.doubtful() == []
+        assert here.worth(1, 13) == ["proven", "proven"]
+        assert "anchored" not in here.worth(*range(14)), "something happened between"
+        here.cases(2)
+        assert here.wrong() == []
+        assert here.doubtful() == [14], "it holds the one that stayed behind"
+
+
+def test_two_slips_among_the_same_cases_are_both_found(tmp_path: Path) -> None:
+    with hall(tmp_path) as here:
+        here.cases(1)
+        here.scan(0)
+        for lane in (1, 0):
+            here.cases(3)
+            if lane == 0:
+                here.arrive(here.bottle())
+            here.arrive(here.bottle(), lane=lane)
+            for _ in range(2 + lane):
+                here.arrive(here.bottle())
+            here.pack()
+        here.cases(4)
+        here.scan(len(here.inside) - 1)
+        assert set(here.wrong()) <= set(here.doubtful())
+        halve(here)
+        assert here.wrong() == []
+        assert here.doubtful() == []
+        assert "anchored" not in here.worth(*range(len(here.inside)))
+
+
+def test_a_bottle_that_a_hand_took_from_a_lane_is_missed_from_its_own_case_alone(
+    tmp_path: Path,
+) -> None:
+    with hall(tmp_path) as here:
+        here.cases(2)
+        here.scan(0)
+        here.cases(2)
+        for _ in range(3):
+            here.arrive(here.bottle())
+        here.lanes[0].pop()  # the second one of lane 0
+        here.arrive(here.bottle())
+        here.pack()  # takes what is there: one fewer
+        here.cases(4)
+        assert here.wrong() == [4], "the next cases are as counted"
+        here.scan(4)
+        here.scan(8)
+        halve(here)
+        assert here.wrong() == []

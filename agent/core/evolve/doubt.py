@@ -4,7 +4,7 @@ tables: it looks at lanes and paths as they were."""
 from agent.core import facts as f
 from agent.core.evolve.common import Table, let_go
 from agent.core.plan import LinePlan
-from agent.core.state import Container, Kept, LineState, Packing, Suspect
+from agent.core.state import Container, Gap, Kept, LineState, Packing, Suspect
 
 KEPT = 64
 """Containers that are remembered at each packer; a slip that is found later is not mended."""
@@ -14,6 +14,10 @@ FORGOTTEN = 4096
 """Older containers of which only the name is remembered, until a reading came out as predicted."""
 SUSPECTS = 16
 """Suspects that are remembered at each packer: with more the order is doubtful for good."""
+GAPS = 4
+"""Slips that are remembered at each packer of which it is not known where they began."""
+BEHIND = 32
+"""Units of each lane that are remembered with one."""
 MISSED, STRANGER = "missed", "stranger"
 """Why the order is doubtful: an item was not seen to arrive and may have come all the same; an item
 that nobody knows arrived, or the eye saw what is not there."""
@@ -149,6 +153,7 @@ def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
         packing.pending.clear()
         packing.suspects.clear()
         packing.open.clear()
+        packing.gaps.clear()
         packing.last = None
         for kept in packing.kept:
             kept.fresh = False
@@ -245,6 +250,7 @@ def _slip_found(plan: LinePlan, state: LineState, fact: f.SlipFound) -> None:
     packing = packing_at(plan, state, fact.station)
     if packing is None:
         return
+    _open_gap(state, packing, fact)
     packing.suspects.clear()
     packing.doubt = fact.doubt
     packing.event = True
@@ -258,6 +264,19 @@ def _slip_found(plan: LinePlan, state: LineState, fact: f.SlipFound) -> None:
             kept.doubt = kept.doubt or ("slip" if kept.unit in fact.doubtful else "")
         if kept.unit == fact.found:
             kept.whole = fact.whole
+
+
+def _open_gap(state: LineState, packing: Packing, fact: f.SlipFound) -> None:
+    """Remember how it was counted, for readings that show where the slip began."""
+    run = [kept for kept in packing.kept if kept.unit in fact.containers]
+    if not fact.doubtful or not all(kept.starts for kept in run):
+        return
+    for kept in run:
+        kept.counted = list(kept.children)
+    lanes = state.lanes.get(fact.station, {})
+    behind = {lane: list(units[:BEHIND]) for lane, units in lanes.items()}
+    packing.gaps.append(Gap(fact.found, list(fact.containers), behind, list(packing.suspects)))
+    del packing.gaps[:-GAPS]
 
 
 def _lane_restated(plan: LinePlan, state: LineState, fact: f.LaneRestated) -> None:
@@ -336,6 +355,7 @@ def _links_corrected(plan: LinePlan, state: LineState, fact: f.LinksCorrected) -
     if found is not None:
         found[1].children = list(fact.children)
         if fact.why in ("read", "scanned"):
+            found[1].whole = True
             found[1].seen = sorted({child for child in fact.children if child is not None})
         if fact.integrity is not None:
             found[1].worth = str(fact.integrity)
