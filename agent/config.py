@@ -133,6 +133,7 @@ class LineSection(_Section):
     limits: LimitsSection = LimitsSection()
     anchor_every: Annotated[int, Field(ge=0, le=60)] = 20
     creeps: bool = True
+    clearance: Literal["required", "none"] = "required"
 
     def plan(self) -> LinePlan:
         """The line as the core sees it."""
@@ -159,6 +160,7 @@ class LineSection(_Section):
             Limits(self.limits.rejects_in_a_row, 60 * self.limits.bypass_minutes),
             self.anchor_every,
             self.creeps,
+            self.clearance == "required",
         )
 
 

@@ -64,6 +64,15 @@ def left_behind(out: Outcome, station: Station, order: WorkOrder) -> list[Contai
     return found
 
 
+def use_permission(out: Outcome, station: Station, number: int) -> bool:
+    """A container comes short: it may if a person allowed the next one to. One, not the others."""
+    allowed = out.state.partial.get(station.id)
+    if allowed is None:
+        return False
+    out.facts.append(f.PartialAllowed(station.id, *allowed, number))
+    return True
+
+
 def close_by_itself(out: Outcome, station: Station, number: int) -> None:
     """Say that the agent closes this container partial."""
     out.facts.append(f.PartialAllowed(station.id, LOT_CHANGE, "", number))

@@ -129,12 +129,13 @@ def _pack_by_order(
     )
     count = before + len(children)
     unknown = (container.unknown if container else 0) + sum(child is None for child in children)
-    partial = station.id in out.state.partial
-    short = what.last and count < spec.children and not partial
+    short = what.last and count < spec.children and not (container and container.partial)
     allowed = spec.unknown + bypass.excused(out.state, station.id, container)
     if short and unknown <= allowed:
         waiting = _orders_of(out, _next(out.state, what))
-        if change.is_tail(out, station, order, waiting):
+        if change.use_permission(out, station, what.number):
+            short = False
+        elif change.is_tail(out, station, order, waiting):
             change.close_by_itself(out, station, what.number)
             short = False
     if unknown > allowed:
@@ -256,7 +257,9 @@ def _content(
     roles = next(reader.roles for reader in station.readers if reader.id == what.reader)
     excused = bypass.excused(out.state, station.id, container)
     spec = replace(spec, unknown=min(spec.unknown + excused, spec.children))
-    tail = container.last and not container.partial and change.is_tail(out, station, order)
+    permitted = container.last and not container.partial and station.id in out.state.partial
+    tail = container.last and not container.partial
+    tail = tail and (permitted or change.is_tail(out, station, order))
     content = judge_content(spec, below, order, container, what, out.known, roles, tail=tail)
     _doubt(out, station, container, content.others)
     broken.in_picture(out, station.id, container, content)
@@ -291,7 +294,7 @@ def _content(
             or duplicates.of_place(out.state, code.unit.unit)
         ],
     )
-    if tail:
+    if tail and not (permitted and change.use_permission(out, station, container.number)):
         change.close_by_itself(out, station, container.number)
     if own is not None and own.unit is None:
         attachment = f.Attachment(spec.primary, own.key, f.PairIntegrity.PROVEN)
@@ -425,11 +428,11 @@ def _close(
     """Its own code was read on it and nothing more goes in."""
     worth = integrity(evidence, unknown, own, doubtful=container.doubtful)
     short = count < container.expected
-    itself = any(
-        isinstance(fact, f.PartialAllowed) and fact.number == container.number for fact in out.facts
-    )
-    partial = (change.LOT_CHANGE, "") if itself else (container.partial, container.partial_by)
-    reason, by = partial if short or itself else ("", "")
+    partial = container.partial, container.partial_by
+    for fact in out.facts:
+        if isinstance(fact, f.PartialAllowed) and fact.number == container.number:
+            partial, short = (fact.reason, fact.by), True
+    reason, by = partial if short else ("", "")
     out.facts.append(f.ContainerClosed(unit, count, unknown, worth, reason, by))
     for station in dict.fromkeys((container.station, container.at)):
         stopping.passed(out, station)

@@ -155,6 +155,7 @@ def _start(out: Outcome, number: str, by: str, after: WorkOrder | None = None) -
         raise DomainError(
             "lot_held", f"Quality holds lot {order.lot} of {order.product}: have it released first."
         )
+    _cleared(out, order, after)
     _check(out, order)
     stopping.may_start(out)
     if after is not None:
@@ -162,6 +163,19 @@ def _start(out: Outcome, number: str, by: str, after: WorkOrder | None = None) -
         out.facts.append(f.OrderFinished(after.number, by))
     testmode.end(out, by, "order")
     out.facts.append(f.OrderStarted(order.number, by))
+
+
+def _cleared(out: Outcome, order: WorkOrder, after: WorkOrder | None) -> None:
+    """DomainError when something of another product may be left on the line."""
+    before = [out.state.orders.get(number) for number in out.state.uncleared]
+    for old in (*before, after) if out.plan.clearance else ():
+        if old is not None and old.product != order.product:
+            raise DomainError(
+                "clearance_needed",
+                f"Work order {order.number} makes {order.product}, and nobody has cleared line "
+                f"{out.state.line} of work order {old.number} ({old.product}): finish it and run "
+                f"`caselink clearance {old.number}` first.",
+            )
 
 
 def _startable(out: Outcome, number: str) -> WorkOrder:

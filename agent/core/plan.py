@@ -79,7 +79,8 @@ class LinePlan:
 
     `anchor_every`: when so many containers were packed by order since the last full reading, a
     person is asked to scan one by hand (0 = never). `creeps`: items may lag behind a belt that
-    starts after a stop."""
+    starts after a stop. `clearance`: before an order of another product starts, the line must be
+    cleared of the one before."""
 
     id: str
     stations: tuple[Station, ...]
@@ -87,6 +88,7 @@ class LinePlan:
     limits: Limits = Limits()
     anchor_every: int = 0
     creeps: bool = True
+    clearance: bool = False
     by_id: dict[str, Station] = field(init=False)
     by_index: dict[int, Station] = field(init=False)
     into: dict[str, Path] = field(init=False)

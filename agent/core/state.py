@@ -263,6 +263,7 @@ class LineState:
     `settling["gate" or "path"]` are the stations at whose gate (at the end of whose path) what was
     on its way when the counting began may still arrive.
 
+    `uncleared` are finished orders of which nobody has cleared the line.
     `tails[pack station]` is the order whose last container the agent has closed partial by itself.
     """
 
@@ -272,6 +273,7 @@ class LineState:
     order: WorkOrder | None = None
     orders: dict[str, WorkOrder] = field(default_factory=dict)
     finished: list[str] = field(default_factory=list)
+    uncleared: list[str] = field(default_factory=list)
     items: dict[str, dict[int, Item]] = field(default_factory=dict)
     containers: dict[str, dict[int, Container]] = field(default_factory=dict)
     on_path: dict[str, dict[int, int | None]] = field(default_factory=dict)

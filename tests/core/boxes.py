@@ -138,8 +138,12 @@ class Boxes(Items):
             box.order = Counter(known).most_common(1)[0][0] if known else box.order
         for fact in done.facts:
             if isinstance(fact, f.PartialAllowed):
-                assert fact.reason == "lot_change"
                 self.partial_told = True
+                if fact.by:  # what a person allowed, once
+                    assert fact.station in self.permits, "one permission, two containers"
+                    self.permits.remove(fact.station)
+                    continue
+                assert fact.reason == "lot_change"
                 if fact.number == box.thing.number:
                     assert box.order != self.order, "closed though its order goes on"
 

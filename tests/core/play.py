@@ -147,6 +147,7 @@ class Play(Boxes):
                     self.order, self.running = "", False
                 case f.PartialAllowed():
                     self.partial_told = True
+                    self.permits.add(fact.station)
                     self._close(fact.station)
         state = self.rig.state()
         now = state.order.number if state.order else "", state.status == "running"

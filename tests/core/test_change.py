@@ -9,6 +9,7 @@ from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.errors import DomainError
 from agent.store.record import record
+from agent.store.verify import verify
 from tests.core.lines import (
     CASE,
     LABEL,
@@ -17,8 +18,10 @@ from tests.core.lines import (
     WHOLE_PATHS,
     Line,
     chain,
+    filled,
     labelled,
     order,
+    read,
     scheme,
     shown,
 )
@@ -171,3 +174,28 @@ def test_a_number_that_another_line_has_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DomainError, match="line L2") as refused:
             line.tell(i.CreateOrder(order("WO-9"), "li"))
         assert refused.value.reason == "order_exists"
+
+
+@pytest.mark.parametrize("mode", ["sequence", "multi_read"])
+def test_one_permission_is_for_one_container(tmp_path: Path, mode: str) -> None:
+    """Three are begun before the first of them closes; the first that comes short uses it up."""
+    pack = PACKER if mode == "multi_read" else replace(PACKER, mode="sequence", readers=())
+    plan = chain(VERIFY, replace(pack, gate=False), LABEL, paths=("single_file", "captive"))
+    made = order(pools={"case/case-outer": 2})
+    with Line(tmp_path, plan, preprinted=True, made=made).start() as line:
+        line.tell(i.ClosePartial("packer", "end of shift", "li"))
+        for number in (1, 2, 3):
+            filled(line, number, number=number)
+            if mode == "multi_read":
+                shown(line, f"B-{number:04d}", number=number, gate=None)
+        line.tell(
+            i.ItemTriggered("label", 1), read("C-0000", item=1, station="label", reader="eye")
+        )
+        claims = [fact.number for fact in line.facts(f.PartialAllowed) if fact.number >= 0]
+        assert claims == [1]
+        closed = [(fact.reason, fact.by) for fact in line.facts(f.ContainerClosed)]
+        assert closed == [("end of shift", "li")]
+        refused = line.facts(f.ContainerRejected), line.facts(f.ContainerRefused)
+        assert sum(map(len, refused)) == 2
+        assert line.state.partial == {}
+        assert verify(line.conn).problems == []

@@ -16,6 +16,7 @@ from agent.store.units import code_state
 from agent.store.verify import verify
 from tests.core.lines import (
     BOTTLES,
+    CODER,
     LABEL,
     PACKER,
     VERIFY,
@@ -122,3 +123,34 @@ def test_a_roll_of_preprinted_codes_is_closed_within_a_limit(tmp_path: Path) -> 
         with pytest.raises(DomainError) as said:
             clear(line, "again", "bottles")
         assert said.value.reason == "roll_unknown"
+
+
+def test_another_product_waits_for_the_clearance(tmp_path: Path) -> None:
+    plan = chain(CODER, VERIFY, PACKER, LABEL, paths=WHOLE_PATHS)
+    plan.clearance = True
+    with Line(tmp_path, plan).start() as line:
+        case(line)
+        line.tell(i.CreateOrder(order("WO-2", product="tea"), "li"))
+        line.tell(i.CreateOrder(order("WO-3", lot="B"), "li"))
+        line.tell(i.CreateOrder(order("WO-4", product="tea"), "li"))
+
+        def refusal(what: i.Input) -> str:
+            with pytest.raises(DomainError) as said:
+                line.tell(what)
+            return said.value.reason
+
+        assert refusal(i.ChangeOrder("WO-2", "li")) == "clearance_needed"
+        line.tell(i.ChangeOrder("WO-3", "li"))  # another lot of the same product may follow
+        line.tell(i.FinishOrder("li"))
+        assert refusal(i.StartOrder("WO-2", "li")) == "clearance_needed"
+        clear(line, "signed")
+        assert refusal(i.StartOrder("WO-2", "li")) == "clearance_needed", "the other one is not"
+        _, what = clearance.asked(line.conn, "WO-3", "li", "signed", ())
+        line.tell(what)
+        line.tell(i.StartOrder("WO-2", "li"))
+        assert line.state.uncleared == []
+        line.tell(i.FinishOrder("li"))
+        line.tell(i.StartOrder("WO-4", "li"))  # the same product again
+    plan.clearance = False
+    with Line(tmp_path, plan, fresh=False) as line:
+        assert line.state.uncleared == ["WO-2"]

@@ -96,6 +96,7 @@ class Told:
         self.deep: set[str] = set()
         self.handled: set[str] = set()  # packers whose lanes hands were in, and nobody saw how
         self.partial_told = False
+        self.permits: set[str] = set()
         self.rig.grown()
         self.began = False
         self.forget()

@@ -62,7 +62,6 @@ HANDLED: frozenset[type[f.Fact]] = (
         f.HoldReleased,
         f.ContainerScanned,
         f.RollClosed,
-        f.LineCleared,
     }
 )
 """Every kind of fact, those that change nothing of a line too; a test compares it with the

@@ -52,8 +52,6 @@ def _container(plan: LinePlan, state: LineState, station: Station, number: int) 
         container = Container(
             number, station.level, station.id, order.number if order else "", expected
         )
-        if station.id in state.partial:
-            container.partial, container.partial_by = state.partial[station.id]
         zone[number] = container
     return container
 
@@ -144,8 +142,6 @@ def _container_closed(plan: LinePlan, state: LineState, fact: f.ContainerClosed)
             level = container.level
             state.tally.closed[level] = state.tally.closed.get(level, 0) + 1
         container.closed = True
-        if fact.reason:  # a full one leaves the permission to the next that comes short
-            state.partial.pop(container.station, None)
 
 
 def _container_rejected(plan: LinePlan, state: LineState, fact: f.ContainerRejected) -> None:
@@ -160,6 +156,9 @@ def _partial_allowed(plan: LinePlan, state: LineState, fact: f.PartialAllowed) -
         one = state.container(plan.zone[fact.station], fact.number)
         if one is not None:
             one.partial, one.partial_by, one.full = fact.reason, fact.by, True
+        if fact.by:  # a person's permission is used up
+            state.partial.pop(fact.station, None)
+        elif one is not None:
             state.tails[fact.station] = one.order
         return
     open_now = [

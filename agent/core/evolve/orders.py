@@ -32,8 +32,17 @@ def _order_finished(plan: LinePlan, state: LineState, fact: f.OrderFinished) -> 
     state.status = "idle"
     state.order = None
     state.finished.append(fact.number)
+    state.uncleared.append(fact.number)
     while len(state.finished) > ORDERS_KEPT:
-        state.orders.pop(state.finished.pop(0), None)
+        old = state.finished.pop(0)
+        state.orders.pop(old, None)
+        if old in state.uncleared:
+            state.uncleared.remove(old)
+
+
+def _line_cleared(plan: LinePlan, state: LineState, fact: f.LineCleared) -> None:
+    if fact.order in state.uncleared:
+        state.uncleared.remove(fact.order)
 
 
 def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
@@ -66,5 +75,6 @@ TABLE: Table = {
     f.OrderStarted: _order_started,
     f.OrderPaused: _order_paused,
     f.OrderFinished: _order_finished,
+    f.LineCleared: _line_cleared,
     f.RunBegan: _run_began,
 }

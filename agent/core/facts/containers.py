@@ -43,7 +43,8 @@ class ContainerJudged(Fact):
 @dataclass(frozen=True, slots=True)
 class PartialAllowed(Fact):
     """A person said why the open (or the next short) container of this station is partial. With a
-    `number` only that one is: the agent itself closes the last container of a lot (`by` empty)."""
+    `number` that one is: it came short and used the permission up, or the agent itself closes the
+    last container of a lot (`by` empty)."""
 
     station: str
     reason: str
