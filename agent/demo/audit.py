@@ -182,6 +182,8 @@ ON_MARKS = frozenset({"unreadable", "duplicate", "foreign", "campaign", "repeat"
 """Troubles of a bottle's codes alone: every gate sees them."""
 IN_PLACE = ON_MARKS | {"label_unreadable", "label_shifted", "cap_dropped", "cap_skipped"}
 """Troubles after which everything still comes where it is expected."""
+NO_WINDOW = -1
+"""The number of a thing that lies in no window of the PLC."""
 GONE = frozenset({"rejected", "sampled", "destroyed"})
 """Unit states of what is no longer good stock."""
 
@@ -365,6 +367,8 @@ def _one(
         left.remove(each)  # another label is stuck over it
         _compare(result, container, each)
     stayed = fate["bad"] and "gate_failed" in fate.get("befell", ())
+    # It lagged behind its window: the gate was told to take it, and took what was not there.
+    stayed = stayed or fate.get("number") == NO_WINDOW
     if (fate["place"] == "taken" or stayed or inside) and (said is None or not said["integrity"]):
         if said is not None:  # hands or a gate took it otherwise than the gate was told
             _compare(result, container, said)

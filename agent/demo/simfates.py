@@ -5,11 +5,12 @@ Every moment and every choice comes from the seed.
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from agent.core.errors import ConfigError
+from agent.core.errors import CaselinkError, ConfigError
 from agent.demo import scene as scenes
 from agent.demo.simagent import Moment, SimAgent
 from agent.demo.simtime import VirtualLoop
@@ -34,6 +35,7 @@ FATES: dict[str, Fate] = {
     "agent_killed": Fate(1 / 100, (0.5, 8.0), "the agent is killed and started again"),
     "disk_full": Fate(1 / 1000, (1.0, 15.0), "the store cannot keep anything"),
     "clock_jumped": Fate(1 / 100, (0.0, 0.0), "the wall clock jumps, by years at times"),
+    "lot_change": Fate(1 / 8, (0.0, 0.0), "the next lot begins, with cases open"),
 }
 BLINDING = frozenset({"agent_killed", "disk_full"})
 """After these the agent has not seen everything that the gates did."""
@@ -78,6 +80,9 @@ class Stage(Protocol):
     async def kill(self, moment: Moment, patience: float, away: float) -> None:
         """End the agent and start another one `away` s later."""
 
+    async def change_lot(self) -> None:
+        """Let the line go on with the next lot. CaselinkError: not now."""
+
 
 class Fates:
     """Brings them about, from `run` until it is cancelled. `met` counts them."""
@@ -92,6 +97,7 @@ class Fates:
             "agent_killed": self._killed,
             "disk_full": self._disk_full,
             "clock_jumped": self._clock_jumped,
+            "lot_change": self._lot_changed,
         }
 
     async def run(self) -> None:
@@ -127,3 +133,7 @@ class Fates:
         years = dice.random() < 0.3
         span = 30 * YEAR_NS if years else 7200 * 10**9
         self._stage.loop.wall_offset_ns += int(dice.uniform(-span, span))
+
+    async def _lot_changed(self, dice: Random, lasts: float) -> None:
+        with suppress(CaselinkError):  # held, or the store keeps nothing: the lot goes on
+            await self._stage.change_lot()

@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import blake2b
 from math import inf
@@ -25,13 +25,14 @@ from agent.app import Files
 from agent.clockwatch import clock
 from agent.config import Site
 from agent.core import inputs as i
-from agent.core.errors import ConfigError
+from agent.core.errors import ConfigError, TransientError
 from agent.demo import scene as scenes
 from agent.demo import simfates
 from agent.demo.audit import Result, audit, truth_level
 from agent.demo.simagent import Moment, SimAgent
 from agent.demo.simeyes import MemoryCamera
 from agent.demo.simfates import BLINDING, Fates
+from agent.demo.simpeople import People
 from agent.demo.simports import MemoryPlc
 from agent.demo.simprinters import MemoryCoder, MemoryLabels
 from agent.demo.simscan import Hand
@@ -41,12 +42,13 @@ from agent.services import pool_files, reports
 from agent.services.orders import Orders, OrderSpec
 from agent.store import balance, journal, trace
 from agent.store.database import Connection, Database, in_memory
+from agent.store.gate import AGENT
 from agent.store.writer import Writer
 from drivers.sim.host import PrinterSpec, canonical_text
 from drivers.sim.layout import Feed
 from drivers.sim.plant import Plant
 from drivers.sim.text_coder import TextCoder
-from drivers.sim.world import SLOTS, AgentImage
+from drivers.sim.world import SLOTS, AgentImage, Ask
 from drivers.sim.zpl_printer import ZplPrinter
 
 STATIONS = 16
@@ -62,7 +64,7 @@ LAST = 240.0
 """Seconds that people have to scan what the panel asks for when everything is packed."""
 PATIENCE = 3.0
 """A shift that takes so many times as long as its bottles need is ended."""
-ORDER, BY = "WO-1", "demo"
+ORDER, LOT, BY = "WO-1", "B41120", "demo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class Floor:
         self.printers: Mapping[str, MemoryCoder | MemoryLabels] = {}
         self.due: Callable[[], float] = lambda: inf
         self._away: frozenset[str] = frozenset()
+        self.asks: Callable[[tuple[Ask, ...]], None] = lambda asks: None
         self._loop = loop
         self._tick = 0.0
         image = plant.advance(0.0, self.agent).plc
@@ -154,6 +157,8 @@ class Floor:
             camera = self.cameras.get(exposure.camera)
             if camera is not None:
                 camera.show(exposure)
+        if out.asks:
+            self.asks(out.asks)
         if out.away != self._away:
             self._unplug(out.away)
         self.plc.changed(out.plc)
@@ -193,6 +198,7 @@ class _Stage:
         self.loop = loop
         self._floor = floor
         self.dead = False
+        self._lots = 0
         self.hand = hand = Hand(
             floor.plant.truth, cache(canonical_text), lambda unit: trace.name_of(conn, unit)
         )
@@ -223,6 +229,19 @@ class _Stage:
         self._floor.attach(None)
         await asyncio.sleep(away)
         await self.revive()
+
+    async def change_lot(self) -> None:
+        """simfates.Stage.change_lot."""
+        line = self.agent.runner.plan.id
+        now = self.agent.gate.look(line, lambda state: state.order)
+        if now is None:
+            return
+        self._lots += 1
+        number = f"{ORDER}-{self._lots + 1}"
+        await self.agent.command(
+            line, i.CreateOrder(replace(now, number=number, lot=f"{LOT}-{self._lots + 1}"), BY)
+        )
+        await self.agent.command(line, i.ChangeOrder(number, BY))
 
     async def revive(self) -> None:
         """Start another agent if there is none."""
@@ -306,7 +325,7 @@ class Shift:
         given = {**simfates.preset(options.troubles), **options.rates}
         rates, self._shell_rates = simfates.split({**scenes.rates(options.troubles), **given})
         feed = Feed(options.bottles, options.speed)
-        plant = Plant(layout, self._seed, rates, self._models, feed)
+        plant = Plant(layout, self._seed, rates, self._models, feed, people=True)
         return Floor(plant, self._loop)
 
     def _site(self, scratch: Path) -> Site:
@@ -355,6 +374,9 @@ class Shift:
         self._loop.world = floor
         self._fates = Fates(stage, self._shell_rates, self._seed)
         stage.begin()
+        people = self._people = self._hands(site, stage, floor.plant)
+        floor.asks = people.told
+        working = self._loop.create_task(people.run())
         try:
             await self._until(lambda: stage.agent.runner.ready, START)
             await self._order(site, conn, stage.agent)
@@ -367,10 +389,31 @@ class Shift:
             await asyncio.sleep(SETTLE)
             account = stage.agent.account()
             await stage.agent.command(self._scene.line, i.FinishOrder(BY))
-            await self._until(lambda: not stage.asked, LAST)
+            await self._until(lambda: not stage.asked and people.idle, LAST)
         finally:
+            await _cancel(working)
             await stage.agent.end()
         return account
+
+    def _hands(self, site: Site, stage: _Stage, plant: Plant) -> People:
+        """Who builds pallets by hand, at the agent of the hour."""
+
+        async def line(what: i.Input) -> None:
+            await stage.agent.command(self._scene.line, what)
+
+        async def desk(what: i.Input) -> None:
+            if stage.dead:
+                raise TransientError("the agent is away")
+            await stage.agent.gate.submit(AGENT, [(what, clock())])
+
+        return People(
+            site.lines[0].plan(),
+            plant.truth,
+            cache(canonical_text),
+            plant.trouble("wrong_scan"),
+            line,
+            desk,
+        )
 
     async def _order(self, site: Site, conn: Connection, agent: SimAgent) -> None:
         scene = self._scene
@@ -378,7 +421,7 @@ class Shift:
             number=ORDER,
             line=scene.line,
             product=scene.product,
-            lot="B41120",
+            lot=LOT,
             scheme=scene.scheme,
             target=self._options.bottles,
             pools=dict(scene.orders),

@@ -19,6 +19,7 @@ from drivers.sim.packer import PackerStation
 from drivers.sim.plcmodel import Numbers
 from drivers.sim.stations import Output, points
 from drivers.sim.stops import Stops
+from drivers.sim.troubles import Trouble
 from drivers.sim.troubles import check as check_troubles
 from drivers.sim.truth import Truth
 from drivers.sim.world import AgentImage, Ask, Exposure, FiredPrinter, PlcImage
@@ -152,6 +153,10 @@ class Plant:
     @property
     def truth(self) -> Truth:
         return self._floor.truth
+
+    def trouble(self, name: str) -> Trouble:
+        """A trouble of people who work at this plant, at its rate here."""
+        return self._floor.trouble(name)
 
     @property
     def fed(self) -> int:

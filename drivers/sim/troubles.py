@@ -72,6 +72,7 @@ TROUBLES: dict[str, Kind] = {
     ),
     "layer_order": Kind(1 / 500, "container", "its layers are counted in another order"),
     "half_pallet": Kind(1 / 200, "container", "leaves half full and is topped up later by hand"),
+    "wrong_scan": Kind(1 / 50, "scan", "a person who tops up a pallet scans a wrong case first"),
     "roll_swapped": Kind(1 / 100, "roll", "mounted before the one that should come before it"),
     # Packers.
     "divider": Kind(1 / 500_000, "bottle", "goes into the lane beside the one that is counted"),

@@ -155,3 +155,19 @@ def test_a_shift_that_breaks_does_not_end_the_long_form() -> None:
     assert rows.all.failing == [3]
     assert rows.all.sums["bottles"] == 24
     assert next(column.header for column in rows.table().columns) == "trouble"
+
+
+@pytest.mark.parametrize("pack", ["multiread", "sequence"])
+def test_what_people_do_to_pallets_and_lots_comes_out_right(pack: str) -> None:
+    """Half pallets that are topped up and wrong scans; a stopped belt that creeps; another lot with
+    cases open; cases of finished pallets that come again."""
+    options = SimOptions(bottles=960, pack=pack)
+    people = {"half_pallet": 0.9, "wrong_scan": 0.5}
+    found = play(replace(options, rates=people), 1)
+    assert found.result.good, found.result.notes
+    assert found.met.keys() >= people.keys()
+    assert found.result.wrong_doubtful == found.result.good_containers_rejected == 0
+    for rates in ({"stopped": 300.0, "creep": 1.0}, {"lot_change": 300.0}, {"unstacked": 0.2}):
+        found = play(replace(options, rates=rates), 2)
+        assert found.result.good, found.result.notes
+        assert found.met.keys() >= rates.keys()
