@@ -32,7 +32,9 @@ TroubleRates = Annotated[
 Packing = Annotated[
     Literal["multiread", "sequence"], typer.Option(help="By picture, or by order and count.")
 ]
-PlantSite = Annotated[Literal["bottling", "liquor"], typer.Option(help="Which example plant.")]
+PlantSite = Annotated[
+    Literal["bottling", "liquor", "bottling-loose"], typer.Option(help="Which example plant.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DEFAULT = Path("/etc/caselink/site.toml")
 ANSWER_SECONDS = 30.0

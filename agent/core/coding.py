@@ -52,7 +52,8 @@ def coding_input(
                 f.PrinterSessionBegan(station.id, station.device, session, what.cleared)
             )
         case i.PrintDoubtful():
-            _suspect(out, station, window, {CodeState.SENDING}, what.why)
+            states = {CodeState.SENDING} if what.held is None else IN_DOUBT
+            _suspect(out, station, window, states, what.why, what.held or ())
         case i.RefillWanted():
             _refill(out, station, window, what.room)
         case i.PrintAccepted():
@@ -95,9 +96,18 @@ def _move(
 
 
 def _suspect(
-    out: Outcome, station: Station, window: Window, states: Collection[CodeState], why: str
+    out: Outcome,
+    station: Station,
+    window: Window,
+    states: Collection[CodeState],
+    why: str,
+    held: Collection[f.CodeKey] = (),
 ) -> None:
-    doubtful = {p: CodeState(state) for p, state in window.codes.items() if state in states}
+    doubtful = {
+        p: CodeState(state)
+        for p, state in window.codes.items()
+        if state in states and f.CodeKey(window.pool, p, window.column) not in held
+    }
     if doubtful:
         out.alarm("print_unconfirmed", 3, station.id, count=str(len(doubtful)))
     out.facts += suspect(

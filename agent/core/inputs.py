@@ -8,6 +8,7 @@ counted in `refused`. `item` and `number` are the PLC's 16-bit numbers.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.core.facts import CodeKey
 from agent.core.life import CodeState
 from agent.core.scheme import WorkOrder
 
@@ -169,10 +170,15 @@ class PrintReported(Input):
 
 @dataclass(frozen=True, slots=True)
 class PrintDoubtful(Input):
-    """It is not known whether the records were taken or printed (`why`: catalogue key)."""
+    """It is not known whether the records were taken or printed (`why`: catalogue key).
+
+    `held` are the codes that wait for the device or are in its hand for sure; None: the device is
+    gone, and may still print what it took.
+    """
 
     station: str
     why: str
+    held: tuple[CodeKey, ...] | None = None
 
 
 # ----------------------------------------------------------------------------------- from people

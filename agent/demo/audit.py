@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.table import Table
 
 from agent.core.codes import canonical
+from agent.core.life import CodeState
 from agent.store.balance import Recorded
 
 INTEGRITIES = ("proven", "anchored", "inferred", "incomplete")
@@ -110,6 +111,14 @@ class Result:
         return table
 
 
+class Printers(NamedTuple):
+    """The codes that the plant's printers `held` in the end, and those that are `unprinted` in the
+    record, with their CodeState values."""
+
+    held: frozenset[str]
+    unprinted: Mapping[str, str]
+
+
 def truth_level(plant: Mapping[str, Any]) -> str:
     """The lowest level of the plant."""
     return str(plant["items"][0]["level"]) if plant["items"] else ""
@@ -126,12 +135,14 @@ def audit(
     strict: bool,
     stations: Mapping[str, int] | None = None,
     killed: bool = False,
+    printers: Printers | None = None,
 ) -> Result:
     """Hold the plant's account against the record.
 
     `units` is what the record says of each bottle that became a unit, `balances` what each pool's
     balance misses, `stations` the PLC's index of each station of the site file. `killed`: the agent
-    did not see everything that the gates did; so it is when the PLC could not tell it.
+    did not see everything that the gates did; so it is when the PLC could not tell it. `printers`:
+    None where they go on while one looks.
     """
     result = Result(strict=strict)
     physical = list(truth)
@@ -144,6 +155,8 @@ def audit(
     if not blind:
         _gates(result, plant, account, stations or {})
     _contents(result, physical, fates, recorded)
+    if printers is not None:
+        _printers(result, printers)
     return result
 
 
@@ -172,6 +185,17 @@ def _counts(
             f"station {difference['station']}: {difference['formula']} count differs by "
             f"{difference['amount']}"
         )
+
+
+def _printers(result: Result, printers: Printers) -> None:
+    """A code that is said to be in a printer's hand is there, and what is there is no code that
+    could be printed again."""
+    for code, state in printers.unprinted.items():
+        held = code in printers.held
+        if held == (state == CodeState.ISSUED):
+            result.unexplained += 1
+            where = "in a printer's hand" if held else "in no printer's hand"
+            result.notes.append(f"{code} is recorded as {state} and is {where}")
 
 
 BLINDING = frozenset({"plc_restart", "link_loss"})

@@ -10,7 +10,7 @@ import socket
 import tomllib
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ class PoolPlan:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a site of the demonstration needs besides its file."""
+    """What a site of the demonstration needs besides its file. `loose`: containers may change
+    places between packer and label, and the site file says so."""
 
     file: str
     line: str
@@ -55,6 +56,7 @@ class Scene:
     children: Mapping[str, int]  # level -> children of a full container
     pools: tuple[PoolPlan, ...]
     orders: Mapping[str, str]  # level/role -> pool name, for the work order
+    loose: bool = False
 
 
 def _pool(name: str, level: str, roles: Mapping[str, str], **more: Any) -> PoolPlan:
@@ -121,6 +123,8 @@ SCENES: dict[str, Scene] = {
     ),
 }
 
+SCENES["bottling-loose"] = replace(SCENES["bottling"], loose=True)
+
 
 def make_code(kind: str, dice: random.Random, number: int) -> str:
     """A new code: a URL or serial of 16 random letters, or an SSCC that counts."""
@@ -167,8 +171,11 @@ def layout(site: str, pack: str, pools: Mapping[str, Path]) -> Layout:
     url, serial = Look(f"{HOST}/{'W' * 16}"), Look("W" * 16, kind="DataMatrix")
     sscc = Look("00106901234000000018", kind="Code128", gs1=True)
     sequence = pack == "sequence"
-    if site == "bottling":
-        return bottling(url, url, sscc, sequence=sequence, foreign=foreign, campaign=campaign)
+    if site != "liquor":
+        line = bottling(url, url, sscc, sequence=sequence, foreign=foreign, campaign=campaign)
+        bottles, *containers = line.belts
+        loose = [replace(belt, loose=SCENES[site].loose) for belt in containers]
+        return replace(line, belts=(bottles, *loose))
     looks = {"cap-inner": serial, "body": url, "box": url, "case-outer": url, "pallet": sscc}
     supplies = {
         "body": column(pools["bodies"], "body"),
@@ -253,6 +260,10 @@ def site_file(
     line = data["lines"][0]
     per_minute = speed / 60
     line["speed"] = {"low": round(per_minute * 0.95, 1), "high": round(per_minute * 1.05, 1)}
+    packers = {station["id"] for station in line["stations"] if station["kind"] == "pack"}
+    for path in line["paths"]:
+        if scene.loose and path["from"] in packers:
+            path["kind"] = "single_file"
     for station in line["stations"]:
         if any(reader["device"] not in cameras for reader in station.get("readers", ())):
             station["mode"] = "sequence"

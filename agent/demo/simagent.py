@@ -39,18 +39,23 @@ and whose effects never left."""
 
 
 class InlineGate:
-    """ports.CommitGate that decides and commits at once, in the caller's thread."""
+    """ports.CommitGate that decides and commits at once, in the caller's thread; while `commits`
+    is not set, what is handed over waits for the disk."""
 
     def __init__(self, writer: Writer, plans: Sequence[LinePlan]) -> None:
         self._writer = writer
         self._gate = Gate(writer, plans)
         self.dying: Moment = "now"
         self.reached = asyncio.Event()
+        self.commits = asyncio.Event()
+        self.commits.set()
 
     async def submit(self, line: str, inputs: Sequence[Stamped]) -> Committed:
         """ports.CommitGate.submit."""
         if self.dying == "before_commit":
             await self._dead()
+        if not self.commits.is_set():
+            await self.commits.wait()
         done = self._writer.run_inline(lambda conn: self._gate.decide(conn, line, inputs))
         if self.dying == "after_commit":
             await self._dead()

@@ -34,6 +34,7 @@ class Fate:
 FATES: dict[str, Fate] = {
     "agent_killed": Fate(1 / 100, (0.5, 8.0), "the agent is killed and started again"),
     "disk_full": Fate(1 / 1000, (1.0, 15.0), "the store cannot keep anything"),
+    "disk_slow": Fate(1 / 10, (0.1, 1.4), "a commit takes long: what is decided comes late"),
     "clock_jumped": Fate(1 / 100, (0.0, 0.0), "the wall clock jumps, by years at times"),
     "lot_change": Fate(1 / 8, (0.0, 0.0), "the next lot begins, with cases open"),
 }
@@ -96,6 +97,7 @@ class Fates:
         self._ways: dict[str, Callable[[Random, float], Awaitable[None]]] = {
             "agent_killed": self._killed,
             "disk_full": self._disk_full,
+            "disk_slow": self._disk_slow,
             "clock_jumped": self._clock_jumped,
             "lot_change": self._lot_changed,
         }
@@ -128,6 +130,14 @@ class Fates:
             await asyncio.sleep(lasts)
         finally:
             conn.execute(f"PRAGMA max_page_count = {MOST_PAGES}")
+
+    async def _disk_slow(self, dice: Random, lasts: float) -> None:
+        gate = self._stage.agent.gate
+        gate.commits.clear()
+        try:
+            await asyncio.sleep(lasts)
+        finally:
+            gate.commits.set()
 
     async def _clock_jumped(self, dice: Random, lasts: float) -> None:
         years = dice.random() < 0.3

@@ -28,7 +28,7 @@ from agent.core import inputs as i
 from agent.core.errors import ConfigError, TransientError
 from agent.demo import scene as scenes
 from agent.demo import simfates
-from agent.demo.audit import Result, audit, truth_level
+from agent.demo.audit import Printers, Result, audit, truth_level
 from agent.demo.simagent import Moment, SimAgent
 from agent.demo.simeyes import MemoryCamera
 from agent.demo.simfates import BLINDING, Fates
@@ -386,6 +386,8 @@ class Shift:
             finally:
                 await _cancel(befalling)
                 await stage.revive()
+            # What a printer that cannot be asked has in hand, nobody can say.
+            self._asked = await self._until(lambda: stage.agent.runner.ready, START)
             await asyncio.sleep(SETTLE)
             account = stage.agent.account()
             await stage.agent.command(self._scene.line, i.FinishOrder(BY))
@@ -465,6 +467,7 @@ class Shift:
         truth = [json.loads(line) for line in body.splitlines()]
         told = json.loads((scratch / "plant.json").read_text("utf-8"))
         lowest = truth_level(told)
+        held = frozenset(canonical(x) for model in self._models.values() for x in model.held())
         result = audit(
             truth,
             told,
@@ -475,6 +478,7 @@ class Shift:
             strict=self._options.troubles == "none" and not self._options.rates,
             stations={each.id: each.index for line in site.lines for each in line.stations},
             killed=bool(BLINDING & self._fates.met.keys()),
+            printers=Printers(held, balance.unprinted(conn)) if self._asked else None,
         )
         return result, blake2b(body, digest_size=16).hexdigest(), slips(conn, truth)
 

@@ -105,6 +105,11 @@ class PrintDesk:
         """How many more codes the core may be asked for."""
         return self.station.window - len(self._waiting) - len(self._in_hand)
 
+    @property
+    def held(self) -> tuple[CodeKey, ...]:
+        """What waits for the device, and what it has in hand."""
+        return (*(record.key for record in self._waiting), *self._in_hand)
+
     async def run(self) -> None:
         """One session, from a new connection until the device is lost (TransientError)."""
         cleared = await self.printer.clear()

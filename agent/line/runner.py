@@ -212,7 +212,7 @@ class LineRunner:
         """What is told when inputs were lost: a stroke or a gate report among them would shift
         everything after it, so what is on the belt is not known; nor what was handed to a coder."""
         doubts: list[i.Input] = [] if self._run is None else [i.RunChanged(self._run, LOST)]
-        doubts += [i.PrintDoubtful(desk.station.id, LOST) for desk in self.desks]
+        doubts += [i.PrintDoubtful(desk.station.id, LOST, desk.held) for desk in self.desks]
         return [(doubt, clock()) for doubt in doubts]
 
     def _failed(self, error: CaselinkError) -> None:

@@ -4,10 +4,20 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from agent.core.facts import CodeKey
+from agent.core.life import CodeState
 from agent.core.pools import Balance, balance_of
 from agent.store import names, pools
 from agent.store.database import Connection
-from agent.store.words import DOUBTFUL, PAIRS, STEP, UNIT_STATES, code_id, code_key
+from agent.store.words import (
+    CODE_NUMBER,
+    CODE_STATES,
+    DOUBTFUL,
+    PAIRS,
+    STEP,
+    UNIT_STATES,
+    code_id,
+    code_key,
+)
 
 
 def balances(conn: Connection) -> Iterator[tuple[str, Balance]]:
@@ -33,6 +43,17 @@ def balance(conn: Connection, pool: int, column: int) -> Balance:
         ).fetchone()
         unseen += many
     return balance_of(counts.total, counts.codes, counts.units, unseen=unseen)
+
+
+def unprinted(conn: Connection) -> dict[str, str]:
+    """Every code that was not printed yet as far as anyone knows, and its CodeState value. Secret
+    codes are in clear: for an audit that shows none of them."""
+    last = CODE_NUMBER[CodeState.ACCEPTED]
+    found = conn.execute(
+        "SELECT p.text, c.state FROM code c JOIN pool_code p ON p.id = c.id WHERE c.state <= ?",
+        (last,),
+    )
+    return {text: CODE_STATES[state].value for text, state in found}
 
 
 class Recorded(NamedTuple):

@@ -34,9 +34,10 @@ class Hands:
             for station in spec.stations
             if isinstance(station, Coder | Preprinted | Capper | Applicator)
         ]
-        self._coded = max(marking, default=0.0)
         cameras = [station for station in spec.stations if isinstance(station, Camera)]
         pictures = [station.at for station in cameras if _sees(station, "content")]
+        self._coded = max(marking, default=0.0)
+        self._loose = spec.loose
         labels = [station.at for station in cameras if _sees(station, "own")]
         self._reread = max(labels, default=0.0)  # where a code of its own is read last
         gates = [s.gate or s.at for s in spec.stations if isinstance(s, Camera)]
@@ -128,6 +129,10 @@ class Hands:
         """Into the gap nearest to a place behind the last station that marks."""
         belt = self._belt
         self._happened(trouble, now, item, travel)
+        other = belt.before(item)
+        if self._loose and other is not None and travel - other.origin < self._coded:
+            self._exchange(item, other, now)
+            return
         self._off(item, now, "taken")
         share = trouble.share(item.serial ^ 1)
 
@@ -136,6 +141,14 @@ class Hands:
                 self._lay_in_gap(item, travel, share, now)
 
         belt.happen(travel + (0.1 + share) * belt.length / 2, back)
+
+    def _exchange(self, item: Item, other: Item, now: float) -> None:
+        """Two that have no code yet change places."""
+        places = [(item, other.origin), (other, item.origin)]
+        for each, _ in places:
+            self._belt.lift(each, now)
+        for each, origin in places:
+            self._belt.lay(each, origin, now)
 
     def _put_in(self, item: Item, trouble: Trouble, now: float, travel: float) -> None:
         """One of those that lie about, or a bottle that was never coded."""

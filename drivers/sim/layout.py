@@ -152,7 +152,8 @@ class Packer:
 @dataclass(frozen=True, slots=True)
 class Belt:
     """One level's conveyor. `speed` is the least it runs with: a feed that needs more speeds it
-    up. Without a packer its end is the warehouse."""
+    up. Without a packer its end is the warehouse. `loose`: two things on it may change places
+    before they have a code."""
 
     __pydantic_config__ = _STRICT
     level: str
@@ -162,6 +163,7 @@ class Belt:
     length: float
     stations: tuple[Station, ...] = ()
     packer: Packer | None = None
+    loose: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,10 @@ class TextCoder:
     def ready(self) -> bool:
         return self.running and not (self.faults - {"ink_low"})
 
+    def held(self) -> list[str]:
+        """The texts that it has in hand and did not print."""
+        return [text for record in self.buffer for text in record.texts]
+
     def add(self, record: Record) -> bool:
         """Take a record; False when the buffer is full."""
         if len(self.buffer) >= self.capacity:

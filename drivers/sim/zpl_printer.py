@@ -75,6 +75,11 @@ class ZplPrinter:
         self.templates.clear()
         self._done_at = None
 
+    def held(self) -> list[str]:
+        """The texts that it has in hand and did not print, as a reader would give them."""
+        symbols = [symbol for label in self.queue for symbol in label]
+        return [f"]C1{symbol.text}" if symbol.gs1 else symbol.text for symbol in symbols]
+
     def advance(self, now: float) -> None:
         """Print what is due by `now`."""
         begin = now

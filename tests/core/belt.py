@@ -104,6 +104,11 @@ class Printer:
         self.last = text
         return text
 
+    @property
+    def held(self) -> tuple[CodeKey, ...]:
+        """What the desk knows to be waiting or in the device's hand."""
+        return (*(key for key, _ in (*self.waiting, *self.device)), *self.reports)
+
     def lost(self, keeps: bool) -> None:
         """The connection is gone; the device may keep what it had queued."""
         self.waiting.clear()

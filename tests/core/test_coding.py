@@ -118,6 +118,16 @@ def test_an_unknown_hand_over_makes_suspect_only_what_was_not_accepted(tmp_path:
         }
 
 
+def test_after_lost_reports_only_what_is_held_for_sure_is_not_suspect(tmp_path: Path) -> None:
+    """That 0 was printed and 1 was taken is what was lost; 2 is in the device's hand, 3 waits."""
+    with line(tmp_path) as one:
+        one.tell(i.PrintAccepted("coder", 0, 1), i.PrintAccepted("coder", 2, 1))
+        held = tuple(f.CodeKey(1, position, 0) for position in (2, 3))
+        one.tell(i.PrintDoubtful("coder", "inputs_lost", held))
+        suspect = [CodeState.SUSPECT] * 2
+        assert states(one, 0, 1, 2, 3) == [*suspect, CodeState.ACCEPTED, CodeState.SENDING]
+
+
 def test_sessions_are_numbered(tmp_path: Path) -> None:
     with line(tmp_path) as one:
         one.tell(i.PrinterConnected("coder", False))

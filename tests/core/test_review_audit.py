@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.demo.audit import Result, audit
+from agent.demo.audit import Printers, Result, audit
 from agent.store.balance import Recorded
 
 Data = dict[str, Any]
@@ -65,6 +65,7 @@ class Shift:
         none = dict.fromkeys(("failed", "foreign", "added", "unasked"), 0)
         self.counts: Data = {"triggers": 2, "passed": 1, "rejected": 1, **none}
         self.strict = False
+        self.printers = Printers(frozenset("G"), {"G": "accepted", "H": "issued"})
 
     def audit(self) -> Result:
         account = {
@@ -82,6 +83,7 @@ class Shift:
             self.units,
             strict=self.strict,
             stations={"label": 3},
+            printers=self.printers,
         )
 
 
@@ -252,3 +254,21 @@ def test_a_record_that_names_the_neighbour_must_say_that_it_is_not_sure(
     result = shift.audit()
     assert (result.missing, result.wrong_doubtful) == (missing, 1 - missing)
     assert result.good is doubtful
+
+
+@pytest.mark.parametrize(
+    ("held", "unprinted"),
+    [
+        ("", {"G": "sending"}),
+        ("", {"G": "accepted"}),
+        ("", {"G": "allocated"}),
+        ("G", {"G": "issued"}),
+    ],
+)
+def test_a_code_that_is_not_where_it_is_said_to_be_is_unexplained(
+    held: str, unprinted: dict[str, str]
+) -> None:
+    shift = Shift()
+    shift.printers = Printers(frozenset(held), unprinted)
+    result = shift.audit()
+    assert (result.unexplained, result.good) == (1, False), result.notes

@@ -188,7 +188,10 @@ class Told:
             self.forget()
         if not told:
             return
-        doubts = [i.PrintDoubtful(station, "inputs_lost") for station in self.belt.printers]
+        doubts = [
+            i.PrintDoubtful(station, "inputs_lost", printer.held)
+            for station, printer in self.belt.printers.items()
+        ]
         self.rig.submit([i.RunChanged(self.belt.plc.run, "inputs_lost"), *doubts])
         self.book.apply(self.rig.grown())
         self.forget()

@@ -98,6 +98,43 @@ MUTANTS = (
         "--seeds 1..3 --bottles 800 --pack sequence --trouble jam=600",
     ),
     ShiftMutant(
+        "a gate obeys a verdict that speaks of another item",
+        "drivers/sim/plcmodel.py",
+        " or (register ^ number) & 0xFFF\n",
+        "\n",
+        "--seeds 2 --bottles 300 --speed 72000 --trouble unreadable=0.2 --trouble disk_slow=3000",
+    ),
+    ShiftMutant(
+        "a verdict slot does not carry the whole number of its item",
+        "drivers/plc/ring.py",
+        "    return slot.verdict << 12 | slot.number & 0x0FFF\n",
+        "    return slot.verdict << 12 | slot.number & 0x000F\n",
+        "--seeds 1 --bottles 100",
+    ),
+    ShiftMutant(
+        "codes that a killed agent's printer had in hand are not suspect",
+        "agent/core/coding.py",
+        '            _suspect(out, station, window, IN_DOUBT, "printer_session")\n',
+        '            _suspect(out, station, window, set(), "printer_session")\n',
+        "--seeds 1 --bottles 200 --trouble agent_killed=240",
+    ),
+    ShiftMutant(
+        "proven without the container's own code read in one frame or captive with its content",
+        "agent/core/pack.py",
+        "    if evidence and set(evidence) <= _SEEN and own in _TOGETHER and not doubtful:\n",
+        "    if evidence and set(evidence) <= _SEEN and not doubtful:\n",
+        "--seeds 1 --bottles 1500 --site bottling-loose --speed 120000 --trouble put_elsewhere=0.1",
+    ),
+    ShiftMutant(
+        "a label is bound when it is printed, not when it is read",
+        "agent/core/containers.py",
+        "        f.Attachment(role, code.key, f.PairIntegrity.PROVEN)\n"
+        "        for role, code in judgement.reads.items()\n",
+        "        f.Attachment(role, container.label or code.key, f.PairIntegrity.PROVEN)\n"
+        "        for role, code in judgement.reads.items()\n",
+        "--seeds 1 --bottles 600 --trouble label_shifted=0.1",
+    ),
+    ShiftMutant(
         "a container that went astray is anchored",
         "agent/core/anchors.py",
         "kept.worth == f.Integrity.INFERRED and not kept.astray",

@@ -77,7 +77,7 @@ def test_what_is_kept_can_be_asked(tmp_path: Path) -> None:
     assert sum(each["level"] == "case" and bool(each["code"]) for each in recorded) == 5
 
 
-@pytest.mark.parametrize("trouble", ["agent_killed", "disk_full", "clock_jumped"])
+@pytest.mark.parametrize("trouble", ["agent_killed", "disk_full", "disk_slow", "clock_jumped"])
 def test_what_befalls_the_agents_computer_comes_out_right(trouble: str) -> None:
     met = 0
     for seed in (1, 2):
@@ -85,6 +85,14 @@ def test_what_befalls_the_agents_computer_comes_out_right(trouble: str) -> None:
         assert outcome.result.good, (seed, outcome.result.notes)
         met += outcome.met.get(trouble, 0)
     assert met >= 3
+
+
+def test_cases_that_change_places_before_their_label_are_never_proven() -> None:
+    rates = {"put_elsewhere": 0.1}
+    result = play(SimOptions(1500, 120_000, rates=rates, site="bottling-loose"), 1).result
+    assert result.good, result.notes
+    assert result.wrong_inferred, "no two cases changed places"
+    assert not result.containers.get("proven")
 
 
 def test_slips_are_counted_by_what_became_of_them() -> None:
