@@ -1,8 +1,8 @@
 """PINs of line leaders: argon2id over a peppered PIN, and a growing wait after wrong ones.
 
-The hashes stand in one file, the pepper in another, both beside the database and for their owner
-only. The wait is per person and kept in memory: another person's mistakes lock nobody out, and a
-start of the agent forgets it.
+The hashes stand in one file, the pepper in another, the wrong ones in a row in a third, all beside
+the database and for their owner only. The wait is per person: another person's mistakes lock nobody
+out. A start of the agent begins it anew, so that neither a restart nor a clock that jumps ends it.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import secrets
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
@@ -44,8 +45,10 @@ class Pins:
     def __init__(self, file: Path, pepper: Path) -> None:
         self._file = file
         self._pepper_file = pepper
+        self._wrong_file = file.with_name(file.name + ".wrong")
         # Name -> wrong ones in a row, and when the last was (monotonic seconds).
         self._wrong: dict[str, tuple[int, float]] = {}
+        self._remembered = False
         self._lock = Lock()
         self._nobody = ""
 
@@ -60,22 +63,25 @@ class Pins:
         if name not in kept and len(kept) >= MOST:
             raise DomainError("too_many_pins", f"{MOST} people have a PIN: remove one first.")
         kept[name] = _hasher.hash(self._peppered(pin))
-        self._write(kept)
+        _write(self._file, kept)
 
     def remove(self, name: str) -> None:
         """The person's PIN is no longer good. DomainError `no_pin` if they had none."""
         kept = self._read()
         if kept.pop(name, None) is None:
             raise DomainError("no_pin", f"{name} has no PIN: nothing to remove.")
-        self._write(kept)
+        _write(self._file, kept)
 
     def check(self, name: str, pin: str) -> None:
         """Returns if this is the person's PIN; takes about 50 ms, right or wrong.
 
         DomainError: `no_pins` (nobody has one), `pin_wait` (too many wrong ones), `pin_wrong`.
+        ConfigError when a file cannot be read or written: nobody is let in whose wrong ones would
+        not be counted.
         """
         with self._lock:
             kept = self._read()
+            self._remember()
             if not kept:
                 raise DomainError(
                     "no_pins", "Nobody has a PIN yet: set one with `caselink pin set NAME`."
@@ -89,9 +95,11 @@ class Pins:
                     "pin_wait", f"Too many wrong PINs: wait {left:.0f} s, then try again."
                 )
             if self._right(kept.get(name), pin):
-                self._wrong.pop(who, None)
+                if self._wrong.pop(who, None) is not None:
+                    self._keep_wrong(kept)
                 return
             self._wrong[who] = (row + 1, monotonic())
+            self._keep_wrong(kept)
             log.warning("Wrong PIN for %r, %d in a row.", name, row + 1)
             raise DomainError("pin_wrong", "This is not the person's PIN.")
 
@@ -124,6 +132,25 @@ class Pins:
             os.fsync(file.fileno())
         return made
 
+    def _remember(self) -> None:
+        """Take over what an agent before this one has counted."""
+        if self._remembered:
+            return
+        if self._wrong_file.exists():
+            try:
+                found = {str(k): int(v) for k, v in json.loads(_read(self._wrong_file)).items()}
+            except (ValueError, TypeError, AttributeError):
+                raise ConfigError(
+                    f"{self._wrong_file}: not a count of wrong PINs. Delete it and try again."
+                ) from None
+            self._wrong = {name: (row, monotonic()) for name, row in found.items()}
+        self._remembered = True
+
+    def _keep_wrong(self, kept: Collection[str]) -> None:
+        """Before anyone hears that a PIN was wrong."""
+        rows = {name: row for name, (row, _) in self._wrong.items() if not name or name in kept}
+        _write(self._wrong_file, rows)
+
     def _read(self) -> dict[str, str]:
         if not self._file.exists():
             return {}
@@ -135,17 +162,21 @@ class Pins:
             ) from None
         return {str(name): str(value) for name, value in found.items()}
 
-    def _write(self, kept: dict[str, str]) -> None:
-        new = self._file.with_name(self._file.name + ".new")
-        try:
-            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(kept, file, ensure_ascii=False, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._file)
-        except OSError as error:
-            raise ConfigError(f"{self._file}: cannot be written ({error.strerror}).") from None
+
+def _write(path: Path, kept: Mapping[str, str | int]) -> None:
+    new = path.with_name(path.name + ".new")
+    try:
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(kept, file, ensure_ascii=False, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be written ({error.strerror}). Make room, or give the folder to the "
+            "agent's user."
+        ) from None
 
 
 def _wait(row: int) -> float:

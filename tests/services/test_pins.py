@@ -92,6 +92,29 @@ def test_wrong_ones_wait_longer_and_longer_each_person_alone(pins: Pins, hours: 
     assert refused(pins, "wang", "111222") == "pin_wrong", "the count began anew"
 
 
+def test_a_restart_ends_no_wait(pins: Pins, hours: Hours, tmp_path: Path) -> None:
+    pins.set("wang", PIN)
+    pins.set("li", PIN)
+    for _ in range(FREE):
+        refused(pins, "wang", "111222")
+    refused(pins, "li", "111222")
+    hours.at = 3.0  # the machine was started anew, and so was its clock
+    again = Pins(tmp_path / "pins", tmp_path / "pepper")
+    assert refused(again, "wang", PIN) == "pin_wait"
+    again.check("li", PIN)
+    hours.at += FIRST_WAIT
+    again.check("wang", PIN)
+    third = Pins(tmp_path / "pins", tmp_path / "pepper")
+    for _ in range(FREE):
+        assert refused(third, "wang", "111222") == "pin_wrong", "the count began anew"
+    wrong = tmp_path / "pins.wrong"
+    assert wrong.stat().st_mode & 0o777 == 0o600
+    assert json.loads(wrong.read_text("utf-8")) == {"wang": FREE}
+    wrong.write_text("[]", "utf-8")
+    with pytest.raises(ConfigError, match="Delete it"):
+        Pins(tmp_path / "pins", tmp_path / "pepper").check("wang", PIN)
+
+
 def test_names_that_have_no_pin_share_one_wait(pins: Pins, hours: Hours) -> None:
     pins.set("wang", PIN)
     for n in range(FREE):
