@@ -24,7 +24,7 @@ from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import Effect, SetSlot
 from agent.core.evolve import has_gate
-from agent.core.known import Known, Questions
+from agent.core.known import NOTHING, Known, Questions
 from agent.core.outcome import Outcome
 from agent.core.plan import LinePlan, PathKind, Station
 from agent.core.scheme import LevelSpec, WorkOrder
@@ -40,35 +40,40 @@ Decision = tuple[list[f.Fact], list[Effect]]
 
 def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
     """What the store must be asked before `decide` can be called with this input."""
-    if isinstance(what, i.ItemReadings):
-        return Questions(
-            what.texts,
-            pools=containers.label_pools(plan, state, what.station),
-            besides=containers.in_view(plan, state, what.station),
-        )
-    if isinstance(what, i.Stroked):
-        return containers.stroke_questions(plan, state, what)
-    if isinstance(what, i.RefillWanted | i.PrinterConnected):
-        return coding.coding_questions(plan, state, what)
-    if isinstance(what, i.StartOrder | i.ChangeOrder | i.BeginTestMode):
-        number = what.order if isinstance(what, i.BeginTestMode) else what.number
-        order = state.orders.get(number)
-        return Questions(pools=tuple(order.pools.values()) if order else ())
-    if isinstance(what, i.ClosePartial):
-        return Questions(pools=containers.label_pools(plan, state, what.station))
-    if isinstance(what, i.Pack | i.Reopen | i.Relabel):
-        return handpack.hand_questions(what)
-    if isinstance(what, i.Rework):
-        return rework.rework_questions(what)
-    if isinstance(what, i.HandScanned):
-        units = slips.units_at(state, state.packing)
-        return Questions(what.texts, whole=True, besides=units)
-    if isinstance(what, i.ClearLine):
-        there = clearance.units_past_gates(state)
-        return Questions(units=tuple(unit for unit in there if unit is not None))
-    if isinstance(what, i.CreateOrder):
-        return Questions(pools=tuple(what.order.pools.values()), orders=(what.order.number,))
-    return Questions()
+    match what:
+        case i.ItemReadings():
+            return Questions(
+                what.texts,
+                pools=containers.label_pools(plan, state, what.station),
+                besides=containers.in_view(plan, state, what.station),
+            )
+        case i.ItemTriggered() | i.GateReported() | i.ItemEntered():
+            return NOTHING
+        case i.PrintAccepted() | i.PrintReported():
+            return NOTHING
+        case i.RefillWanted() | i.PrinterConnected():
+            return coding.coding_questions(plan, state, what)
+        case i.Stroked():
+            return containers.stroke_questions(plan, state, what)
+        case i.StartOrder() | i.ChangeOrder() | i.BeginTestMode():
+            number = what.order if isinstance(what, i.BeginTestMode) else what.number
+            order = state.orders.get(number)
+            return Questions(pools=tuple(order.pools.values()) if order else ())
+        case i.ClosePartial():
+            return Questions(pools=containers.label_pools(plan, state, what.station))
+        case i.Pack() | i.Reopen() | i.Relabel():
+            return handpack.hand_questions(what)
+        case i.Rework():
+            return rework.rework_questions(what)
+        case i.HandScanned():
+            units = slips.units_at(state, state.packing)
+            return Questions(what.texts, whole=True, besides=units)
+        case i.ClearLine():
+            there = clearance.units_past_gates(state)
+            return Questions(units=tuple(unit for unit in there if unit is not None))
+        case i.CreateOrder():
+            return Questions(pools=tuple(what.order.pools.values()), orders=(what.order.number,))
+    return NOTHING
 
 
 def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Decision:
@@ -87,6 +92,14 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
                 _readings(out, station, what)
             else:
                 containers.readings(out, station, what)
+        case (
+            i.PrinterConnected()
+            | i.RefillWanted()
+            | i.PrintAccepted()
+            | i.PrintReported()
+            | i.PrintDoubtful()
+        ):
+            coding.coding_input(out, what)
         case i.GateReported():
             _gate(out, what)
         case i.ItemEntered():
@@ -113,14 +126,6 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
             | i.BeginTestMode()
         ):
             orders.order_input(out, what)
-        case (
-            i.PrinterConnected()
-            | i.RefillWanted()
-            | i.PrintAccepted()
-            | i.PrintReported()
-            | i.PrintDoubtful()
-        ):
-            coding.coding_input(out, what)
         case i.BeginBypass() | i.EndBypass() | i.Tick():
             bypass.bypass_input(out, what)
         case i.EndTestMode():

@@ -134,7 +134,11 @@ class Questions:
     besides: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+NOTHING = Questions()
+"""Most inputs ask nothing."""
+
+
+@dataclass(slots=True)
 class Known:
     """Answers. A text without an entry in `codes` belongs to no pool; a unit or pool without
     an entry does not exist. The pools of all `codes` are among `pools`. `next_unit` is the first

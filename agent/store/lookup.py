@@ -6,18 +6,24 @@ What people ask of units (`Questions.whole`) is answered with all that these uni
 from dataclasses import replace
 
 from agent.core.facts import CodeKey
-from agent.core.known import Clock, Known, KnownCode, KnownPool, KnownUnit, Questions
+from agent.core.known import NOTHING, Clock, Known, KnownCode, KnownPool, KnownUnit, Questions
 from agent.core.life import CodeState
 from agent.store import around, holds, names, orders, pools, units
 from agent.store.database import Connection
 from agent.store.words import BROKEN, CODE_STATES, DOUBTFUL, HELD, POOL_SHIFT, UNIT_STATES, code_key
 
+_NONE: frozenset[tuple[str, str]] = frozenset()
 _CODE = """SELECT c.id, c.state, c.unit, c.unit_state, c.level, c.ord, c.flags, c.parent, c.seq
     FROM code_index i JOIN code c ON c.id = i.id WHERE i.text = ?"""
 
 
 def answer(conn: Connection, questions: Questions, clock: Clock) -> Known:
     """What the store says of the texts, units and pools asked for."""
+    next_unit = units.last_unit(conn)[0] + 1
+    wide = holds.wide(conn)
+    held_lots = frozenset((hold.product, hold.lot) for hold in wide if hold.lot) if wide else _NONE
+    if questions is NOTHING:
+        return Known(clock, next_unit, held_lots=held_lots)
     found_pools: dict[int, KnownPool] = {}
     for number in questions.pools:
         pool = pools.known(conn, number)
@@ -39,7 +45,7 @@ def answer(conn: Connection, questions: Questions, clock: Clock) -> Known:
                 found_pools[number] = pool
     known = Known(
         now=clock,
-        next_unit=units.last_unit(conn)[0] + 1,
+        next_unit=next_unit,
         codes=codes,
         units={
             unit: found for unit in questions.units if (found := find_unit(conn, unit)) is not None
@@ -50,7 +56,7 @@ def answer(conn: Connection, questions: Questions, clock: Clock) -> Known:
             for number in questions.orders
             if (order := orders.get(conn, number)) is not None
         },
-        held_lots=frozenset((hold.product, hold.lot) for hold in holds.wide(conn) if hold.lot),
+        held_lots=held_lots,
     )
     if questions.whole:
         known = replace(known, **around.whole(conn, known, questions.rows, find_unit))
