@@ -40,10 +40,17 @@ class ClockWatch:
         if gone < -JUMP_MS or gone > OFF_MS:
             self._jumped(gone, "since the agent ran last")
 
+    def read(self) -> Clock:
+        """Now, and what the wall clock is worth."""
+        wall, mono = self.source.wall_ns() // 1_000_000, int(self.source.monotonic() * 1000)
+        return Clock(wall, mono, self._quality(wall, mono))
+
     def quality(self) -> str:
         """Of the wall clock, now."""
-        mono = int(now.monotonic() * 1000)
-        offset = now.wall_ms() - mono
+        return self.read().quality
+
+    def _quality(self, wall: int, mono: int) -> str:
+        offset = wall - mono
         if self._offset is not None and abs(offset - self._offset) > JUMP_MS:
             self._jumped(offset - self._offset, "at once")
         self._offset = offset
@@ -80,5 +87,4 @@ def watch() -> ClockWatch:
 
 def clock() -> Clock:
     """Now, and what the wall clock is worth."""
-    quality = watch().quality()
-    return Clock(now.wall_ms(), int(now.monotonic() * 1000), quality)
+    return watch().read()

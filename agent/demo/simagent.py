@@ -7,7 +7,6 @@ that was not committed, and another one started on the same database.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from agent.app.lines import Line, LineBuilder
@@ -60,7 +59,7 @@ class InlineGate:
         if self.dying == "after_commit":
             await self._dead()
         # How long it took here says nothing, and would differ from run to run.
-        return replace(done, decide=0.0)
+        return Committed(done.facts, done.effects, done.texts)
 
     async def _dead(self) -> None:
         self.reached.set()

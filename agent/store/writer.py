@@ -128,9 +128,15 @@ class Writer:
         """Run one job here and now in a transaction of its own, without a thread."""
         if self._thread is not None:
             raise RuntimeError("the writer has a thread: submit to it")
-        future: Future[T] = Future()
-        self._transaction([(job, future)])
-        return future.result(0)
+        try:
+            ((result, failure),) = self._commit([job])
+        except dbapi2.Error as error:
+            self._rolled_back()
+            raise _unwritten(error) from error
+        if failure is not None:
+            raise failure
+        done: T = result
+        return done
 
     # ------------------------------------------------------------------------- inside
 
@@ -180,10 +186,7 @@ class Writer:
         if not group:
             return
         try:
-            self._conn.change("BEGIN IMMEDIATE")
-            outcomes = [self._outcome(job, alone=len(group) == 1) for job, _ in group]
-            if self._conn.in_transaction:
-                self._conn.change("COMMIT")
+            outcomes = self._commit([job for job, _ in group])
         except dbapi2.Error as error:
             self._lost(group, error)
             return
@@ -192,6 +195,15 @@ class Writer:
                 future.set_result(result)
             else:
                 future.set_exception(failure)
+
+    def _commit(self, jobs: list[Job]) -> list[tuple[Any, BaseException | None]]:
+        """Run jobs in one transaction; each one's result, or what it raised. dbapi2.Error: nothing
+        of it was kept."""
+        self._conn.change("BEGIN IMMEDIATE")
+        outcomes = [self._outcome(job, alone=len(jobs) == 1) for job in jobs]
+        if self._conn.in_transaction:
+            self._conn.change("COMMIT")
+        return outcomes
 
     def _outcome(self, job: Job, *, alone: bool) -> tuple[Any, BaseException | None]:
         """A job's result or what it raised; its own writes are undone then. A failure of the file
@@ -217,16 +229,22 @@ class Writer:
     def _lost(self, group: list[tuple[Job, Future[Any]]], error: dbapi2.Error) -> None:
         """Nothing of this transaction was kept."""
         try:
-            if self._conn.in_transaction:
-                self._conn.execute("ROLLBACK")
-            self._conn.forget()
-            for callback in self._on_rollback:
-                callback(self._conn)
+            self._rolled_back()
         finally:
             for _, future in group:
-                failure = TransientError(
-                    f"the database could not be written ({error}): see that its disk has room and "
-                    "is healthy"
-                )
+                failure = _unwritten(error)
                 failure.__cause__ = error
                 future.set_exception(failure)
+
+    def _rolled_back(self) -> None:
+        if self._conn.in_transaction:
+            self._conn.execute("ROLLBACK")
+        self._conn.forget()
+        for callback in self._on_rollback:
+            callback(self._conn)
+
+
+def _unwritten(error: dbapi2.Error) -> TransientError:
+    return TransientError(
+        f"the database could not be written ({error}): see that its disk has room and is healthy"
+    )
