@@ -65,7 +65,7 @@ def slips(conn: Connection, truth: Iterable[Mapping[str, Any]]) -> Slips:
     packers: dict[str, _Packer] = {}
     station: dict[int, str] = {}
     packed: dict[int, list[int | None]] = {}
-    for entry in journal.read(conn):
+    for entry in journal.read_kinds(conn, f.ContainerFormed, f.Packed, f.SlipFound):
         match entry.fact:
             case f.ContainerFormed(unit=unit, station=where):
                 station[unit] = where

@@ -219,3 +219,11 @@ def read(conn: Connection, first: int = 1, last: int = _END) -> Iterator[Entry]:
 def read_some(conn: Connection, seqs: Iterable[int]) -> list[Entry]:
     """The rows with these numbers, in order; a number without a row is left out."""
     return [entry for seq in sorted(set(seqs)) for entry in read(conn, seq, seq)]
+
+
+def read_kinds(conn: Connection, *kinds: type[Fact]) -> list[Entry]:
+    """All rows of these kinds, in order."""
+    numbers = [names.known_number(conn, kind.__name__) for kind in kinds]
+    marks = ", ".join("?" * len(numbers))
+    found = conn.execute(f"SELECT seq FROM journal WHERE kind IN ({marks})", numbers).fetchall()
+    return read_some(conn, (int(seq) for (seq,) in found))

@@ -20,6 +20,7 @@ from agent.store.words import (
     INTEGRITY,
     OWN,
     PAIRS,
+    POOL_SHIFT,
     UNIT_STATES,
     code_id,
     code_key,
@@ -265,10 +266,11 @@ def _children(conn: Connection, container: Container, upto: int | None = None) -
 
 def name_of(conn: Connection, unit: int) -> str | None:
     """The primary code of a unit as people may see it; None without one."""
+    row = units.get(conn, unit)
+    if row.home >> POOL_SHIFT:
+        return shown(conn, code_key(row.home))
     inner = find_container(conn, unit)
-    if inner is not None:
-        return _code(conn, inner)
-    return shown(conn, code_key(units.get(conn, unit).home))
+    return None if inner is None else _code(conn, inner)
 
 
 def _chain(conn: Connection, row: units.UnitRow) -> list[Container]:
