@@ -41,7 +41,8 @@ who waits for the interpreter waits 5 ms otherwise."""
 class Built(NamedTuple):
     """A batch as bytes. `state` is the translator's after `last`; `items` how many units began in
     it, `docs` and `plain` how many documents and bytes before compression; `parked` documents
-    that did not pass our own check."""
+    that did not pass our own check; `full`: it ended because it was full, not because the journal
+    ended."""
 
     first: int
     last: int
@@ -52,6 +53,7 @@ class Built(NamedTuple):
     docs: int
     plain: int
     parked: tuple[Parked, ...]
+    full: bool
 
 
 class Stopped(Exception):
@@ -128,10 +130,12 @@ class Builder:
         docs: list[Doc] = []
         parked: list[Parked] = []
         size = items = 0
+        full = False
         for entry in self._entries(view, first, epoch.last):
             told = self._tell(view, entry)
             if docs and size + told.size > self._room:
                 self._at = -1  # one row too far: its state is of no use for the next batch
+                full = True
                 break
             docs += told.docs
             parked += told.parked
@@ -139,6 +143,7 @@ class Builder:
             last, hashed = entry.seq, entry.hash.hex()
             items += isinstance(entry.fact, ItemPassed) and entry.fact.commissioned
             if size >= self._bytes:
+                full = True
                 break
         if last < first:
             return None
@@ -165,6 +170,7 @@ class Builder:
             len(docs),
             size,
             tuple(parked),
+            full or last - first + 1 >= self._rows or last == epoch.last,
         )
 
     def _entries(self, view: JournalView, first: int, end: int | None) -> Iterator[Entry]:
