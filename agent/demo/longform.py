@@ -116,7 +116,9 @@ COLUMNS = (
     "wrong inf. (ppm)",
     "incompl./doubtful wrong",
     "slips made",
+    "read",
     "found",
+    "within 3",
     "located",
     "repaired",
     "cases med/max",
@@ -138,7 +140,8 @@ def _cells(name: str, total: Total) -> Iterator[str]:
     yield f"{sums['wrong_proven']}/{sums['wrong_anchored']}"
     yield f"{sums['wrong_inferred']} ({total.ppm('inferred'):.0f})"
     yield f"{sums['wrong_incomplete']}/{sums['wrong_doubtful']}"
-    yield from map(str, (slips.made, slips.found, slips.located, slips.repaired))
+    yield from map(str, (slips.made, slips.read, slips.found, slips.prompt))
+    yield from map(str, (slips.located, slips.repaired))
     middle, most = slips.distance
     yield f"{middle}/{most}" if slips.found else ""
     yield f"{100 * sums['good_rejected'] / max(1, sums['bottles']):.2f} %"

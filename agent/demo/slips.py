@@ -12,15 +12,21 @@ from agent.core import facts as f
 from agent.store import journal, trace
 from agent.store.database import Connection
 
+NEAR = 3
+"""Containers between the first reading that could show a slip and the one that did."""
+
 
 @dataclass(slots=True)
 class Slips:
     """`made`: runs of containers that were first recorded with another content than they have.
-    `found` of them a reading has shown, `located` those that exactly one shift explains,
-    `repaired` those of which every record is right in the end. `cases` counts distances: how many
-    containers of a run were packed until it was found."""
+    `read`: of so many a container was read, or the one right behind; `prompt`: and within NEAR
+    containers of the first one of these it was found. `found` a reading has shown, `located` those
+    that exactly one shift explains, `repaired` those of which every record is right in the end.
+    `cases` counts distances: how many containers of a run were packed until it was found."""
 
     made: int = 0
+    read: int = 0
+    prompt: int = 0
     found: int = 0
     located: int = 0
     repaired: int = 0
@@ -28,6 +34,8 @@ class Slips:
 
     def add(self, other: "Slips") -> None:
         self.made += other.made
+        self.read += other.read
+        self.prompt += other.prompt
         self.found += other.found
         self.located += other.located
         self.repaired += other.repaired
@@ -49,9 +57,11 @@ class Slips:
 
 @dataclass(slots=True)
 class _Packer:
-    """One packer's containers in order, and its slips by the place at which they were found."""
+    """One packer's containers in order, the places of those that were read, and its slips by the
+    place at which they were found; both as they came."""
 
     order: list[int] = field(default_factory=list)
+    read: list[int] = field(default_factory=list)
     found: dict[int, bool] = field(default_factory=dict)
 
 
@@ -73,7 +83,12 @@ def slips(conn: Connection, truth: Iterable[Mapping[str, Any]]) -> Slips:
                 if unit not in packed:
                     packers.setdefault(station[unit], _Packer()).order.append(unit)
                 packed.setdefault(unit, []).extend(children)
+            case f.ContainerScanned(container=unit) | f.ContainerConfirmed(container=unit):
+                _read(packers, station, unit)
+            case f.ChildrenSeen(container=unit):
+                _read(packers, station, unit)
             case f.SlipFound(station=where, found=unit, shifts=shifts) if where in packers:
+                _read(packers, station, unit)
                 order = packers[where].order
                 if unit in order:
                     packers[where].found[order.index(unit)] = bool(shifts)
@@ -89,8 +104,14 @@ def slips(conn: Connection, truth: Iterable[Mapping[str, Any]]) -> Slips:
             right_now.append(
                 code is None or there is None or _without_unknown(final[code]) <= there
             )
-        result.add(_runs(wrong, right_now, packer.found))
+        result.add(_runs(wrong, right_now, packer))
     return result
+
+
+def _read(packers: Mapping[str, _Packer], station: Mapping[int, str], unit: int) -> None:
+    packer = packers.get(station.get(unit, ""))
+    if packer is not None and unit in packer.order:
+        packer.read.append(packer.order.index(unit))
 
 
 def _without_unknown(children: Counter[str | None]) -> Counter[str | None]:
@@ -99,7 +120,7 @@ def _without_unknown(children: Counter[str | None]) -> Counter[str | None]:
     return known
 
 
-def _runs(wrong: list[bool], right_now: list[bool], found: Mapping[int, bool]) -> Slips:
+def _runs(wrong: list[bool], right_now: list[bool], packer: _Packer) -> Slips:
     """Each run of wrong containers is a slip; it is found at its end or just behind it."""
     result = Slips()
     at = 0
@@ -111,13 +132,17 @@ def _runs(wrong: list[bool], right_now: list[bool], found: Mapping[int, bool]) -
         while end < len(wrong) and wrong[end]:
             end += 1
         result.made += 1
-        places = [place for place in found if at <= place <= end]
+        places = [place for place in packer.found if at <= place <= end]
+        first_read = next((place for place in packer.read if at <= place <= end), None)
+        if first_read is not None:
+            result.read += 1
+            result.prompt += bool(places) and abs(places[0] - first_read) <= NEAR
         if places:
             first = min(places)
             distance = first - at + 1
             result.found += 1
             result.cases[distance] = result.cases.get(distance, 0) + 1
-            if any(found[place] for place in places):
+            if any(packer.found[place] for place in places):
                 result.located += 1
                 result.repaired += all(right_now[at:end])
         at = end

@@ -100,7 +100,8 @@ def test_slips_are_counted_by_what_became_of_them() -> None:
     outcome = play(options, 1)
     slips = outcome.slips
     assert outcome.met["divider"] >= slips.made >= 1
-    assert slips.made >= slips.found >= slips.located >= slips.repaired
+    assert slips.made >= slips.read >= slips.found >= slips.located >= slips.repaired
+    assert slips.found >= slips.prompt
     assert sum(slips.cases.values()) == slips.found
     assert not outcome.result.wrong_proven, outcome.result.notes
     assert not play(replace(options, rates={}), 1).slips.made
