@@ -39,13 +39,15 @@ def content_seen(
     whole: bool,
 ) -> bool:
     """Children were read in a container: all that it holds (`whole`), or some. False: it is not
-    remembered here."""
+    remembered here, or tells nothing of the order."""
     found = kept_of(out.state, container)
     if found is None:
         return False
     if not seen:
         return True
     station, kept = found
+    if kept.changed and kept.astray:
+        return False  # broken: what is missing in it says nothing of the order
     packing = out.state.packing[station]
     at = packing.kept.index(kept)
     read = copy(kept)

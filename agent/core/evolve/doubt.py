@@ -345,6 +345,8 @@ def _broken(plan: LinePlan, state: LineState, fact: f.ContainersBroken) -> None:
         if found is not None:
             kept = found[1]
             kept.doubt, kept.astray, kept.disturbed = kept.doubt or BROKEN, True, True
+            # Taken out by hand: no order of the lanes explains what is in it now.
+            kept.changed = kept.changed or fact.why != "elsewhere"
         container = state.container_of(unit)
         if container is not None:
             container.doubtful = True
