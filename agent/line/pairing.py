@@ -212,9 +212,7 @@ class Pairing(Generic[F]):
         """The offset at which the first trigger and the first frame after a silence are a pair."""
         trigger = self._triggers.get(self._lead_trigger or 0)
         frame = self._frames.get(self._lead_frame or 0)
-        if trigger is None or frame is None:
-            return None
-        if not -self.window <= frame[1] - trigger[1] <= self._limit:
+        if trigger is None or frame is None or abs(frame[1] - trigger[1]) > self.window:
             return None
         assert self._lead_trigger is not None
         assert self._lead_frame is not None
@@ -252,7 +250,6 @@ class Pairing(Generic[F]):
                 return pairs
             if received - triggered > self._limit:
                 self.slips += 1
-                self._lead_trigger = self._lead_frame = None
                 self._doubt(held=self.offset)
                 return pairs
             del self._triggers[index], self._frames[counter]
