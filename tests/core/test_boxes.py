@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.evolve.doubt import KEPT_CHILDREN
@@ -70,6 +72,30 @@ def test_what_the_gripper_left_behind_is_found_at_the_next_open_box(tmp_path: Pa
         here.scan(15)
         assert here.wrong() == [7, 8, 9, 10]
         assert set(here.doubtful()) == {3, 4, 5, 6, 7, 8, 9, 10, 12}, "12 got what 11 had not"
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_each_box_that_is_opened_in_the_middle_of_the_run_settles_half_of_it(
+    tmp_path: Path, place: int
+) -> None:
+    with boxer(tmp_path) as here:
+        here.boxes(1)
+        here.scan(0)
+        here.boxes(place)
+        here.short()
+        here.boxes(8 - place)
+        here.scan(9)
+        scans = 0
+        while run := [n for n in here.doubtful() if here.inside[n] and n < 9]:
+            here.scan(run[len(run) // 2])
+            scans += 1
+            assert set(here.wrong()) <= set(here.doubtful())
+        assert scans <= 4
+        assert here.doubtful() == [place + 1], "the empty one"
+        here.boxes(3)
+        here.scan(12)
+        here.boxes(2)
+        assert here.wrong() == [place + 1], "what comes is not moved by what is scanned behind it"
 
 
 def test_a_box_that_was_opened_keeps_what_was_read_in_it(tmp_path: Path) -> None:
