@@ -23,6 +23,10 @@ class Duplicate(Exception):
     """A row was written whose key exists; the transaction is over."""
 
 
+class Unfit(Exception):
+    """The database cannot hold a value; the transaction is over, and would be again."""
+
+
 class Connection(Protocol):
     """One connection, for one thread at a time. TransientError: the database did not answer, the
     transaction is undone and may be tried again."""

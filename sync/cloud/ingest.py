@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from agent.core.errors import TransientError
 from sync.cloud import claims, notices
-from sync.cloud.database import ID_BLOCK, Block, Connection, Database, Duplicate, reserve
+from sync.cloud.database import ID_BLOCK, Block, Database, Duplicate, reserve
 from sync.cloud.rows import Letter, Lint, Rows, of_documents, rows
 from sync.envelope import LIMITS, ZERO, Batch, Limits, Refused, decode
 from sync.lint import problems
-from sync.messages import MAX_REJECTS, Ack, Reject
+from sync.messages import MAX_REJECTS, Ack, Reject, State
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +50,18 @@ class _Stream(NamedTuple):
 class Ids:
     """Event ids, reserved in large blocks."""
 
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._next = self._end = 0
 
     def first(self) -> int:
         """An id from which on MOST_EVENTS are nobody else's."""
         if self._end - self._next < MOST_EVENTS:
-            self._next = reserve(self._conn)
+            conn = self._database.connect()
+            try:
+                self._next = reserve(conn)
+            finally:
+                conn.close()
             self._end = self._next + ID_BLOCK
         return self._next
 
@@ -67,21 +71,25 @@ class Ids:
 
 
 class Ingest:
-    """Takes payloads into a database. `prepare` and `apply` are each for one thread at a time."""
+    """Takes payloads into a database. `prepare` is for one thread, all else for another one."""
 
     def __init__(self, database: Database, lint: Lint = problems, limits: Limits = LIMITS) -> None:
         self._database = database
         self._lint = lint
         self._limits = limits
-        self._ids_conn = database.connect()
         self._conn = database.connect()
-        self._ids = Ids(self._ids_conn)
+        self._ids = Ids(database)
         self._details: set[bytes] = set()
 
-    def close(self) -> None:
-        """Give the connections back."""
+    def reopen(self) -> None:
+        """Connect again, in the thread of `apply`. TransientError: not now."""
         self._conn.close()
-        self._ids_conn.close()
+        self._details.clear()
+        self._conn = self._database.connect()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._conn.close()
 
     # ------------------------------------------------------------------------------- before
 
@@ -342,7 +350,15 @@ class Ingest:
             (found.events[0][0], found.events[-1][0], now_ms),
         )
 
-    # ---------------------------------------------------------------------------- letters
+    # ------------------------------------------------------------------- beside the batches
+
+    def refuse(self, agent: str, payload: bytes, why: Refused, now_ms: int) -> None:
+        """Keep that a payload was refused."""
+        notices.refuse(self._conn, agent, payload, why, now_ms)
+
+    def heard(self, states: dict[str, State], now_ms: int) -> None:
+        """Keep what agents say of themselves."""
+        notices.heard(self._conn, states, now_ms)
 
     def retry(self, letter: int, who: str, now_ms: int) -> list[str]:
         """Apply a dead letter now; what is still wrong with it ([]: it is applied). DomainError:

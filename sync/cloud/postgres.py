@@ -10,7 +10,7 @@ from psycopg.adapt import Buffer, Dumper, Loader
 from psycopg.pq import Format
 
 from agent.core.errors import ConfigError, TransientError
-from sync.cloud.database import Block, Duplicate, Row
+from sync.cloud.database import Block, Duplicate, Row, Unfit
 from sync.cloud.migrations import migrate
 from sync.cloud.migrations.m0001_initial import COLUMNS
 
@@ -92,6 +92,8 @@ class PostgresConnection:
             yield
         except errors.UniqueViolation as error:
             raise Duplicate(str(error)) from error
+        except psycopg.DataError as error:
+            raise Unfit(str(error)) from error
         except (psycopg.OperationalError, errors.InternalError_) as error:
             raise TransientError(f"PostgreSQL did not answer: {error}".strip()) from error
 

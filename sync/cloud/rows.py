@@ -93,7 +93,7 @@ def of_documents(docs: Iterable[Doc], base: int = 1, lint: Lint = problems) -> R
                 except _Unreadable as error:
                     wrong = [str(error)]
         if wrong:
-            reason = "; ".join(wrong)[:MAX_REASON]
+            reason = "; ".join(wrong)[:MAX_REASON].replace("\0", "")
             found.letters.append(Letter(doc.seq, doc.n, doc.of, reason, raw))
     return found
 
@@ -201,6 +201,11 @@ def _uuid(text: str) -> bytes:
 def _each(given: Any, many: int) -> list[str]:
     """One word for each of `many` children, from one word for all or a list of them."""
     if isinstance(given, list):
-        words = [str(word)[:64] for word in given[:many]]
+        words = [_word(word) for word in given[:many]]
         return words + [""] * (many - len(words))
-    return [str(given or "")[:64]] * many
+    return [_word(given or "")] * many
+
+
+def _word(given: Any) -> str:
+    # PostgreSQL has no text with a NUL in it.
+    return str(given)[:64].replace("\0", "")

@@ -1,0 +1,185 @@
+"""The consumer at a real broker, on SQLite: receipts after the commit, losses healed by sending
+again."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from sync.cloud.consumer import Consumer
+from sync.cloud.database import Database, open_database
+from sync.envelope import encode
+from sync.messages import Ack, State, read, topics, write
+from sync.mqtt import Backoff, Broker, Connection
+from tests.sync.brokers import BrokerProcess
+from tests.sync.cloud.told import Teller, bottles, case
+
+SECONDS = 20.0
+
+
+class Agent:
+    """The agent's end of the line: sends payloads, reads receipts."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self.connection = connection
+        self.topics = topics(*name.split("/"))
+
+    async def send(self, payload: bytes) -> None:
+        await self.connection.publish(self.topics.evt, payload)
+
+    async def ack(self, seconds: float = SECONDS) -> Ack | None:
+        message = await self.connection.next_message(seconds)
+        if message is None:
+            return None
+        ack = read(Ack, message.payload)
+        assert isinstance(ack, Ack), ack
+        return ack
+
+
+@asynccontextmanager
+async def agent(broker: BrokerProcess, teller: Teller) -> AsyncIterator[Agent]:
+    connection = Connection(Broker(broker.url, teller.name.replace("/", "-")))
+    await connection.open()
+    try:
+        made = Agent(connection, teller.name)
+        await connection.subscribe(made.topics.ack)
+        yield made
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def consuming(
+    broker: BrokerProcess, database: Database, name: str = "cloud-1"
+) -> AsyncIterator[Consumer]:
+    consumer = Consumer(database, Broker(broker.url, name), backoff=Backoff(0.05, 0.2))
+    task = asyncio.create_task(consumer.run())
+    try:
+        await until(lambda: consumer.counts.connected or task.done())
+        assert not task.done(), task
+        yield consumer
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until it holds; fail after a while."""
+    for _ in range(int(SECONDS / 0.02)):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come about")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return open_database(f"sqlite:///{tmp_path / 'cloud.db'}")
+
+
+def test_what_is_sent_is_applied_and_acknowledged(
+    broker: BrokerProcess, database: Database
+) -> None:
+    teller = Teller()
+    for n in range(5):
+        teller.case(case(n), bottles(24, str(n)))
+
+    async def main() -> None:
+        async with consuming(broker, database) as consumer, agent(broker, teller) as box:
+            for n in range(1, 6):
+                await box.send(encode(teller.cut(n, n)))
+            acks = [await box.ack() for _ in range(5)]
+            assert [ack.upto for ack in acks if ack] == [1, 2, 3, 4, 5]
+            await box.send(encode(teller.cut(2, 3)))
+            again = await box.ack()
+            assert again is not None
+            assert (again.upto, again.hash) == (5, teller.chains[5])
+            assert consumer.counts.batches == 6
+
+    asyncio.run(main())
+    conn = database.connect()
+    assert conn.rows("SELECT count(*) FROM unit") == [(5 * 25,)]
+    conn.close()
+
+
+def test_a_broker_that_dies_costs_nothing(
+    broker: BrokerProcess, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    teller = Teller("brand/plant-1/edge-7")
+    teller.case(case(1), bottles(24, "1"))
+    teller.case(case(2), bottles(24, "2"))
+
+    async def main() -> None:
+        async with consuming(broker, database, "cloud-2") as consumer:
+            async with agent(broker, teller) as box:
+                await box.send(encode(teller.cut(1, 1)))
+                assert await box.ack()
+            broker.stop()
+            await until(lambda: not consumer.counts.connected)
+            broker.start()
+            await until(lambda: consumer.counts.connected)
+            async with agent(broker, teller) as box:
+                ack = None
+                while ack is None or ack.upto < 2:
+                    await box.send(encode(teller.cut(2, 2)))
+                    ack = await box.ack(2.0)
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(main())
+    conn = database.connect()
+    assert conn.rows("SELECT count(*) FROM unit") == [(50,)]
+    conn.close()
+
+
+def test_junk_is_kept_with_a_reason_and_stops_nobody(
+    broker: BrokerProcess, database: Database
+) -> None:
+    teller = Teller("brand/plant-1/edge-9")
+    teller.case(case(1), bottles(3))
+    forger = Teller("brand/plant-1/edge-8")
+    forger.case(case(2), bottles(3, "f"))
+
+    async def main() -> None:
+        async with consuming(broker, database, "cloud-3"), agent(broker, teller) as box:
+            await box.send(b"junk")
+            await box.send(encode(forger.cut()))
+            await box.send(encode(teller.cut()))
+            ack = await box.ack()
+            assert ack is not None
+            assert ack.upto == 1
+
+    asyncio.run(main())
+    conn = database.connect()
+    assert conn.rows("SELECT agent, reason FROM refused ORDER BY reason") == [
+        ("brand/plant-1/edge-9", "badly_compressed"),
+        ("brand/plant-1/edge-9", "forged_identity"),
+    ]
+    conn.close()
+
+
+def test_what_an_agent_says_of_itself_is_kept(broker: BrokerProcess, database: Database) -> None:
+    teller = Teller("brand/plant-1/edge-5")
+
+    async def main() -> None:
+        async with agent(broker, teller) as box:
+            state = State(online=True, version="1", backlog=7)
+            await box.connection.publish(box.topics.state, write(state), retain=True)
+            await box.connection.settle()
+            async with consuming(broker, database, "cloud-4"):
+                await until(kept)
+                await box.connection.publish(box.topics.state, write(State(online=False)))
+                await until(lambda: kept()[0][0] == 0)
+        ((_, state_text),) = kept()
+        assert '"backlog":7' in state_text, "its last words replace nothing but online"
+
+    conn = database.connect()
+
+    def kept() -> list[tuple[object, ...]]:
+        return conn.rows("SELECT online, state FROM agent WHERE name = ?", (teller.name,))
+
+    asyncio.run(main())
+    conn.close()
