@@ -99,6 +99,7 @@ def test_there_are_these_commands() -> None:
         "bypass stop",
         "clearance",
         "clearances",
+        "cloud run",
         "config check",
         "config schema",
         "db rebuild",

@@ -1,0 +1,87 @@
+"""`caselink cloud`: the consumer of the agents' batches. It needs no site file and no agent."""
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.common import print_json
+from agent.notify import Notifier
+
+if TYPE_CHECKING:
+    from sync.cloud.service import Service
+
+app = typer.Typer(no_args_is_help=True, help="The consumer at the other end: ingest and answers.")
+
+Db = Annotated[
+    str,
+    typer.Option(envvar="CASELINK_DB", help="sqlite:///path or postgresql://user@host/name."),
+]
+File = Path | None
+
+
+@app.command()
+def run(
+    db: Db,
+    broker: Annotated[
+        str, typer.Option(envvar="CASELINK_BROKER", help="mqtts://host:8883 or mqtt://host.")
+    ],
+    http: Annotated[
+        str, typer.Option(envvar="CASELINK_HTTP", help="host:port of the answers; empty: none.")
+    ] = "127.0.0.1:8090",
+    client: Annotated[
+        str,
+        typer.Option(envvar="CASELINK_CLIENT", help="Our name at the broker, one per consumer."),
+    ] = "caselink-cloud",
+    group: Annotated[
+        str, typer.Option(envvar="CASELINK_GROUP", help="Consumers of one group share the work.")
+    ] = "caselink",
+    base: Annotated[
+        str, typer.Option(envvar="CASELINK_BASE", help="Where the agents' own names begin.")
+    ] = "https://id.caselink.example",
+    ca: Annotated[
+        File, typer.Option(envvar="CASELINK_CA", help="Who signs the broker's certificate.")
+    ] = None,
+    cert: Annotated[File, typer.Option(envvar="CASELINK_CERT", help="Our certificate.")] = None,
+    key: Annotated[File, typer.Option(envvar="CASELINK_KEY", help="Its key.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything.")] = False,
+) -> None:
+    """Consume until told to stop."""
+    from sync.cloud.service import Service, Settings
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for noisy in ("asyncio", "psycopg"):
+        logging.getLogger(noisy).setLevel("WARNING")
+    service = Service(Settings(db, broker, http, client, group, base, ca, cert, key))
+    asyncio.run(_run(service))
+
+
+async def _run(service: "Service") -> None:
+    notifier = Notifier()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, service.stop)
+    running = asyncio.create_task(service.run())
+    ready = asyncio.create_task(service.ready.wait())
+    await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+    if ready.done():
+        notifier.ready()
+        print_json({"ready": {"http": service.address}})
+        sys.stdout.flush()
+    ready.cancel()
+    interval = notifier.interval
+    while interval is not None and not running.done():
+        if service.alive():
+            notifier.alive("running")
+        else:
+            notifier.status("stuck")
+        await asyncio.wait({running}, timeout=interval / 3)
+    await running
+    notifier.stopping()
