@@ -57,14 +57,35 @@ class Statement(NamedTuple):
 
 def in_order(statements: Iterable[Statement]) -> list[Statement]:
     """All statements in one order, the same whatever order they are given in."""
-    timed: list[tuple[int, str, tuple[int, int, int, int], Statement]] = []
     by_agent = sorted(statements, key=lambda each: (each.stream.agent, each.place))
-    for agent, group in groupby(by_agent, key=lambda each: each.stream.agent):
-        own = list(group)
-        for each, at in zip(own, _times(own), strict=True):
-            timed.append((at, agent, each.place, each))
+    agents = [list(group) for _, group in groupby(by_agent, key=lambda each: each.stream.agent)]
+    times = [_times(own) for own in agents]
+    left: dict[str, int] = {}
+    for own, at in zip(agents, times, strict=True):
+        for each, ms in zip(own, at, strict=True):
+            if each.detail.get("bizStep") == "shipping":
+                left.update((paper, max(ms, left.get(paper, ms))) for paper in _papers(each))
+    timed: list[tuple[int, str, tuple[int, int, int, int], Statement]] = []
+    for own, at in zip(agents, times, strict=True):
+        now = 0
+        for each, ms in zip(own, at, strict=True):
+            now = max(now, ms)
+            if each.detail.get("bizStep") == "receiving":
+                # What a paper says was shipped was received later, whatever the clocks say.
+                now = max([now, *(left[paper] + 1 for paper in _papers(each) if paper in left)])
+            timed.append((now, each.stream.agent, each.place, each))
     timed.sort(key=lambda entry: entry[:3])
     return [entry[3] for entry in timed]
+
+
+def _papers(each: Statement) -> list[str]:
+    """The dispatch advices and returns that an event refers to."""
+    listed = each.detail.get("bizTransactionList")
+    return [
+        str(paper.get("bizTransaction"))
+        for paper in (listed if isinstance(listed, list) else ())
+        if isinstance(paper, dict) and paper.get("type") in ("desadv", "rma")
+    ]
 
 
 def _times(own: list[Statement]) -> list[int]:
@@ -92,6 +113,7 @@ class Container:
 
     children: dict[bytes, str] = field(default_factory=dict)
     by: dict[bytes, Statement] = field(default_factory=dict)
+    level: str = ""
     integrity: str = ""
     expected: int | None = None
     unknown: int = 0
@@ -99,7 +121,6 @@ class Container:
     reason: str = ""
     doubtful: bool = False
     broken: bool = False
-    told: bool = False
     full: tuple[int, int] | None = None
 
 
@@ -116,7 +137,6 @@ class Thing:
     transit: bool = False
     toward: str = ""
     counted_ms: int = 0
-    received: set[str] = field(default_factory=set)
     before: tuple[str, str, bool, str] | None = None
     former: list[tuple[bytes, int, int]] = field(default_factory=list)
     since: dict[bytes, int] = field(default_factory=dict)
@@ -213,7 +233,7 @@ class World:
             box.full = (each.stream.id, each.seq)
             for child in [child for child in box.children if child not in children]:
                 self._out(parent, box, child, each)
-        box.told = True
+        box.level = _word(detail.get("x:level")) or box.level
         box.expected = _number(detail.get("x:expectedQuantity"))
         box.unknown = _number(detail.get("x:unknown"))
         box.integrity = _word(detail.get("x:integrity"))
@@ -311,17 +331,10 @@ _MOVES = frozenset({"shipping", "void_shipping", "receiving", "stock_taking", "c
 
 def _move(thing: Thing, step: str, each: Statement) -> None:
     detail = each.detail
-    papers = {
-        str(paper.get("bizTransaction"))
-        for paper in detail.get("bizTransactionList", ())
-        if isinstance(paper, dict) and paper.get("type") in ("desadv", "po", "rma")
-    }
     party = _end(detail.get("destinationList"), "destination", "possessing_party")
     place = _end(detail.get("destinationList"), "destination", "location")
     here = _id(detail.get("bizLocation")) or _id(detail.get("readPoint"))
     if step == "shipping":
-        if papers & thing.received:
-            return  # its receipt was told before: the two agents' clocks differ
         thing.before = (thing.holder, thing.place, thing.transit, thing.toward)
         thing.transit, thing.toward, thing.place = True, place, ""
         thing.holder = party
@@ -330,7 +343,6 @@ def _move(thing: Thing, step: str, each: Statement) -> None:
             thing.holder, thing.place, thing.transit, thing.toward = thing.before
             thing.before = None
     elif step == "receiving":
-        thing.received |= papers
         thing.holder = party or thing.holder
         thing.place, thing.transit, thing.toward = place or here, False, ""
     elif step == "stock_taking":

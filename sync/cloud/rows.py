@@ -171,6 +171,8 @@ class _Reader:
         children = event["childEPCs"]
         parent, *keys = self._of([event["parentID"], *children])
         relabel = event.get("x:relabel")
+        if relabel is not None:  # the thing has another name now: its relations read otherwise
+            self._rows.movements.append((parent, at))
         roles = _each(relabel if relabel is not None else event.get("x:roles"), len(keys))
         pairs = _each(event.get("x:pairs"), len(keys))
         self._rows.aliases.extend(zip(keys, repeat(parent), children, roles, pairs, repeat(at)))

@@ -21,7 +21,7 @@ STATEMENTS = (
     # again has not seen.
     """CREATE TABLE arrival (id {serial}, xid {big} NOT NULL DEFAULT {xid}, first {big} NOT NULL,
         last {big} NOT NULL, ms {big} NOT NULL)""",
-    "CREATE INDEX arrival_xid ON arrival (xid, first)",
+    "CREATE INDEX arrival_xid ON arrival (xid, id)",
     # One event of a document; (stream, seq, n, part) is its identity, `uuid` its eventID, `detail`
     # what many events have in common.
     """CREATE TABLE event (id {big} PRIMARY KEY, stream {big} NOT NULL, seq {big} NOT NULL,
@@ -39,6 +39,7 @@ STATEMENTS = (
         PRIMARY KEY (child, event)) {bare}""",
     """CREATE TABLE movement (key {key} NOT NULL, event {big} NOT NULL,
         PRIMARY KEY (key, event)) {bare}""",
+    "CREATE INDEX movement_event ON movement (event)",
     # A statement about a container; `children` are their keys in a row.
     """CREATE TABLE box (event {big} PRIMARY KEY, parent {key} NOT NULL, text TEXT NOT NULL,
         children {bytes} NOT NULL) {bare}""",
