@@ -4,18 +4,23 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.common import print_json
+from agent.cli.common import AsJson, out, print_json
 from agent.notify import Notifier
 
 if TYPE_CHECKING:
+    from sync.cloud.database import Connection
     from sync.cloud.service import Service
 
 app = typer.Typer(no_args_is_help=True, help="The consumer at the other end: ingest and answers.")
+token_app = typer.Typer(no_args_is_help=True, help="Who may ask the consumer over HTTP.")
+app.add_typer(token_app, name="token")
 
 Db = Annotated[
     str,
@@ -85,3 +90,72 @@ async def _run(service: "Service") -> None:
         await asyncio.wait({running}, timeout=interval / 3)
     await running
     notifier.stopping()
+
+
+@token_app.command("add")
+def token_add(
+    name: Annotated[str, typer.Argument(help="Who gets it.")],
+    db: Db,
+    manage: Annotated[bool, typer.Option("--manage", help="It may close dead letters.")] = False,
+) -> None:
+    """Make a token; it is shown once and kept as a hash only."""
+    from sync.cloud import tokens
+    from sync.cloud.consumer import now_ms
+
+    with _connection(db) as conn:
+        out.print(tokens.make(conn, name, manage, now_ms()), markup=False)
+
+
+@token_app.command("list")
+def token_list(db: Db, as_json: AsJson = False) -> None:
+    """Who has a token."""
+    from sync.cloud import tokens
+    from sync.cloud.answers import iso
+
+    with _connection(db) as conn:
+        found = tokens.listed(conn)
+    if as_json:
+        rows = [{"name": name, "manage": manage, "made": iso(made)} for name, manage, made in found]
+        print_json({"tokens": rows})
+        return
+    for name, manage, made in found:
+        out.print(f"{name}  {'manages' if manage else 'reads'}  since {iso(made)}", markup=False)
+
+
+@token_app.command("revoke")
+def token_revoke(name: Annotated[str, typer.Argument(help="Whose.")], db: Db) -> None:
+    """End a token at once."""
+    from sync.cloud import tokens
+
+    with _connection(db) as conn:
+        tokens.revoke(conn, name)
+    out.print(f"The token of {name} is no longer good.", markup=False)
+
+
+@app.command()
+def trace(
+    code: Annotated[str, typer.Argument(help="As it is scanned or typed.")],
+    db: Db,
+    depth: Annotated[int, typer.Option(min=0, max=3, help="Levels of content.")] = 1,
+    base: Annotated[
+        str, typer.Option(envvar="CASELINK_BASE", help="Where the agents' own names begin.")
+    ] = "https://id.caselink.example",
+) -> None:
+    """What the cloud knows of a code, as one JSON object."""
+    from sync.cloud import answers
+
+    with _connection(db) as conn:
+        print_json(answers.trace(conn, code, base, depth))
+
+
+@contextmanager
+def _connection(db: str) -> Iterator["Connection"]:
+    from sync.cloud.database import open_database
+
+    database = open_database(db)
+    conn = database.connect()
+    try:
+        yield conn
+    finally:
+        conn.close()
+        database.close()

@@ -363,12 +363,13 @@ class Ingest:
     def retry(self, letter: int, who: str, now_ms: int) -> list[str]:
         """Apply a dead letter now; what is still wrong with it ([]: it is applied). DomainError:
         there is no open letter of that number."""
+        base = self._ids.first()  # before: it has a transaction of its own
         for careful in (False, True):
             fresh: set[bytes] = set()
             try:
                 with self._conn.writing():
                     stream, doc = notices.open_letter(self._conn, letter, self._database.lock)
-                    found = of_documents([doc], self._ids.first(), self._lint)
+                    found = of_documents([doc], base, self._lint)
                     if found.letters:
                         reason = found.letters[0].reason
                         notices.still_wrong(self._conn, letter, reason)

@@ -1,13 +1,20 @@
 """The consumer as a program: database, broker and answers, until it is told to stop."""
 
 import asyncio
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sync.cloud.consumer import Consumer
-from sync.cloud.database import open_database
+import uvicorn
+
+from agent.core.errors import ConfigError
+from sync.cloud.consumer import Consumer, now_ms
+from sync.cloud.database import Database, open_database
 from sync.cloud.sqlite import Sqlite, only_consumer
+from sync.cloud.web import create_app
 from sync.mqtt import Broker
 from sync.uris import BASE
 
@@ -56,27 +63,88 @@ class Service:
         settings = self.settings
         broker = Broker(settings.broker, settings.client, settings.ca, settings.cert, settings.key)
         broker.place()
-        database = open_database(settings.db)
+        listener = _listen(settings.http) if settings.http else None
         try:
-            if isinstance(database, Sqlite):
-                with only_consumer(database.path):
-                    await self._consume(Consumer(database, broker, settings.group))
-            else:
-                await self._consume(Consumer(database, broker, settings.group))
+            database = open_database(settings.db)
+            try:
+                if isinstance(database, Sqlite):
+                    with only_consumer(database.path):
+                        await self._both(database, broker, listener)
+                else:
+                    await self._both(database, broker, listener)
+            finally:
+                database.close()
         finally:
-            database.close()
+            if listener is not None:
+                listener.close()
 
-    async def _consume(self, consumer: Consumer) -> None:
-        self._consumer = consumer
-        consuming = asyncio.create_task(consumer.run())
+    async def _both(
+        self, database: Database, broker: Broker, listener: socket.socket | None
+    ) -> None:
+        self._consumer = Consumer(database, broker, self.settings.group)
+        tasks = [asyncio.create_task(self._consumer.run(), name="consumer")]
+        server: uvicorn.Server | None = None
+        if listener is not None:
+            app = create_app(database, now_ms, self.settings.base)
+            server = _Server(
+                uvicorn.Config(
+                    app,
+                    http="h11",
+                    ws="none",
+                    lifespan="off",
+                    log_config=None,
+                    log_level="warning",
+                    access_log=False,
+                    server_header=False,
+                    proxy_headers=False,
+                    limit_concurrency=256,
+                    timeout_keep_alive=5,
+                    timeout_graceful_shutdown=3,
+                )
+            )
+            host, port = listener.getsockname()[:2]
+            self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            tasks.append(asyncio.create_task(server.serve([listener]), name="answers"))
         stopping = asyncio.create_task(self._stop.wait())
         self.ready.set()
         try:
-            await asyncio.wait({consuming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            if not consuming.done():
-                consuming.cancel()
-            await asyncio.wait({consuming, stopping})
-        if not consuming.cancelled():
-            consuming.result()
+            tasks[0].cancel()
+            if server is not None:
+                server.should_exit = True
+            await asyncio.wait({*tasks, stopping})
+            if server is not None:
+                server.config.app.state.pool.close()  # type: ignore[union-attr]
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn as a guest in our loop: the signals are ours."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(address: str) -> socket.socket:
+    """A listening socket. ConfigError: host:port cannot be had."""
+    host, colon, port = address.rpartition(":")
+    host = host.strip("[]")
+    if not colon or not host or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(f"--http {address} is no address: write host:port, e.g. 127.0.0.1:8090.")
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, int(port)))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"--http {address} cannot be listened on ({error.strerror}): another program may use "
+            "it; choose another port."
+        ) from error
+    listener.setblocking(False)
+    return listener

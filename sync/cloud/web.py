@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from agent.core.errors import ConfigError, DomainError, TransientError
 from sync.cloud import answers, lists, notices, tokens
@@ -241,6 +242,14 @@ def _answer_errors(app: FastAPI) -> None:
     async def mend(_request: Request, error: ConfigError) -> JSONResponse:
         log.error("a request met a mistake in the configuration: %s", error)
         return _refusal(500, "config", str(error))
+
+    @app.exception_handler(HTTPException)
+    async def nowhere(_request: Request, error: HTTPException) -> JSONResponse:
+        return _refusal(
+            error.status_code,
+            "no_such_path",
+            f"{error.detail}: GET /openapi.json lists what can be asked.",
+        )
 
     @app.exception_handler(RequestValidationError)
     async def misunderstood(_request: Request, error: RequestValidationError) -> JSONResponse:
