@@ -75,6 +75,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     fork: Text = ""
 
 
+def _nothing() -> msgspec.Raw:
+    return msgspec.Raw(b"{}")
+
+
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """Something for the agent to do, once: `id` is its identity, however often it arrives.
 
@@ -84,7 +88,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     v: Version = VERSION
     id: Id
     kind: Key
-    body: msgspec.Raw = msgspec.Raw(b"{}")
+    body: msgspec.Raw = msgspec.field(default_factory=_nothing)
     n: Part = 0
     of: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
 
