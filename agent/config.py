@@ -45,6 +45,30 @@ class WebSection(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
 
+class SyncSection(_Section):
+    """The way to the cloud; without this section the journal is only kept.
+
+    `url` is mqtts://host[:8883], or mqtt://host[:1883] within one machine or a guarded network.
+    `ca`, `cert` and `key` are PEM files, relative to the site file: who signed the broker, and who
+    we are. `tenant` and `site` are our place in topics and names; `base` is where names of our own
+    begin, `namespace` what our own fields of events belong to, `offset` our distance from UTC.
+    """
+
+    url: Annotated[str, Field(pattern=r"^mqtts?://[^/\s]{1,255}/?$")]
+    tenant: Name
+    site: Name
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    base: Annotated[str, Field(pattern=r"^https?://[^\s]{1,255}[^/\s]$")] = (
+        "https://id.caselink.example"
+    )
+    namespace: Annotated[str, Field(pattern=r"^https?://[^\s]{1,255}/$")] = (
+        "https://ns.caselink.example/v1/"
+    )
+    offset: Annotated[str, Field(pattern=r"^[+-](0\d|1[0-4]):[0-5]\d$")] = "+08:00"
+
+
 class ProductSection(_Section):
     names: Names
     gtin: Annotated[str, Field(pattern=r"^(\d{8}|\d{12,14})?$")] = ""
@@ -169,6 +193,7 @@ class Site(_Section):
 
     agent: AgentSection
     web: WebSection = WebSection()
+    sync: SyncSection | None = None
     products: dict[Name, ProductSection] = {}
     schemes: dict[Name, SchemeSection] = {}
     devices: dict[Name, dict[str, Any]] = {}
@@ -232,6 +257,8 @@ def _problems(site: Site) -> list[tuple[Where, str]]:
             site.scheme(name)
         except ValueError as error:
             found.append((("schemes", name), f"{error}."))
+    if site.sync is not None:
+        found += [(("sync",), problem) for problem in _half(site.sync)]
     used: list[tuple[Where, str]] = []
     ids = [line.id for line in site.lines]
     for n, line in enumerate(site.lines):
@@ -255,6 +282,16 @@ def _problems(site: Site) -> list[tuple[Where, str]]:
     for name, section in site.devices.items():
         if not isinstance(section.get("type"), str):
             found.append((("devices", name), f'device {name}: add type = "...".'))
+    return found
+
+
+def _half(sync: SyncSection) -> list[str]:
+    """What is said by halves of the way to the cloud."""
+    found = []
+    if bool(sync.cert) != bool(sync.key):
+        found.append("cert and key belong together: give both or neither.")
+    if sync.url.startswith("mqtt://") and (sync.ca or sync.cert):
+        found.append("mqtt:// uses no certificates: write mqtts://, or remove ca, cert and key.")
     return found
 
 

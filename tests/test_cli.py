@@ -18,7 +18,11 @@ from agent.app import Files
 from agent.cli import app, main
 from agent.config import load
 from agent.core import inputs as i
+from agent.ports import Parked
 from agent.services.pins import Pins
+from agent.store import outbox
+from agent.store.database import Database
+from agent.store.writer import Writer
 from tests.core.lines import Line, filled, labelled, shown
 
 SITE = """
@@ -134,6 +138,8 @@ def test_there_are_these_commands() -> None:
         "sample",
         "scan",
         "simulate",
+        "sync parked",
+        "sync status",
         "test-mode start",
         "test-mode stop",
         "trace",
@@ -515,3 +521,32 @@ def test_test_mode_needs_a_running_agent(shell: Shell) -> None:
     ):
         status, _, err = shell(*asked)
         assert (status, "No agent answers" in err) == (1, True)
+
+
+# ------------------------------------------------------------------------------------ the cloud
+
+
+def test_what_waits_for_the_cloud_is_told_of_an_agent_that_does_not_run(packed: Shell) -> None:
+    status, out, _ = packed("sync", "status", "--json")
+    data = json.loads(out)
+    assert status == 0
+    assert (data["running"], data["configured"]) == (False, False)
+    assert data["rows"] == data["last"] > 10
+    assert data["items"] == 3
+    assert data["age_ms"] >= 0
+    assert (data["acked"], data["last_ack"], data["parked"]) == (0, None, 0)
+    assert "not configured: add [sync]" in packed("sync", "status")[1]
+    url = '[sync]\nurl = "mqtt://h"\ntenant = "acme"\nsite = "plant"\n'
+    packed.site.write_text(SITE + url, "utf-8")
+    assert "the agent does not run" in packed("sync", "status")[1]
+
+
+def test_refused_documents_are_listed(packed: Shell) -> None:
+    assert "Nothing was refused" in packed("sync", "parked")[1]
+    database = Database.open(packed.files.database, packed.files.key)
+    refused = [Parked(3, 0, "agent", "uri: it is none", b"{}"), Parked(4, 1, "cloud", "no")]
+    Writer(database.conn).run_inline(lambda conn: outbox.park(conn, refused))
+    database.close()
+    assert "row 4, document 1: refused by the cloud: no" in packed("sync", "parked")[1]
+    lines = packed("sync", "parked", "--json")[1].splitlines()
+    assert json.loads(lines[1])["document"] == "{}"

@@ -16,6 +16,7 @@ from agent.app import watchdog
 from agent.app.lines import Line, LineBuilder, RealDevices
 from agent.app.services import Services
 from agent.app.site import Files, check_devices
+from agent.app.uplink import CloudWay
 from agent.clockwatch import clock
 from agent.config import Site
 from agent.core import inputs as i
@@ -38,6 +39,7 @@ from agent.web.app import PanelServer, create_app
 from agent.web.auth import local_token
 from agent.web.local import local_router
 from agent.web.rework import rework_router
+from agent.web.uplink import uplink_router
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class Agent:
         self._web = web
         self._stop = asyncio.Event()
         self._lines: dict[str, Line] = {}
+        self._cloud: CloudWay | None = None
         self.writer: Writer | None = None
 
     def stop(self) -> None:
@@ -93,6 +96,10 @@ class Agent:
             builder = LineBuilder(self.site, self.files.wire, RealDevices(vision))
             for section in self.site.lines:
                 self._lines[section.id] = builder.build(section, gate)
+            if self.site.sync is not None:
+                self._cloud = CloudWay(
+                    self.site, self.site.sync, self._config, self.files, writer, self._lines
+                )
             await self._serve(gate, writer, readers, vision)
         finally:
             await vision.close()
@@ -113,7 +120,11 @@ class Agent:
             app = create_app(
                 services,
                 token=local_token(self.files.token),
-                routers=[local_router(services), rework_router(services)],
+                routers=[
+                    local_router(services),
+                    rework_router(services),
+                    uplink_router(self.cloud),
+                ],
             )
             server = PanelServer(app, self.site.web.host, self.site.web.port)
             self.port = server.port
@@ -123,6 +134,8 @@ class Agent:
         for line in self._lines.values():
             tasks += [asyncio.create_task(work, name=name) for name, work in line.work().items()]
             tasks.append(asyncio.create_task(self._look(line, gate), name="snapshot"))
+        if self._cloud is not None:
+            tasks.append(asyncio.create_task(self._cloud.run(), name="cloud"))
         tasks.append(asyncio.create_task(_as_task(writer.ended), name="store"))
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         notifier = Notifier()
@@ -162,7 +175,10 @@ class Agent:
     async def _look(self, line: Line, gate: Gate) -> None:
         while True:
             with suppress(CaselinkError):
-                line.snapshot = line.panel.snapshot(await gate.view(line.section.id, excerpt))
+                shown = line.panel.snapshot(await gate.view(line.section.id, excerpt))
+                if self._cloud is not None:
+                    shown["backlog"] = self._cloud.backlog()
+                line.snapshot = shown
             await asyncio.sleep(SNAPSHOT_EVERY)
 
     # ------------------------------------------------------------------------------- LineControl
@@ -185,6 +201,10 @@ class Agent:
         if not found:
             raise DomainError("starting", f"Line {line} is starting: try again in a moment.")
         return found
+
+    def cloud(self) -> dict[str, Any]:
+        """How the way to the cloud stands."""
+        return {"configured": False} if self._cloud is None else self._cloud.data()
 
     def runner(self, line: str) -> LineRunner:
         """For the demonstration and the benchmark: the line's shell."""

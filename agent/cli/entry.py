@@ -18,6 +18,7 @@ from agent.cli import (
     rework,
     running,
     simulating,
+    sync,
     testmode,
 )
 from agent.cli.common import err
@@ -41,6 +42,7 @@ app.add_typer(testmode.app, name="test-mode")
 app.add_typer(record.app)
 app.add_typer(alarms.app)
 app.add_typer(rework.app)
+app.add_typer(sync.app, name="sync")
 app.add_typer(record.export_app, name="export")
 app.add_typer(record.db_app, name="db")
 

@@ -54,7 +54,8 @@ def troubled() -> dict[str, Any]:
     line["devices"]["list"][2] |= {"state": "fault", "error": "Ribbon out"}
     line["devices"]["list"][4] |= {"state": "lost", "latency_ms": None, "last": None}
     line["devices"]["ok"] = 4
-    line["backlog"] = {"events": 128_400, "oldest": line["at"]}
+    oldest = line["at"] - 95_000_000
+    line["backlog"] = {"events": 128_400, "oldest": oldest, "connected": False}
     line["current"]["cells"][5] = {"s": "unknown", "code": None, "at": None, "why": "held"}
     return line
 

@@ -7,6 +7,9 @@ import * as text from "./text.js";
 
 const { t } = text;
 
+/** Seconds that something may wait for the cloud before anybody need know. */
+const WORTH_A_WORD = 60;
+
 class Frame extends View {
   connectedCallback() {
     setInterval(() => this.#tick(), 500);
@@ -48,7 +51,9 @@ class Frame extends View {
     put(this.part("product"), order ? text.named(order.names, order.sku) : "");
     put(this.part("lot"), order ? t("order.lot", { lot: order.lot }) : t("order.choose"));
     put(this.part("devices"), `${text.number(s.devices.ok)}/${text.number(s.devices.all)}`);
-    put(this.part("backlog"), text.number(s.backlog.events));
+    const offline = s.backlog.connected === false;
+    put(this.part("backlog-label"), t(offline ? "backlog.offline" : "backlog.label"));
+    put(this.part("backlog"), backlogAge(s));
     put(this.part("operator"), s.operator ?? text.NONE);
     put(this.part("shift"), s.shift ?? t("operator.label"));
     attr(this.part("shift"), "translate", s.shift ? "no" : null);
@@ -59,6 +64,16 @@ class Frame extends View {
     badge("alarm-badge", s.alarms.length);
     badge("device-badge", s.devices.list.filter((device) => troubled(device.state)).length);
   }
+}
+
+/** What waits, and for how long once that is worth a word.
+ * @param {import("./types.js").Snapshot} s */
+function backlogAge(s) {
+  const { events, oldest } = s.backlog;
+  const seconds = oldest == null ? 0 : (s.at - oldest) / 1000;
+  const count = text.number(events);
+  if (seconds < WORTH_A_WORD) return count;
+  return t("backlog.aged", { count, time: text.duration(seconds) });
 }
 
 /** @param {string} deviceState */

@@ -24,7 +24,7 @@
  * @property {{by: string, order: string, seen: Record<string, number>} | null} [test]
  * @property {Startable[]} orders
  * @property {{ok: number, all: number, list: DeviceState[]}} devices
- * @property {{events: number | null, oldest: number | null}} backlog
+ * @property {{events: number | null, oldest: number | null, connected?: boolean}} backlog
  * @property {string | null} operator
  * @property {string | null} shift
  * @property {Alarm[]} alarms

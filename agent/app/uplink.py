@@ -1,0 +1,119 @@
+"""The way to the cloud of a running agent: its parts put together, its troubles as alarms, how it
+stands for the panel and the command line."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from agent import now
+from agent.app.lines import Line
+from agent.app.site import Files
+from agent.clockwatch import clock
+from agent.config import Site, SyncSection
+from agent.core import inputs as i
+from agent.store.outbox import Outbox
+from agent.store.readers import Readers
+from agent.store.writer import Writer
+from agent.supervisor import LONGEST_WAIT, unless_bug
+from sync.mqtt import Broker
+from sync.status import About
+from sync.uplink import Uplink
+from sync.uris import Identity
+
+log = logging.getLogger(__name__)
+
+ALARMS = {"sync_fork": 1, "sync_refused": 2, "sync_parked": 2}
+"""Conditions that become alarms, with their priority."""
+READERS = 3
+"""Connections of its own: a batch that is being built must not keep people waiting."""
+
+
+def identity(site: Site, sync: SyncSection) -> Identity:
+    """Who the agent is for the cloud."""
+    gtins = {sku: product.gtin for sku, product in site.products.items() if product.gtin}
+    return Identity(
+        sync.tenant, sync.site, site.agent.id, sync.base, sync.namespace, sync.offset, gtins
+    )
+
+
+def broker(site: Site, sync: SyncSection, config: Path) -> Broker:
+    """Where the broker is and who we are there."""
+
+    def file(name: str) -> Path | None:
+        return config.resolve().parent / name if name else None
+
+    client = f"{sync.tenant}.{sync.site}.{site.agent.id}"
+    return Broker(sync.url, client, file(sync.ca), file(sync.cert), file(sync.key))
+
+
+class CloudWay:
+    """The way to the cloud that the site file describes. `run` until cancelled."""
+
+    def __init__(
+        self,
+        site: Site,
+        sync: SyncSection,
+        config: Path,
+        files: Files,
+        writer: Writer,
+        lines: Mapping[str, Line],
+    ) -> None:
+        self._identity = identity(site, sync)
+        self._broker = broker(site, sync, config)
+        self._files = files
+        self._writer = writer
+        self._lines = lines
+        self._uplink: Uplink | None = None
+
+    async def run(self) -> None:
+        """Send, for ever; a bug in it must not stop the lines."""
+        while True:
+            for key in ALARMS:  # what an earlier run raised may be over
+                self._condition(key, False, {})
+            await unless_bug("the way to the cloud", self._run)
+            await asyncio.sleep(LONGEST_WAIT)
+
+    async def _run(self) -> None:
+        readers = await asyncio.to_thread(Readers, self._files.database, self._files.key, READERS)
+        try:
+            self._uplink = Uplink(
+                self._identity,
+                self._broker,
+                Outbox(readers, self._writer),
+                self._about,
+                condition=self._condition,
+            )
+            await self._uplink.run()
+        finally:
+            readers.close()
+
+    def data(self) -> dict[str, Any]:
+        """How it stands, for people and programs."""
+        found = {"configured": True, "broker": self._broker.url, "agent": self._identity.name}
+        return found if self._uplink is None else found | self._uplink.status.data(now.wall_ms())
+
+    def backlog(self) -> dict[str, Any]:
+        """For the panel's frame."""
+        if self._uplink is None:
+            return {"events": None, "oldest": None}
+        status = self._uplink.status
+        waits = status.backlog
+        return {"events": waits.rows, "oldest": waits.oldest_ms, "connected": status.connected}
+
+    def _about(self) -> About:
+        states = {
+            name: str(line.snapshot.get("state", {}).get("packml", "starting"))
+            for name, line in self._lines.items()
+        }
+        at = clock()
+        return About(version("caselink"), states, at.wall_ms, at.quality)
+
+    def _condition(self, key: str, on: bool, args: Mapping[str, str]) -> None:
+        given = tuple(args.items())
+        for name, line in self._lines.items():
+            line.runner.tell(
+                i.ConditionChanged(f"{name}/sync/{key}", on, ALARMS[key], key, "", given)
+            )
