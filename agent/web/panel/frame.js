@@ -71,8 +71,8 @@ class Frame extends View {
 function backlogAge(s) {
   const { events, oldest } = s.backlog;
   const seconds = oldest == null ? 0 : (s.at - oldest) / 1000;
-  const count = text.number(events);
-  if (seconds < WORTH_A_WORD) return count;
+  if (seconds < WORTH_A_WORD) return text.number(events);
+  const count = events != null && events >= 10_000 ? text.compact(events) : text.number(events);
   return t("backlog.aged", { count, time: text.duration(seconds) });
 }
 
