@@ -271,8 +271,9 @@ class Uplink:
         if relay.acked > before:
             status.count(self._now(), relay.acked - before, items)
         self._hash = await self._our_hash(relay, relay.acked) or envelope.ZERO
-        if relay.finished:
-            relay.enter(*await self._in_thread(lambda: self._epoch(relay.acked + 1)))
+        epoch, end = await self._in_thread(lambda: self._epoch(relay.acked + 1))
+        if epoch != relay.epoch:  # the end of one, or the consumer lost an earlier one
+            relay.enter(epoch, end)
         self._show(relay)
 
     # ---------------------------------------------------------------------------------- state

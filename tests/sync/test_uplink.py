@@ -140,7 +140,7 @@ def test_every_row_arrives_once_and_in_order(
             await until(lambda: uplink.status.acked == last(plant))
             assert uplink.status.connected
             await until(lambda: uplink.status.backlog.rows == 0)
-            assert uplink.status.items_per_s > 0
+            await until(lambda: uplink.status.items_per_s > 0)
 
     asyncio.run(go())
     everything_arrived(port, consumer)
@@ -334,6 +334,29 @@ def test_a_restored_backup_goes_on_in_its_own_epoch(
     second = consumer.streams[US.name, "second"]
     assert second.upto == last(plant)
     assert min(seq for seq, _ in second.docs) > cut
+
+
+def test_a_consumer_that_lost_everything_gets_every_epoch_again(
+    broker: BrokerProcess, plant: Plant, port: Outbox
+) -> None:
+    cut = last(plant)
+    plant.writer.wait(lambda conn: journal.begin_epoch(conn, "second"))
+    put(plant, *plant.case(60, 100, 40))
+    with port.view() as view:
+        chain = view.hash_at(last(plant)) or ""
+    port.keep(last(plant), chain, None)
+    put(plant, f.AgentStarted("1"))
+    consumer = Tiny(broker.url)
+
+    async def go() -> None:
+        async with consuming(consumer), running(port, broker.url) as uplink:
+            await until(lambda: 0 < uplink.status.acked < cut)
+            await until(lambda: uplink.status.acked == last(plant))
+
+    asyncio.run(go())
+    uptos = {epoch: stream.upto for (_, epoch), stream in consumer.streams.items()}
+    assert sorted(uptos.values()) == [cut, last(plant)]
+    in_order(consumer.taken, last(plant))
 
 
 async def states(broker: BrokerProcess, done: Callable[[State], bool]) -> State:

@@ -60,8 +60,11 @@ class Tiny:
         key = batch.agent, batch.epoch
         stream = self.streams.get(key)
         if stream is None:
-            if batch.first != batch.began:
-                return Ack(epoch=batch.epoch, upto=0, hash=ZERO, rewind=True)
+            others = [one for (agent, _), one in self.streams.items() if agent == batch.agent]
+            newest = max(others, key=lambda one: one.upto, default=Stream(0, ZERO))
+            if batch.first != batch.began or batch.first > newest.upto + 1:
+                upto, chain = newest.upto, newest.hash
+                return Ack(epoch=batch.epoch, upto=upto, hash=chain, rewind=True)
             stream = self.streams[key] = Stream(batch.first - 1, batch.prev)
         told = {"epoch": batch.epoch, "hash": self.lie or stream.hash}
         if batch.last <= stream.upto:
