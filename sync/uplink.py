@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from agent.core.errors import CaselinkError, ConfigError, TransientError
-from agent.ports import Acked, Outbox, Parked
+from agent.ports import Acked, Epoch, Outbox, Parked
 from sync import envelope, messages
 from sync.build import Builder, Built, Stopped
 from sync.envelope import Refused
@@ -58,9 +58,9 @@ class Uplink:
         backoff: Backoff | None = None,
         linger: float = LINGER,
         relay: Mapping[str, float] | None = None,
-        builder: Mapping[str, int] | None = None,
+        builder: Builder | None = None,
     ) -> None:
-        """`relay` and `builder` are options of `Relay` and `Builder`."""
+        """`relay` are options of `Relay`; `builder` is another than the usual one."""
         self.status = Status()
         self._broker = broker
         self._outbox = outbox
@@ -71,10 +71,11 @@ class Uplink:
         self._backoff = backoff or Backoff()
         self._options = dict(relay or {})
         self._topics = messages.topics(identity.tenant, identity.site, identity.agent)
-        self._builder = Builder(outbox, identity, **(builder or {}))
+        self._builder = builder or Builder(outbox, identity)
         self._relay: Relay | None = None
         self._kept = Acked()
         self._hash = envelope.ZERO
+        self._began = 1
         self._marked = 0
         self._mark: tuple[int, bytes] | None = None
         self._built: dict[int, Built] = {}
@@ -134,18 +135,23 @@ class Uplink:
     async def _start(self) -> Relay:
         """Where to go on after a start."""
         kept = await self._in_thread(self._outbox.acked)
-        with_epoch = await self._in_thread(lambda: self._epoch(kept.seq + 1))
+        epoch = await self._in_thread(lambda: self._epoch(kept.seq + 1))
+        self._began = epoch.first
         self._kept, self._hash = kept, kept.hash
         self._marked = (await self._in_thread(lambda: self._outbox.mark(kept.seq)))[0]
-        relay = self._relay = Relay(*with_epoch, kept.seq, **self._options)  # type: ignore[arg-type]
+        relay = self._relay = Relay(epoch.name, epoch.last, kept.seq, **self._options)  # type: ignore[arg-type]
         self.status.last_ack_ms = kept.at_ms or None
         self._show(relay)
         return relay
 
-    def _epoch(self, seq: int) -> tuple[str, int | None]:
+    async def _enter(self, relay: Relay) -> None:
+        epoch = await self._in_thread(lambda: self._epoch(relay.acked + 1))
+        self._began = epoch.first
+        relay.enter(epoch.name, epoch.last)
+
+    def _epoch(self, seq: int) -> Epoch:
         with self._outbox.view() as view:
-            name, _, last = view.epoch_at(seq)
-            return name, last
+            return view.epoch_at(seq)
 
     async def _leave(self, connection: Connection) -> None:
         """Say that we go, if anybody listens, and keep how far it is."""
@@ -271,9 +277,9 @@ class Uplink:
         if relay.acked > before:
             status.count(self._now(), relay.acked - before, items)
         self._hash = await self._our_hash(relay, relay.acked) or envelope.ZERO
-        epoch, end = await self._in_thread(lambda: self._epoch(relay.acked + 1))
-        if epoch != relay.epoch:  # the end of one, or the consumer lost an earlier one
-            relay.enter(epoch, end)
+        if relay.finished or relay.acked + 1 < self._began:
+            # The end of an epoch; or the consumer has lost an earlier one.
+            await self._enter(relay)
         self._show(relay)
 
     # ---------------------------------------------------------------------------------- state

@@ -83,7 +83,7 @@ async def running(
     options: dict[str, object] = {
         "backoff": Backoff(0.05, 0.2),
         "relay": {"patience": 1.0, "fork_retry": 1.0},
-        "builder": {"rows": 7},
+        "builder": Builder(port, US, rows=7),
         "linger": 0.05,
         **more,
     }
@@ -214,7 +214,7 @@ def test_cuts_and_half_open_links_cost_nothing(
         async with (
             Proxy(broker.port) as proxy,
             consuming(consumer),
-            running(port, proxy.url, builder={"rows": 2}) as uplink,
+            running(port, proxy.url, builder=Builder(port, US, rows=2)) as uplink,
         ):
             for n in range(6):
                 await until(lambda n=n: uplink.status.acked >= min(4 * n, last(plant) - 5))
@@ -244,7 +244,7 @@ def test_a_broker_that_dies_and_forgets_everything_loses_nothing(
     async def go() -> None:
         async with (
             consuming(consumer),
-            running(port, process.url, builder={"rows": 2}) as uplink,
+            running(port, process.url, builder=Builder(port, US, rows=2)) as uplink,
         ):
             for n in range(3):
                 await until(lambda n=n: uplink.status.acked >= 10 * n)
