@@ -23,6 +23,9 @@ _TIME = re.compile(
 _OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):[0-5]\d")
 _UUID = re.compile(r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+_PLAIN = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]+\n)+")
+"""Many URIs, one a line: one match for all takes a tenth of the time."""
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _ACTIONS = {"ADD", "OBSERVE", "DELETE"}
 _STEPS = {
@@ -194,6 +197,8 @@ def _family(event: Mapping[str, Any]) -> list[str]:
 def _uris(names: Any, where: str) -> list[str]:
     if not isinstance(names, list):
         return [f"no_list: {where} is no list"]
+    if _plainly_good(names):
+        return []
     found = []
     for name in names:
         if not isinstance(name, str) or len(name) > MAX_URI or not _URI.fullmatch(name):
@@ -203,6 +208,22 @@ def _uris(names: Any, where: str) -> list[str]:
     if len({name for name in names if isinstance(name, str)}) < len(names) and not found:
         found.append(f"duplicate: {where} names a thing twice")
     return found
+
+
+def _plainly_good(names: list[Any]) -> bool:
+    """Whether nothing at all is wrong with these names; False where it needs a closer look."""
+    try:
+        lines = "\n".join(names) + "\n"
+    except TypeError:
+        return False
+    return (
+        lines.count("\n") == len(names) == len(set(names))
+        and _PLAIN.fullmatch(lines) is not None
+        and "/01/" not in lines
+        and "/00/" not in lines
+        and len(max(names, key=len)) <= MAX_URI
+        and ("%" not in lines or _BAD_PERCENT.search(lines) is None)
+    )
 
 
 def _declaration(error: Any) -> list[str]:

@@ -1,7 +1,7 @@
 """The consumer at the broker: a thin shell that carries payloads to `Ingest` and receipts back.
 
-Batches are prepared in one thread while the ones before are applied in another; what has queued up
-meanwhile is applied in one transaction. A receipt leaves after the commit and never before. When
+With PostgreSQL batches are prepared in one thread while the ones before are applied in another; what
+has queued up meanwhile is applied in one transaction. A receipt leaves after the commit and never before. When
 the database or the broker fails, what was in hand is dropped: the agents send it again.
 """
 
@@ -67,8 +67,12 @@ class Consumer:
         self._group = group
         self._clock = clock
         self._backoff = backoff or Backoff(longest=15.0)
-        self._preparing = ThreadPoolExecutor(1, "cloud prepare")
         self._applying = ThreadPoolExecutor(1, "cloud apply")
+        # SQLite gives up the interpreter's lock for every row and then waits for it: two threads
+        # are half as fast as one. COPY gives it up once for a table.
+        self._preparing = (
+            ThreadPoolExecutor(1, "cloud prepare") if database.several else self._applying
+        )
         self._states: dict[str, State] = {}
         self._lost = False
 

@@ -1,5 +1,6 @@
 """The key of a thing at the cloud: a hash of its URI, so that nothing is looked up at ingest."""
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 from agent.core.codes import canonical
@@ -12,6 +13,11 @@ SIZE = 16
 def key(uri: str) -> bytes:
     """The key of the thing with this URI. Two of 10^12 things share one with a chance of 10^-15."""
     return blake2b(uri.encode(), digest_size=SIZE).digest()
+
+
+def keys(uris: Iterable[str]) -> list[bytes]:
+    """The keys of many things."""
+    return [blake2b(uri.encode(), digest_size=SIZE).digest() for uri in uris]
 
 
 def uri_of(text: str, base: str = BASE) -> str:

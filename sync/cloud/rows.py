@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from sync.cloud.keys import key
+from sync.cloud.keys import key, keys
 from sync.envelope import Batch, Doc
 from sync.lint import problems
 
@@ -149,38 +149,38 @@ class _Reader:
     def _of(self, uris: list[str]) -> list[bytes]:
         """Keys; a code is named several times in a document and hashed once."""
         known = self._keys
-        found = []
-        for uri in uris:
-            at = known.get(uri)
-            if at is None:
-                at = known[uri] = key(uri)
-            found.append(at)
-        return found
+        try:
+            return [known[uri] for uri in uris]
+        except KeyError:
+            found = keys(uris)
+            known.update(zip(uris, found, strict=True))
+            return found
 
     def _objects(self, event: dict[str, Any], at: int) -> None:
         epcs = event.get("epcList", [])
-        keys = self._of(epcs)
+        named = self._of(epcs)
         if event["action"] == "ADD" and event["bizStep"] == "commissioning":
-            self._rows.units.extend(zip(keys, epcs, repeat(at)))
+            self._rows.units.extend(zip(named, epcs, repeat(at)))
             return
         # Of a range (quantityList) the class is named.
-        keys += [key(each["epcClass"]) for each in event.get("quantityList", ())]
-        self._rows.movements.extend(zip(keys, repeat(at)))
+        named += [key(each["epcClass"]) for each in event.get("quantityList", ())]
+        self._rows.movements.extend(zip(named, repeat(at)))
 
     def _associate(self, event: dict[str, Any], at: int) -> None:
         children = event["childEPCs"]
-        parent, *keys = self._of([event["parentID"], *children])
+        parent, *of = self._of([event["parentID"], *children])
         relabel = event.get("x:relabel")
         if relabel is not None:  # the thing has another name now: its relations read otherwise
             self._rows.movements.append((parent, at))
-        roles = _each(relabel if relabel is not None else event.get("x:roles"), len(keys))
-        pairs = _each(event.get("x:pairs"), len(keys))
-        self._rows.aliases.extend(zip(keys, repeat(parent), children, roles, pairs, repeat(at)))
+        roles = _each(relabel if relabel is not None else event.get("x:roles"), len(of))
+        pairs = _each(event.get("x:pairs"), len(of))
+        self._rows.aliases.extend(zip(of, repeat(parent), children, roles, pairs, repeat(at)))
 
     def _aggregate(self, event: dict[str, Any], at: int) -> None:
-        parent, *keys = self._of([event["parentID"], *event["childEPCs"]])
-        self._rows.boxes.append((at, parent, event["parentID"], b"".join(keys)))
-        self._rows.links.extend(zip(keys, repeat(at)))
+        (parent,) = self._of([event["parentID"]])
+        children = self._of(event["childEPCs"])
+        self._rows.boxes.append((at, parent, event["parentID"], b"".join(children)))
+        self._rows.links.extend(zip(children, repeat(at)))
 
     def _ms(self, text: str) -> int:
         found = self._times.get(text)

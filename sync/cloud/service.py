@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from sync.cloud.web import create_app
 from sync.mqtt import Broker
 from sync.uris import BASE
 
+SWITCH_SECONDS = 0.0002
+"""How long a thread keeps the interpreter from another: with the usual 5 ms every answer of the
+database waits so long while the next batch is prepared."""
 LONGEST = 60.0
 """Seconds that one transaction may take before the consumer counts as stuck."""
 
@@ -63,6 +67,7 @@ class Service:
         settings = self.settings
         broker = Broker(settings.broker, settings.client, settings.ca, settings.cert, settings.key)
         broker.place()
+        sys.setswitchinterval(SWITCH_SECONDS)
         listener = _listen(settings.http) if settings.http else None
         try:
             database = open_database(settings.db)
