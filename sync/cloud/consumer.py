@@ -1,8 +1,9 @@
 """The consumer at the broker: a thin shell that carries payloads to `Ingest` and receipts back.
 
-With PostgreSQL batches are prepared in one thread while the ones before are applied in another; what
-has queued up meanwhile is applied in one transaction. A receipt leaves after the commit and never before. When
-the database or the broker fails, what was in hand is dropped: the agents send it again.
+With PostgreSQL batches are prepared in one thread while the ones before are applied in another;
+what has queued up meanwhile is applied in one transaction. A receipt leaves after the commit and
+never before. When the database or the broker fails, what was in hand is dropped: the agents send
+it again.
 """
 
 import asyncio
