@@ -374,6 +374,16 @@ class _Teller:
         more = {"x:doubtful": False, "x:why": getattr(fact, "why", "read")}
         return self._inspected(units, "in_progress", "doubt", more)
 
+    def broken(self, fact: f.ContainersBroken) -> list[Event]:
+        events = []
+        for unit in self.told(fact.containers):
+            integrity = self.thing(unit, self.seq).integrity
+            more: dict[str, Any] = {"x:broken": True, "x:doubtful": True, "x:why": fact.why}
+            if integrity is not None:
+                more["x:integrity"] = integrity.value
+            events += self._inspected([unit], "in_progress", f"broken/{unit}", more)
+        return events
+
     def anchored(self, fact: f.ContainersAnchored) -> list[Event]:
         units = self.told(fact.containers)
         more = {"x:integrity": "anchored", "x:doubtful": False}
@@ -498,6 +508,7 @@ _TELL: dict[type[Fact], Callable[[_Teller, Any], list[Event]]] = {
     f.ContainerConfirmed: _Teller.trusted,
     f.DoubtResolved: _Teller.trusted,
     f.ContainersAnchored: _Teller.anchored,
+    f.ContainersBroken: _Teller.broken,
     f.Relabelled: _Teller.relabelled,
     f.CodesMoved: _Teller.moved,
     f.UnitsSampled: _Teller.sampled,

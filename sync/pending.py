@@ -95,7 +95,7 @@ def concerned(fact: Fact) -> Iterable[int]:
             | f.ContainerConfirmed()
         ):
             return (fact.container,)
-        case f.ContainersAnchored():
+        case f.ContainersAnchored() | f.ContainersBroken():
             return fact.containers
         case f.UnitsDoubted() | f.ItemsMissed() | f.DoubtResolved():
             return fact.units
@@ -146,6 +146,10 @@ def absorb(thing: Thing, unit: int, fact: Fact) -> None:
             thing.closed, thing.integrity, thing.reason = False, None, ""
         case f.ContainersAnchored():
             thing.integrity, thing.doubtful = Integrity.ANCHORED, False
+        case f.ContainersBroken():
+            thing.doubtful = True
+            if thing.integrity in (Integrity.PROVEN, Integrity.ANCHORED):
+                thing.integrity = Integrity.INFERRED
         case f.ContainerConfirmed() | f.DoubtResolved():
             thing.doubtful = False
         case f.UnitsDoubted() | f.ItemsMissed() | f.RunBegan() | f.PathDisturbed() | f.SlipFound():

@@ -296,6 +296,8 @@ class World:
                 box.broken = False
             if isinstance(doubt := detail.get("x:doubtful"), bool):
                 box.doubtful = doubt
+                box.broken &= doubt
+            box.broken |= detail.get("x:broken") is True
 
     def _happened(self, thing: Thing, key: bytes, named: bytes, each: Statement) -> None:
         detail = each.detail
