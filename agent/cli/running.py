@@ -74,12 +74,20 @@ def demo(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the panel.")] = 8080,
     keep: Annotated[Path | None, typer.Option(help="Leave everything in this folder.")] = None,
     kills: Annotated[
-        int, typer.Option(min=0, help="Kill the agent so often at random moments.")
+        int,
+        typer.Option(
+            min=0,
+            help="Kill the agent so often at random moments, now and then broker and cloud too.",
+        ),
     ] = 0,
+    cloud: Annotated[
+        bool, typer.Option(help="Run a broker and the cloud's consumer too, and audit them.")
+    ] = True,
     stay: Annotated[bool, typer.Option(help="Leave the panel up after the audit.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a packaging line against a simulated plant, then audit every container."""
+    """Run a packaging line against a simulated plant, then audit every container,
+    at the agent and at the cloud."""
     # The simulated plant and its libraries are an extra of their own.
     from agent.demo.run import Demo, DemoOptions
     from agent.demo.scene import trouble_rate
@@ -97,6 +105,7 @@ def demo(
         port=port,
         keep=keep,
         kills=kills,
+        cloud=cloud,
         stay=stay,
     )
     for number in (signal.SIGINT, signal.SIGTERM):

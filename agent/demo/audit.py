@@ -26,7 +26,8 @@ class Result:
     the record claimed to be worth (`wrong_doubtful`: it says of itself that it may be wrong);
     `missing` finished containers without a record; `child_in_two` children with two parents;
     `wrong_pairs` codes that are said to be proven or supplied on a bottle and are not on it;
-    `unexplained` units, codes and triggers that no count explains."""
+    `unexplained` units, codes and triggers that no count explains. `cloud_*`: where the cloud's
+    containers differ from the record's (None: no cloud was asked)."""
 
     bottles: int = 0
     passed: int = 0
@@ -46,6 +47,9 @@ class Result:
     unexplained: int = 0
     good_rejected: int = 0
     good_containers_rejected: int = 0
+    cloud_missing: int | None = None
+    cloud_extra: int | None = None
+    cloud_wrong: int | None = None
     finished: bool = True
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -62,6 +66,9 @@ class Result:
             self.child_in_two,
             self.wrong_pairs,
             self.unexplained,
+            self.cloud_missing,
+            self.cloud_extra,
+            self.cloud_wrong,
         )
         wasted = (self.wrong_inferred, self.good_rejected, self.good_containers_rejected)
         without_troubles = wasted if self.strict else ()
@@ -99,6 +106,9 @@ class Result:
             "good_containers_rejected",
         ):
             table.add_row(name, f"{getattr(self, name):,}")
+        for name in ("cloud_missing", "cloud_extra", "cloud_wrong"):
+            count = getattr(self, name)
+            table.add_row(name, "not asked" if count is None else f"{count:,}")
         total = self.latency_ms.get("total")
         if total:
             table.add_row(
@@ -154,7 +164,7 @@ def audit(
     _bad_ones(result, plant["bad_kept"], _refused(physical, fates), strict=strict)
     if not blind:
         _gates(result, plant, account, stations or {})
-    _contents(result, physical, fates, recorded)
+    contents(result, physical, fates, recorded)
     if printers is not None:
         _printers(result, printers)
     return result
@@ -320,12 +330,13 @@ def _gates(
         differ(f"station {name}, triggers", counts["triggers"], triggers)
 
 
-def _contents(
+def contents(
     result: Result,
     physical: list[Mapping[str, Any]],
     fates: list[Mapping[str, Any]],
-    recorded: list[Mapping[str, Any]],
+    recorded: Sequence[Mapping[str, Any]],
 ) -> None:
+    """What is physically inside of each container against the record of it."""
     codes = Counter(each["code"] for each in recorded if each["code"] is not None)
     for code, count in codes.items():
         if count > 1:

@@ -1,36 +1,40 @@
-"""The demonstration: a simulated plant and a real agent in two processes, a work order, an audit.
+"""The demonstration: a simulated plant, a real agent, a broker and the cloud's consumer in four
+processes, a work order, an audit.
 
-Nothing here decides anything: it starts both, presses start, waits for the belts to run empty, and
-holds the record against the plant's own account.
+Nothing here decides anything: it starts them, presses start, waits for the belts to run empty and
+the cloud to have everything, and holds the record against the plant's own account, and what the
+cloud answers against both.
 """
 
 import json
 import random
-import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from agent import config as site_config
 from agent.app import Files
+from agent.app.uplink import identity
 from agent.clockwatch import clock
 from agent.core.errors import ConfigError, TransientError
 from agent.core.poolfile import PoolFile
+from agent.demo import cloudaudit
 from agent.demo import scene as scenes
 from agent.demo.audit import Result, audit, truth_level
+from agent.demo.cloudend import CloudEnd
 from agent.demo.operator import Operator
+from agent.demo.process import Child, Ending, Mortal
 from agent.services import pool_files, reports
-from agent.store import balance
+from agent.store import balance, outbox
 from agent.store.database import Connection, Database, open_reader
 from agent.store.writer import Writer
 from drivers.sim.host import dump_spec
@@ -44,6 +48,10 @@ STARTING, RUNNING = (0.05, 1.5), (0.0, 3.0)
 """Seconds to its end by a kill: from its start, or from the moment when its panel answers."""
 AFTER_KILLS = 4.0
 """Seconds of feeding after the last kill."""
+OTHERS = {"cloud": 0.25, "broker": 0.15}
+"""With which share of the agent's kills these are killed too."""
+UPLOAD_SECONDS = 180.0
+"""What the cloud gets to acknowledge the last row of the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,94 +73,10 @@ class DemoOptions:
     stay: bool = False
     pin: bool = False
     kills: int = 0
-    """Ends of the agent by kill -9 at random moments; the feed stops a while after the last."""
-
-
-class Child:
-    """A process of ours that says JSON lines on stdout. Its errors go to a log file."""
-
-    def __init__(self, args: list[str], log: Path, core: int | None = None) -> None:
-        """`core` is the processor it is bound to, None for any."""
-        self._log = log.open("ab")
-        self.log = log
-        self.process = subprocess.Popen(
-            args if core is None else ["taskset", "--cpu-list", str(core), *args],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
-        self.said: dict[str, Any] = {}
-        self._news = threading.Condition()
-        self._silent = False  # it has closed its stdout
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        stream: IO[str] | None = self.process.stdout
-        assert stream is not None
-        for line in stream:
-            try:
-                said = json.loads(line)
-            except ValueError:
-                continue
-            with self._news:
-                self.said.update(said)
-                self._news.notify_all()
-        with self._news:
-            self._silent = True
-            self._news.notify_all()
-
-    def wait_for(self, key: str, timeout: float) -> Any:
-        """What it says under `key`; TransientError with the end of its log if it does not."""
-        with self._news:
-            self._news.wait_for(lambda: key in self.said or self._silent, timeout)
-            if key in self.said:
-                return self.said[key]
-        tail = self.log.read_text("utf-8", "replace")[-2000:]
-        raise TransientError(f"{self.log.stem} did not say {key!r} in {timeout:.0f} s:\n{tail}")
-
-    def tell(self, line: str) -> None:
-        """Write a line to its stdin."""
-        if self.process.stdin is not None and self.process.poll() is None:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-
-    def end(self, timeout: float = 15.0) -> None:
-        """Ask it to end, and make it."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(5)
-        self._reader.join(5)
-        for stream in (self.process.stdin, self.process.stdout, self._log):
-            if stream is not None:
-                stream.close()
-
-
-class Mortal:
-    """The agent's process, which may be killed and is started again at once."""
-
-    def __init__(self, start: Callable[[], Child]) -> None:
-        self._start = start
-        self.child = start()
-
-    def panel(self, timeout: float) -> str:
-        """Where its panel answers, once it does."""
-        return str(self.child.wait_for("ready", timeout)["panel"])
-
-    def kill(self) -> None:
-        """kill -9, and start it again."""
-        self.child.process.kill()
-        self.child.end()
-        self.child = self._start()
-
-    def end(self) -> None:
-        """Ask it to end."""
-        self.child.end()
+    """Ends of the agent by kill -9 at random moments, now and then of consumer and broker too; the
+    feed stops a while after the last."""
+    cloud: bool = False
+    """Whether a broker and the cloud's consumer run beside it, and are audited."""
 
 
 class Demo:
@@ -163,6 +87,8 @@ class Demo:
         self._say = say
         self._scene = scenes.SCENES[options.site]
         self._gaps = options.kills > 0  # the agent does not see everything that the gates do
+        self._cloud: CloudEnd | None = None
+        self._bottle = ""
 
     def run(self) -> Result:
         """Play it and audit it. ConfigError or TransientError when it cannot be played."""
@@ -175,8 +101,13 @@ class Demo:
                 if folder.exists() and any(folder.iterdir()):
                     raise ConfigError(f"{folder} is not empty: name another folder with --keep.")
                 folder.mkdir(parents=True, exist_ok=True)
-            plant = stack.enter_context(_ending(self._start_plant(folder)))
+            plant = stack.enter_context(Ending(self._start_plant(folder)))
             ports = plant.wait_for("ready", START_SECONDS)
+            if options.cloud:
+                self._cloud = CloudEnd(
+                    folder, lambda args, name: self._child(args, folder, name, 1)
+                )
+                self._cloud.begin(stack)
             config = self._write_site(folder, ports)
             self._import_pools(config)
             command = [sys.executable, "-m", "agent.cli", "run", "--config", str(config)]
@@ -187,9 +118,13 @@ class Demo:
                 self._say(f"Open {panel} to watch the line.")
             self._play(config, agent, plant)
             result = self._audit(config, folder)
+            if self._cloud is not None and options.keep is not None:
+                self._cloud.leave_documents()
             if options.stay and options.web:
                 self._say(str_of(result))
                 self._say(f"The panel stays up on {panel}. Press Ctrl-C to end.")
+                if self._cloud is not None:
+                    self._say(f"The cloud answers: {_example(self._cloud, self._bottle)}")
                 _wait_for_interrupt(agent.child)
         return result
 
@@ -233,7 +168,8 @@ class Demo:
     def _write_site(self, folder: Path, ports: Mapping[str, Any]) -> Path:
         options = self._options
         port = options.port if options.web else 0
-        text = scenes.site_file(self._scene, options.speed, port, ports, self._cameras)
+        sync = None if self._cloud is None else self._cloud.sync
+        text = scenes.site_file(self._scene, options.speed, port, ports, self._cameras, sync)
         path = folder / "site.toml"
         path.write_text(text, "utf-8")
         return path
@@ -314,6 +250,10 @@ class Demo:
                 agent.panel(START_SECONDS)
                 time.sleep(dice.uniform(*RUNNING))
             agent.kill()
+            if self._cloud is not None:
+                for name, share in OTHERS.items():
+                    if dice.random() < share:
+                        self._cloud.kill(name)
             if number % 10 == 0:
                 self._say(f"The agent was killed {number} times.")
         agent.panel(START_SECONDS)
@@ -368,9 +308,11 @@ class Demo:
         plant = json.loads((folder / "plant.json").read_text("utf-8"))
         with (folder / "truth.jsonl").open(encoding="utf-8") as lines:
             truth = [json.loads(line) for line in lines]
+        self._bottle = next((code for each in truth for code in each["children"] if code), "")
         conn = open_reader(files.database, files.key)
         try:
-            return audit(
+            late = self._uploaded(conn)
+            result = audit(
                 truth,
                 plant,
                 reports.containers(conn),
@@ -383,8 +325,31 @@ class Demo:
                 killed=self._gaps,
                 stations={each.id: each.index for line in site.lines for each in line.stations},
             )
+            if self._cloud is not None and site.sync is not None:
+                result.notes += late
+                me = identity(site, site.sync)
+                record = cloudaudit.Record(conn, me)
+                with self._cloud.asking() as ask:
+                    cloud = cloudaudit.Cloud(ask, self._cloud.containers())
+                    fates = plant["containers"]
+                    cloudaudit.compare(result, record, cloud, truth, fates, me.code)
+            return result
         finally:
             conn.close()
+
+    def _uploaded(self, conn: Connection) -> Sequence[str]:
+        """Wait until the cloud has acknowledged the whole journal; what a person must know."""
+        if self._cloud is None:
+            return ()
+        until = time.monotonic() + UPLOAD_SECONDS
+        waits = outbox.backlog(conn)
+        while waits.rows:
+            if time.monotonic() > until:
+                return (f"the cloud has not acknowledged the last {waits.rows} rows",)
+            time.sleep(0.2)
+            waits = outbox.backlog(conn)
+        self._say(f"The cloud has acknowledged all {waits.last:,} rows of the journal.")
+        return ()
 
 
 def _keep(read: PoolFile, conn: Connection) -> None:
@@ -415,22 +380,16 @@ def str_of(result: Result) -> str:
     return captured.get()
 
 
+def _example(cloud: CloudEnd, code: str) -> str:
+    """A question that a person can ask it."""
+    return (
+        f"curl -H 'Authorization: Bearer {cloud.token}' {cloud.http}/trace/{quote(code, safe='')}"
+    )
+
+
 def _wait_for_interrupt(agent: Child) -> None:
     try:
         while agent.process.poll() is None:
             time.sleep(0.5)
     except KeyboardInterrupt:
         return
-
-
-class _ending:
-    """End a child on the way out."""
-
-    def __init__(self, child: Child) -> None:
-        self._child = child
-
-    def __enter__(self) -> Child:
-        return self._child
-
-    def __exit__(self, *_: object) -> None:
-        self._child.end()

@@ -243,11 +243,15 @@ def site_file(
     port: int,
     plant: Mapping[str, Any],
     cameras: Mapping[str, int],
+    sync: Mapping[str, str] | None = None,
 ) -> str:
     """The site file of this demonstration: the example with the plant's ports. A packer whose
-    camera the plant does not have packs by sequence."""
+    camera the plant does not have packs by sequence. `sync`: its way to the cloud; None: none."""
     data = tomllib.loads((CONFIG / scene.file).read_text("utf-8"))
     data["web"]["port"] = port
+    data.pop("sync", None)
+    if sync is not None:
+        data["sync"] = dict(sync)
     devices = data["devices"]
     devices["plc"]["address"] = f"tcp://127.0.0.1:{plant['plc']}"
     for name, printer in plant["printers"].items():

@@ -1,10 +1,16 @@
-"""Pages of what a person must look at: dead letters, forks, refused payloads, quarantine."""
+"""Pages of what a person must look at: dead letters, forks, refused payloads, quarantine. And
+everything that was told, for whoever holds it against something else."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from agent.core.errors import DomainError
 from sync.cloud.answers import iso
 from sync.cloud.database import Connection
+from sync.envelope import Batch, Doc, decode
+
+ROWS = 1_000
+"""Rows that are read at a time."""
 
 DOC_BYTES = 20_000
 """As much of a dead letter is shown; a document is no longer."""
@@ -86,3 +92,38 @@ def quarantine(conn: Connection, limit: int, after: str) -> dict[str, Any]:
         "quarantined": found,
         "next": bytes(rows[-1][0]).hex() if len(rows) == limit else None,
     }
+
+
+def containers(conn: Connection) -> Iterator[str]:
+    """The name under which each container was told first, in no order."""
+    seen: set[str] = set()
+    for query in (
+        "SELECT event, text FROM box WHERE event > ? ORDER BY event LIMIT ?",
+        # Of one of which no child is known: an event about it itself says what it holds.
+        "SELECT m.event, u.text FROM movement m JOIN event e ON e.id = m.event "
+        "JOIN detail d ON d.key = e.detail JOIN unit u ON u.key = m.key "
+        "WHERE m.event > ? AND d.body LIKE '%\"x:expectedQuantity\"%' ORDER BY m.event LIMIT ?",
+    ):
+        after = 0
+        while rows := conn.rows(query, (after, ROWS)):
+            after = rows[-1][0]
+            yield from (text for _, text in rows if text not in seen)
+            seen.update(text for _, text in rows)
+
+
+def documents(conn: Connection) -> Iterator[tuple[str, str, Doc]]:
+    """Every document as it was received, with its agent and epoch, stream by stream in order."""
+    streams = conn.rows(
+        "SELECT w.id, a.name, w.epoch FROM watermark w JOIN agent a ON a.id = w.agent ORDER BY w.id"
+    )
+    for stream, agent, epoch in streams:
+        last = 0
+        while row := conn.one(
+            "SELECT last, payload FROM batch WHERE stream = ? AND last > ? ORDER BY last LIMIT 1",
+            (stream, last),
+        ):
+            last = row[0]
+            batch = decode(bytes(row[1]))
+            assert isinstance(batch, Batch)  # it was when it was applied
+            for each in batch.docs:
+                yield agent, epoch, each

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sync.lint import problems
+
 CASELINK = [sys.executable, "-m", "agent.cli"]
 SECONDS = 120.0
 
@@ -43,6 +45,17 @@ def truth(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+def cloud_trace(folder: Path, code: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [*CASELINK, "cloud", "trace", code, "--db", f"sqlite:///{folder / 'cloud.db'}"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    )
+    return dict(json.loads(done.stdout))
+
+
 def test_bottling_without_troubles_is_proven_and_wastes_no_bottle(tmp_path: Path) -> None:
     status, result = demo(tmp_path, "--bottles", "200", "--speed", "36000")
     assert status == 0, result
@@ -56,6 +69,16 @@ def test_bottling_without_troubles_is_proven_and_wastes_no_bottle(tmp_path: Path
     for code, container in physical.items():
         assert sorted(record[code]["children"]) == sorted(container["children"])
     assert {"p50", "p95", "p99"} <= result["latency_ms"]["total"].keys()
+    # And the cloud has all of it.
+    assert [result[f"cloud_{name}"] for name in ("missing", "extra", "wrong")] == [0, 0, 0]
+    for code, container in physical.items():
+        answer = cloud_trace(tmp_path, code)
+        assert answer["weakest"] == "proven"
+        assert sorted(each["code"] for each in answer["down"]) == sorted(container["children"])
+    received = sorted((tmp_path / "documents").iterdir())
+    assert len(received) >= len(physical)
+    for path in received:
+        assert problems(json.loads(path.read_bytes()), path.stat().st_size) == []
 
 
 def test_harsh_troubles_by_sequence_are_never_called_proven(tmp_path: Path) -> None:
