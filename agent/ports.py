@@ -449,3 +449,61 @@ class Outbox(Protocol):
 
     def backlog(self) -> Backlog:
         """What waits now."""
+
+
+class Announced(NamedTuple):
+    """What each part of a command says of the whole: its kind, of how many parts and bytes it is,
+    and the SHA-256 (hex) of these bytes."""
+
+    kind: str
+    parts: int
+    size: int
+    sum: str
+
+
+class Gathered(NamedTuple):
+    """A command of which parts are here: those that `have` names, from 0."""
+
+    what: Announced
+    have: frozenset[int]
+
+
+class Done(NamedTuple):
+    """What became of command `id`; it is answered so for ever. Not `ok`: nothing of it was applied,
+    `reason` is a key, `text` says why and what to do. `body` is JSON or "". `sum` is the SHA-256
+    (hex) of what the command held."""
+
+    id: str
+    kind: str
+    ok: bool
+    reason: str = ""
+    text: str = ""
+    body: str = ""
+    sum: str = ""
+
+
+class CommandDesk(Protocol):
+    """Where commands of the cloud are kept until they are whole, and carried out once. All but
+    `carry_out` are for threads. TransientError: the store does not answer, ask again."""
+
+    def answer(self, command: str) -> Done | None:
+        """What became of a command; None if it was not carried out."""
+
+    def gathered(self, command: str) -> Gathered | None:
+        """What is here of it."""
+
+    def gather(self, command: str, what: Announced, n: int, data: bytes) -> Gathered:
+        """Keep a part durably; what is here now."""
+
+    def content(self, command: str) -> bytes:
+        """What all its parts hold."""
+
+    def tidy(self, command: str = "") -> None:
+        """Forget the parts of this command, of those that are done, and of too many."""
+
+    def refuse(self, done: Done) -> Done:
+        """Write down that a command is refused; what it is answered with."""
+
+    async def carry_out(self, command: str, kind: str, sum_: str, content: bytes) -> Done:
+        """Apply it whole or not at all and write down what became of it. A refusal is an answer
+        too. TransientError: nothing is decided, the same may be asked again."""

@@ -1,6 +1,7 @@
 """Work orders as people ask for them: names instead of numbers, checked against the site file and
 the pools that there are."""
 
+import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from agent.core import inputs as i
 from agent.core.errors import DomainError
 from agent.core.scheme import WorkOrder
 from agent.ports import LineControl
-from agent.store import pools
+from agent.store import commands, pools
+from agent.store import orders as stored_orders
 from agent.store.database import Connection
 
 
@@ -38,7 +40,7 @@ class Reads(Protocol):
 
 
 class Orders:
-    """Use cases of work orders for panel, command line and, later, the cloud."""
+    """Use cases of work orders for panel, command line and cloud."""
 
     def __init__(self, site: Site, readers: Reads, control: LineControl) -> None:
         self._site = site
@@ -47,11 +49,21 @@ class Orders:
 
     async def create(self, spec: OrderSpec, by: str) -> None:
         """Create a work order. DomainError: something it names does not exist or does not fit."""
-        if spec.product not in self._site.products:
+        await self._control.command(spec.line, i.CreateOrder(self.made(spec), by))
+
+    def exists(self, order: WorkOrder) -> bool:
+        """Whether there is this very work order."""
+        with self._readers.connection() as conn:
+            return stored_orders.get(conn, order.number) == order
+
+    def made(self, spec: OrderSpec) -> WorkOrder:
+        """The work order that is meant. DomainError: something it names does not exist."""
+        if spec.product not in self._site.products and not self._told(spec.product):
             known = ", ".join(sorted(self._site.products)) or "none"
             raise DomainError(
                 "product_unknown",
-                f"Product {spec.product} is not in the site file (it has: {known}).",
+                f"Product {spec.product} is not in the site file (it has: {known}), and the cloud "
+                "has told of none of that number.",
             )
         if spec.scheme not in self._site.schemes:
             known = ", ".join(sorted(self._site.schemes)) or "none"
@@ -59,7 +71,7 @@ class Orders:
                 "scheme_unknown",
                 f"Packing scheme {spec.scheme} is not in the site file (it has: {known}).",
             )
-        order = WorkOrder(
+        return WorkOrder(
             number=spec.number,
             line=spec.line,
             product=spec.product,
@@ -71,7 +83,11 @@ class Orders:
             produced=spec.produced,
             expires=spec.expires,
         )
-        await self._control.command(spec.line, i.CreateOrder(order, by))
+    def _told(self, sku: str) -> bool:
+        """Whether the cloud says that there is this product."""
+        with self._readers.connection() as conn:
+            told = commands.reference(conn, "product", sku)
+        return told is not None and not json.loads(told.body).get("withdrawn", False)
 
     def _pools(self, names: Mapping[str, str]) -> dict[str, int]:
         with self._readers.connection() as conn:

@@ -1,10 +1,11 @@
 """Import of code pool files, whole or not at all."""
 
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from agent.core.errors import DomainError, TransientError
-from agent.core.facts import PoolImported
+from agent.core.facts import Fact, PoolImported
 from agent.core.known import Clock
 from agent.core.poolfile import Declared, PoolFile, rule_pool
 from agent.core.poolread import MAX_BYTES, read_pool
@@ -39,10 +40,16 @@ def keep(conn: Connection, file: PoolFile, clock: Clock) -> PoolImported:
     return import_pool(conn, file, "", clock)
 
 
-def keep_in_steps(run: Jobs, file: PoolFile, clock: Clock) -> PoolImported:
+def keep_in_steps(
+    run: Jobs,
+    file: PoolFile,
+    clock: Clock,
+    also: Callable[[PoolImported], Iterable[Fact]] = lambda fact: (),
+) -> PoolImported:
     """Write the pool in many short jobs of the writer, waiting for each: the lines go on meanwhile.
-    DomainError when it is refused; nothing of it is kept then."""
-    return import_in_steps(run, file, "", clock)
+    DomainError when it is refused; nothing of it is kept then. `also` are facts that are written
+    with the pool or not at all."""
+    return import_in_steps(run, file, "", clock, also)
 
 
 def clean(run: Jobs) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from sqlcipher3 import dbapi2
 
 from agent.core.errors import DomainError, TransientError
-from agent.core.facts import PoolImported
+from agent.core.facts import Fact, PoolImported
 from agent.core.known import Clock
 from agent.core.poolfile import PoolFile, PoolRefused, Problem
 from agent.store import pools
@@ -63,8 +63,15 @@ def import_pool(conn: Connection, file: PoolFile, line: str, clock: Clock) -> Po
     return import_in_steps(lambda job: job(conn), file, line, clock)
 
 
-def import_in_steps(run: Jobs, file: PoolFile, line: str, clock: Clock) -> PoolImported:
-    """Write a pool's codes and its fact; nothing of it stays if it is refused.
+def import_in_steps(
+    run: Jobs,
+    file: PoolFile,
+    line: str,
+    clock: Clock,
+    also: Callable[[PoolImported], Iterable[Fact]] = lambda fact: (),
+) -> PoolImported:
+    """Write a pool's codes and its fact; nothing of it stays if it is refused. `also` are facts
+    that are true if the pool is there, and written with it.
 
     Waits for many jobs: not to be called where nothing may wait. PoolRefused: a code is in another
     pool already. DomainError: its name is taken, another import runs, or it is too large.
@@ -82,7 +89,7 @@ def import_in_steps(run: Jobs, file: PoolFile, line: str, clock: Clock) -> PoolI
         _write_rows(run, file, pool)
         _write_index(run, file, pool)
         fact = file.fact(pool)
-        if not run(partial(_finish, fact=fact, line=line, clock=clock)):
+        if not run(partial(_finish, facts=(fact, *also(fact)), line=line, clock=clock)):
             _refuse_known(run, file, pool)
             raise RuntimeError("a spoiled pool has no code that is known")
     except dbapi2.IntegrityError:
@@ -227,11 +234,12 @@ def _write_index(run: Jobs, file: PoolFile, pool: int) -> None:
         _in_steps(run, _sorted(file, column), partial(write, column=column))
 
 
-def _finish(conn: Connection, fact: PoolImported, line: str, clock: Clock) -> bool:
+def _finish(conn: Connection, facts: tuple[Fact, ...], line: str, clock: Clock) -> bool:
     """The pool is there; False if a rule has admitted one of its codes meanwhile."""
-    if conn.one("SELECT 1 FROM staging WHERE pool = ? AND NOT spoiled", (fact.pool,)) is None:
+    pool = conn.importing
+    if conn.one("SELECT 1 FROM staging WHERE pool = ? AND NOT spoiled", (pool,)) is None:
         return False
-    record(conn, line, (fact,), clock)
+    record(conn, line, facts, clock)
     conn.importing = None
     return True
 

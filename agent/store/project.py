@@ -14,7 +14,7 @@ from agent.core import facts
 from agent.core.facts import Attachment, CodeKey, Fact, PairIntegrity
 from agent.core.life import CodeState, IllegalTransition, UnitState
 from agent.core.scheme import WorkOrder
-from agent.store import doubt, names, orders, pools, rework, units
+from agent.store import commands, doubt, names, orders, pools, rework, units
 from agent.store.content import check_evidence
 from agent.store.database import Connection
 from agent.store.words import (
@@ -373,6 +373,8 @@ _CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
     facts.AlarmRaised: _alarm_raised,
     facts.AlarmCleared: _alarm_cleared,
     facts.AlarmAcknowledged: _alarm_acknowledged,
+    facts.CommandDone: commands.done,
+    facts.ReferenceChanged: commands.changed,
     **doubt.CHANGES,
     **rework.CHANGES,
 }

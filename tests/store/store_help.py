@@ -179,6 +179,10 @@ def shift(plant: Plant) -> Iterable[list[Fact]]:
     yield [f.ForeignRejected("fill", 30), f.RejectFailed("verify", 31), f.AgentStarted("1")]
     yield from rework(plant)
     yield [f.OrderPaused(ORDER.number, "li"), f.OrderStarted(ORDER.number, "li")]
+    yield [
+        f.ReferenceChanged("product", "sku-9", '{"sku":"sku-9"}'),
+        f.CommandDone("c-1", "product", True, sum="ab"),
+    ]
     yield [f.OrderFinished(ORDER.number, "li")]
 
 

@@ -1,7 +1,8 @@
 """`evolve(plan, state, fact) -> state`: how each fact changes what we know of a line.
 
 One small function per kind of fact, in a table per family of facts. Nothing is decided or refused
-here: a fact has happened. Facts that are not about a line (pools, the agent) change nothing.
+here: a fact has happened. Facts that are not about a line (pools, the agent, what the cloud sent)
+change nothing.
 """
 
 from agent.core import facts as f
@@ -62,6 +63,8 @@ HANDLED: frozenset[type[f.Fact]] = (
         f.HoldReleased,
         f.ContainerScanned,
         f.RollClosed,
+        f.CommandDone,
+        f.ReferenceChanged,
     }
 )
 """Every kind of fact, those that change nothing of a line too; a test compares it with the

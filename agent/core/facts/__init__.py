@@ -15,6 +15,7 @@ a secret code must not leave its pool in clear.
 
 from agent.core.facts.alarms import *  # noqa: F403
 from agent.core.facts.bypass import *  # noqa: F403
+from agent.core.facts.cloud import *  # noqa: F403
 from agent.core.facts.containers import *  # noqa: F403
 from agent.core.facts.doubt import *  # noqa: F403
 from agent.core.facts.items import *  # noqa: F403

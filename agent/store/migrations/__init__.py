@@ -9,6 +9,7 @@ from agent.store.migrations import (
     m0003_rework,
     m0004_clearance,
     m0005_sync,
+    m0006_commands,
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -17,12 +18,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     m0003_rework.STATEMENTS,
     m0004_clearance.STATEMENTS,
     m0005_sync.STATEMENTS,
+    m0006_commands.STATEMENTS,
 )
 """The statements that lead from version n to n + 1. A released migration never changes."""
 
 VERSION = len(MIGRATIONS)
 
-REPLAYED = (*m0001_initial.REPLAYED, *m0003_rework.REPLAYED, *m0004_clearance.REPLAYED)
+REPLAYED = (
+    *m0001_initial.REPLAYED,
+    *m0003_rework.REPLAYED,
+    *m0004_clearance.REPLAYED,
+    *m0006_commands.REPLAYED,
+)
 """The tables that a replay of the journal builds."""
 
 

@@ -1,0 +1,256 @@
+"""What the cloud asks of the agent, applied: whole or not at all, and written down.
+
+What changes the journal is written in one transaction with the word that the command is done. What
+changes something else (a file, a work order of a line, how far the cloud is) comes first and that
+word after it: should the power go between them, it is done again and nothing is different.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from agent import config as site_file
+from agent.clockwatch import clock
+from agent.config import Site
+from agent.core import facts as f
+from agent.core.errors import ConfigError, DomainError, TransientError
+from agent.core.poolread import read_pool
+from agent.ports import Announced, Done, Gathered
+from agent.secret_file import sync_directory
+from agent.services import pool_files
+from agent.services.orders import Orders, OrderSpec, Reads
+from agent.store import commands
+from agent.store.record import record
+from agent.store.writer import Writer
+from sync import kinds
+
+NEXT = "site.next.toml"
+"""A site file that waits for the next start."""
+BY = "cloud"
+_LATER = frozenset({"import_runs", "starting"})
+"""Refusals that pass by themselves."""
+MOST_TEXT = 2_000
+
+
+class Opens(Protocol):
+    """The agent's own key (sync.sealed.BoxKey)."""
+
+    def open(self, sealed: bytes, about: str) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What commands reach besides the store: the agent's name (tenant/site/agent), its site file
+    and state directory, its key, work orders, the way to the cloud (`resend` from a row on), and
+    what is wrong with the devices of a site."""
+
+    name: str
+    site: Site
+    config: Path
+    data: Path
+    key: Opens
+    orders: Orders
+    resend: Callable[[int], Awaitable[None]]
+    device_problems: Callable[[Site, Path], list[str]]
+
+
+class Desk:
+    """`ports.CommandDesk` over the store of a running agent."""
+
+    def __init__(self, around: Around, readers: Reads, writer: Writer) -> None:
+        self._around = around
+        self._readers = readers
+        self._writer = writer
+
+    # --------------------------------------------------------------------------------- parts
+
+    def answer(self, command: str) -> Done | None:
+        """What became of a command."""
+        with self._readers.connection() as conn:
+            return commands.answer(conn, command)
+
+    def gathered(self, command: str) -> Gathered | None:
+        """What is here of it."""
+        with self._readers.connection() as conn:
+            return commands.gathered(conn, command)
+
+    def gather(self, command: str, what: Announced, n: int, data: bytes) -> Gathered:
+        """Keep a part durably; what is here now."""
+        return self._writer.wait(lambda conn: commands.gather(conn, command, what, n, data))
+
+    def content(self, command: str) -> bytes:
+        """What all its parts hold."""
+        with self._readers.connection() as conn:
+            return commands.content(conn, command)
+
+    def tidy(self, command: str = "") -> None:
+        """Forget parts that are not needed, in short jobs."""
+        with self._readers.connection() as conn:
+            names = [command] if command else commands.surplus(conn)
+        for name in names:
+            while self._writer.wait(lambda conn, name=name: commands.remove_some(conn, name)):  # type: ignore[misc]
+                pass
+
+    def refuse(self, done: Done) -> Done:
+        """Write down that a command is refused."""
+        self._record(done)
+        return done
+
+    def _record(self, done: Done, *facts: f.Fact) -> None:
+        told = (*facts, f.CommandDone(*done))
+        self._writer.wait(lambda conn: record(conn, "", told, clock()))
+
+    # ------------------------------------------------------------------------------- applying
+
+    async def carry_out(self, command: str, kind: str, sum_: str, content: bytes) -> Done:
+        """Apply a command whole or not at all."""
+        task = _Task(command, kind, sum_)
+        try:
+            if kind == "pool":
+                return await asyncio.to_thread(self._pool, task, content)
+            asked = kinds.parse(kind, content)
+            match asked:
+                case kinds.Order():
+                    return await self._order(task, asked)
+                case kinds.Resend():
+                    return await self._resend(task, asked)
+                case kinds.Config():
+                    return await asyncio.to_thread(self._config, task, asked)
+                case _:
+                    return await asyncio.to_thread(self._reference, task, asked)
+        except DomainError as error:
+            if error.reason in _LATER:
+                raise TransientError(str(error)) from error
+            return await asyncio.to_thread(self.refuse, task.refused(error))
+
+    def _pool(self, task: "_Task", sealed: bytes) -> Done:
+        around = self._around
+        packed = around.key.open(sealed, kinds.about(around.name, task.command))
+        head, file = kinds.unpack_pool(packed)
+        declared = head.declared()
+        pool = pool_files.of_rule(declared, head.rule) if head.rule else read_pool(file, declared)
+        done: list[Done] = []
+
+        def also(fact: f.PoolImported) -> list[f.Fact]:
+            body = {"pool": fact.name, "codes": fact.count, "roles": fact.roles}
+            text = f"Pool {fact.name} is there: {fact.count:,} rows."
+            done.append(task.done(text, {**body, "sha256": fact.sha256}))
+            return [f.CommandDone(*done[0])]
+
+        pool_files.keep_in_steps(self._writer.wait, pool, clock(), also)
+        return done[0]
+
+    def _reference(
+        self, task: "_Task", asked: kinds.Product | kinds.Party | kinds.Dispatch | kinds.Asn | Any
+    ) -> Done:
+        match asked:
+            case kinds.Product(sku=key) | kinds.Party(id=key):
+                kind = task.kind
+            case kinds.Dispatch(number=key) | kinds.Asn(number=key):
+                kind = task.kind
+            case kinds.Revoke(device=key):
+                kind = "revoked"
+        if kind == "revoked":
+            text = f"Device {key} is revoked: what it signs is refused from now on."
+        else:
+            text = f"What is known of {kind} {key} is replaced."
+        done = task.done(text, {"key": key})
+        body = msgspec.json.encode(asked).decode()
+        self._record(done, f.ReferenceChanged(kind, key, body))
+        return done
+
+    async def _order(self, task: "_Task", asked: kinds.Order) -> Done:
+        orders = self._around.orders
+        spec = OrderSpec(**{name: getattr(asked, name) for name in asked.__struct_fields__})
+        order = await asyncio.to_thread(orders.made, spec)
+        try:
+            await orders.create(spec, BY)
+        except DomainError as error:
+            if error.reason != "order_exists" or not await asyncio.to_thread(orders.exists, order):
+                raise
+        text = f"Work order {order.number} is on line {order.line}."
+        done = task.done(text, {"number": order.number, "line": order.line})
+        await asyncio.to_thread(self._record, done)
+        return done
+
+    async def _resend(self, task: "_Task", asked: kinds.Resend) -> Done:
+        await self._around.resend(asked.first)
+        text = f"The journal is sent again from row {asked.first} on, as far as the cloud wants it."
+        done = task.done(text, {"from": asked.first})
+        await asyncio.to_thread(self._record, done)
+        return done
+
+    def _config(self, task: "_Task", asked: kinds.Config) -> Done:
+        data = asked.file.encode()
+        kept = keep_site_file(self._around, data)
+        text = f"The site file is good and kept as {kept.name}: in effect at the next start."
+        body = {"sha256": hashlib.sha256(data).hexdigest(), "in_effect": "next_start"}
+        done = task.done(text, body)
+        self._record(done)
+        return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    command: str
+    kind: str
+    sum: str
+
+    def done(self, text: str, body: dict[str, Any]) -> Done:
+        told = msgspec.json.encode(body).decode()
+        return Done(self.command, self.kind, True, "", text, told, self.sum)
+
+    def refused(self, error: DomainError) -> Done:
+        text = str(error)[:MOST_TEXT]
+        return Done(self.command, self.kind, False, error.reason, text, "", self.sum)
+
+
+# --------------------------------------------------------------------------------- the site file
+
+
+def keep_site_file(around: Around, data: bytes) -> Path:
+    """Check a site file and keep it beside the state until the next start. DomainError: it is
+    wrong, or another agent's."""
+    draft = around.data / (NEXT + ".draft")
+    try:
+        _write(draft, data)
+        try:
+            site = site_file.check(draft)
+            problems = around.device_problems(site, draft)
+        except ConfigError as error:
+            problems = [str(error)]
+        if problems:
+            told = "\n".join(problems).replace(str(draft), "the site file")
+            raise DomainError(
+                "config_refused", f"The site file is wrong, the present one stays: {told}"
+            )
+        present = around.site
+        if (site.agent.id, site.agent.data) != (present.agent.id, present.agent.data):
+            raise DomainError(
+                "config_other_agent",
+                f"This site file is of agent {site.agent.id} with its state in {site.agent.data}; "
+                f"this agent is {present.agent.id} in {present.agent.data}: send it to that one.",
+            )
+        kept = draft.with_name(NEXT)
+        draft.rename(kept)
+        sync_directory(kept.parent)
+        return kept
+    except OSError as error:
+        raise TransientError(f"The site file cannot be kept: {error}.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
