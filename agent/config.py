@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agent.core.errors import ConfigError
 from agent.core.plan import Limits, LinePlan, Path, PathKind, ReaderPlan, Station
 from agent.core.scheme import LevelSpec, PackingScheme, Product
+from agent.site_file import in_effect
 
 MAX_FILE = 1_000_000
 """A site file above this many bytes is refused."""
@@ -215,7 +216,13 @@ class Site(_Section):
 
 
 def load(path: FilePath) -> Site:
-    """Read and check a site file. ConfigError lists every problem with its line and remedy."""
+    """Read and check a site file, or the one that took its place (`in_effect`). ConfigError lists
+    every problem with its line and remedy."""
+    return check(in_effect(path))
+
+
+def check(path: FilePath) -> Site:
+    """Read and check this very file. ConfigError: see `load`."""
     text = _read(path)
     try:
         data = tomllib.loads(text)

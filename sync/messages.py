@@ -55,7 +55,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     `backlog` rows are not acknowledged, the oldest of them is `oldest_ms` old (0 = none); `acked`
     and `last` are seqs; `clock` is the quality of the agent's clock, `at_ms` its wall time.
     `lines`: state by line. `refused`: documents its own check did not let go. `fork`: not empty =
-    it does not send, and why.
+    it does not send, and why. `key`: what to seal secrets for it with (X25519, hex).
     """
 
     v: Version = VERSION
@@ -73,6 +73,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int = 0
     refused: Count = 0
     fork: Text = ""
+    key: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)")] = ""
 
 
 def _nothing() -> msgspec.Raw:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from agent.core.errors import CaselinkError, ConfigError, TransientError
+from agent.core.errors import CaselinkError, ConfigError, DomainError, TransientError
 from agent.ports import Acked, Epoch, Outbox, Parked
 from sync import envelope, messages
 from sync.build import Builder, Built, Stopped
@@ -41,6 +41,7 @@ TELL, TELL_SAME = 5.0, 60.0
 COMMANDS = 32
 """Commands that may wait; who sent more repeats them."""
 END_SECONDS = 3.0
+RESEND_SECONDS = 30.0
 
 
 class Uplink:
@@ -55,18 +56,22 @@ class Uplink:
         *,
         condition: Condition = lambda _key, _on, _args: None,
         commands: Commands | None = None,
+        key: str = "",
         backoff: Backoff | None = None,
         linger: float = LINGER,
         relay: Mapping[str, float] | None = None,
         builder: Builder | None = None,
     ) -> None:
-        """`relay` are options of `Relay`; `builder` is another than the usual one."""
+        """`key` is the agent's public key; `relay` are options of `Relay`; `builder` is another
+        than the usual one."""
         self.status = Status()
         self._broker = broker
         self._outbox = outbox
         self._about = about
         self._condition = condition
         self._commands = commands
+        self._key = key
+        self._again: tuple[int, asyncio.Future[None]] | None = None
         self._linger = linger
         self._backoff = backoff or Backoff()
         self._options = dict(relay or {})
@@ -97,10 +102,27 @@ class Uplink:
                 if looking.done():
                     looking.result()
         finally:
+            if self._again is not None and not self._again[1].done():
+                self._again[1].set_exception(TransientError("The agent ends: ask again."))
             self._builder.stop()
             looking.cancel()
             with suppress(asyncio.CancelledError):
                 await looking
+
+    async def resend(self, first: int) -> None:
+        """Send the journal again from row `first` on; returns when that is kept. DomainError: the
+        row is not here. TransientError: not now."""
+        if self._again is not None:
+            raise TransientError("Rows are being sent again already: ask again.")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._again = first, done
+        try:
+            async with asyncio.timeout(RESEND_SECONDS):
+                await done
+        except TimeoutError:
+            raise TransientError("There is no way to the cloud now: ask again.") from None
+        finally:
+            self._again = None
 
     # -------------------------------------------------------------------------------- session
 
@@ -118,6 +140,8 @@ class Uplink:
             relay.lost()
             self._up()
             while True:
+                if self._again is not None:
+                    await self._go_back(relay, *self._again)
                 sent = await self._send(relay, connection)
                 await self._listen(relay, connection, waiting, 0.0 if sent else POLL)
                 if relay.tick(self._now()):
@@ -148,6 +172,34 @@ class Uplink:
         epoch = await self._in_thread(lambda: self._epoch(relay.acked + 1))
         self._began = epoch.first
         relay.enter(epoch.name, epoch.last)
+
+    async def _go_back(self, relay: Relay, first: int, done: asyncio.Future[None]) -> None:
+        """What `resend` asked for."""
+        if done.done():
+            return
+        before = first - 1
+        if before < relay.acked:
+            chain = await self._in_thread(lambda: self._hash_at(before))
+            if chain is None:
+                done.set_exception(
+                    DomainError(
+                        "row_gone",
+                        f"Row {before} is not in the journal any more: ask for later rows, or for "
+                        "the archive files.",
+                    )
+                )
+                return
+            await self._in_thread(lambda: self._outbox.keep(before, chain, None))
+            self._kept, self._hash = Acked(before, chain), chain
+            self._marked = (await self._in_thread(lambda: self._outbox.mark(before)))[0]
+            self._built.clear()
+            self._mark = None
+            relay.acked = before
+            await self._enter(relay)
+            self._show(relay)
+            log.warning("Asked to send again from row %d on.", first)
+        if not done.done():
+            done.set_result(None)
 
     def _epoch(self, seq: int) -> Epoch:
         with self._outbox.view() as view:
@@ -327,6 +379,7 @@ class Uplink:
             at_ms=about.wall_ms,
             refused=status.parked,
             fork=status.fork,
+            key=self._key,
         )
 
     def _farewell(self) -> bytes:

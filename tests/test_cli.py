@@ -138,6 +138,8 @@ def test_there_are_these_commands() -> None:
         "sample",
         "scan",
         "simulate",
+        "sync commands",
+        "sync key",
         "sync parked",
         "sync status",
         "test-mode start",

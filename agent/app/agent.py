@@ -26,6 +26,7 @@ from agent.line.panel import excerpt
 from agent.line.runner import LineRunner
 from agent.notify import Notifier
 from agent.services import pool_files
+from agent.services.orders import Orders
 from agent.services.pins import Pins
 from agent.store import journal
 from agent.store.database import Database
@@ -98,13 +99,22 @@ class Agent:
                 self._lines[section.id] = builder.build(section, gate)
             if self.site.sync is not None:
                 self._cloud = CloudWay(
-                    self.site, self.site.sync, self._config, self.files, writer, self._lines
+                    self.site,
+                    self.site.sync,
+                    self._config,
+                    self.files,
+                    writer,
+                    self._lines,
+                    Orders(self.site, readers, self),
+                    readers,
                 )
             await self._serve(gate, writer, readers, vision)
         finally:
             await vision.close()
             writer.close()
             await cleaning
+            if self._cloud is not None:
+                await self._cloud.close()
             if readers is not None:
                 readers.close()
             database.close()

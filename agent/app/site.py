@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent.config import LineSection, ReaderSection, Site, Where, located
 from agent.core.errors import ConfigError
+from agent.site_file import in_effect
 from agent.vision.settings import DecodeSettings
 from drivers import registry
 
@@ -20,6 +21,7 @@ class Files:
         self.key = _credential("caselink.key") or self.data / "caselink.key"
         self.token = self.data / "caselink.token"
         self.wire = self.data / "wire"
+        self.box_key = _credential("caselink.box") or self.data / "caselink.box"
         self.pins = self.data / "caselink.pins"
         self.pepper = _credential("caselink.pepper") or self.data / "caselink.pepper"
 
@@ -52,7 +54,7 @@ def check_devices(site: Site, config: Path) -> list[str]:
                     except ConfigError as error:
                         at: Where = ("lines", n, "stations", m, "readers")
                         problems.append((at, f"station {station.id}: {error}."))
-    return located(config, problems)
+    return located(in_effect(config), problems)
 
 
 def _wrong_kinds(site: Site, n: int, line: LineSection) -> list[tuple[Where, str]]:

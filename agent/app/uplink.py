@@ -10,15 +10,20 @@ from typing import Any
 
 from agent import now
 from agent.app.lines import Line
-from agent.app.site import Files
+from agent.app.site import Files, check_devices
 from agent.clockwatch import clock
 from agent.config import Site, SyncSection
 from agent.core import inputs as i
+from agent.core.errors import TransientError
+from agent.services.commands import Around, Desk
+from agent.services.orders import Orders
 from agent.store.outbox import Outbox
 from agent.store.readers import Readers
 from agent.store.writer import Writer
 from agent.supervisor import LONGEST_WAIT, unless_bug
+from sync.inbox import Inbox
 from sync.mqtt import Broker
+from sync.sealed import load_key
 from sync.status import About
 from sync.uplink import Uplink
 from sync.uris import Identity
@@ -60,6 +65,8 @@ class CloudWay:
         files: Files,
         writer: Writer,
         lines: Mapping[str, Line],
+        orders: Orders,
+        readers: Readers,
     ) -> None:
         self._identity = identity(site, sync)
         self._broker = broker(site, sync, config)
@@ -67,6 +74,17 @@ class CloudWay:
         self._writer = writer
         self._lines = lines
         self._uplink: Uplink | None = None
+        self._key = load_key(files.box_key)
+        around = Around(
+            name=self._identity.name,
+            site=site,
+            data=files.data,
+            key=self._key,
+            orders=orders,
+            resend=self._resend,
+            device_problems=check_devices,
+        )
+        self._inbox = Inbox(Desk(around, readers, writer))
 
     async def run(self) -> None:
         """Send, for ever; a bug in it must not stop the lines."""
@@ -75,6 +93,15 @@ class CloudWay:
                 self._condition(key, False, {})
             await unless_bug("the way to the cloud", self._run)
             await asyncio.sleep(LONGEST_WAIT)
+
+    async def close(self) -> None:
+        """Wait for a command that is being carried out; the store must have closed."""
+        await self._inbox.close()
+
+    async def _resend(self, first: int) -> None:
+        if self._uplink is None:
+            raise TransientError("The way to the cloud is starting: ask again.")
+        await self._uplink.resend(first)
 
     async def _run(self) -> None:
         readers = await asyncio.to_thread(Readers, self._files.database, self._files.key, READERS)
@@ -85,6 +112,8 @@ class CloudWay:
                 Outbox(readers, self._writer),
                 self._about,
                 condition=self._condition,
+                commands=self._inbox,
+                key=self._key.public,
             )
             await self._uplink.run()
         finally:

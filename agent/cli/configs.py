@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Check and describe the site file."
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="The site file.")]) -> None:
     """Say everything that is wrong with a site file, or that nothing is."""
-    site = site_file.load(file)
+    site = site_file.check(file)
     problems = check_devices(site, file)
     if problems:
         raise ConfigError("\n".join(problems))

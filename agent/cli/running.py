@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from agent import site_file
 from agent.app import Agent
 from agent.cli.common import (
     DEFAULT,
@@ -41,6 +42,7 @@ def run(
     )
     for noisy in ("pymodbus", "httpx", "httpcore", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "pymodbus" else "WARNING")
+    site_file.begin(config)
     site, _ = load_site(config)
     asyncio.run(_run(Agent(site, config, web=web)))
 

@@ -1,5 +1,6 @@
 """`caselink sync`: how far the cloud is, and which documents did not get through."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,9 @@ from agent.cli.common import (
     print_json,
     reader,
 )
+from agent.store import commands as stored_commands
 from agent.store import outbox
+from sync.sealed import load_key
 
 app = typer.Typer(no_args_is_help=True, help="The way to the cloud.")
 
@@ -57,6 +60,33 @@ def parked(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
             )
     if not found and not as_json:
         out.print("Nothing was refused.")
+
+
+@app.command()
+def key(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
+    """The agent's public key: what the cloud seals code pools with. Compare it at a first pool."""
+    _, files = load_site(config)
+    files.data.mkdir(parents=True, exist_ok=True)
+    public = load_key(files.box_key).public
+    if as_json:
+        print_json({"key": public})
+    else:
+        out.print(public)
+
+
+@app.command()
+def commands(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
+    """What the cloud asked for and how it was answered, newest first."""
+    with reader(config) as conn:
+        found = stored_commands.answers(conn)
+    for each in found:
+        if as_json:
+            print_json({**each._asdict(), "body": json.loads(each.body) if each.body else None})
+        else:
+            word = "done" if each.ok else f"refused ({each.reason})"
+            out.print(f"{each.id}, {each.kind}: {word}: {each.text}", markup=False)
+    if not found and not as_json:
+        out.print("The cloud has asked for nothing.")
 
 
 def _kept(config: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ word after it: should the power go between them, it is done again and nothing is
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from agent import config as site_file
+from agent import config, site_file
 from agent.clockwatch import clock
 from agent.config import Site
 from agent.core import facts as f
 from agent.core.errors import ConfigError, DomainError, TransientError
 from agent.core.poolread import read_pool
 from agent.ports import Announced, Done, Gathered
-from agent.secret_file import sync_directory
 from agent.services import pool_files
 from agent.services.orders import Orders, OrderSpec, Reads
 from agent.store import commands
@@ -30,8 +28,6 @@ from agent.store.record import record
 from agent.store.writer import Writer
 from sync import kinds
 
-NEXT = "site.next.toml"
-"""A site file that waits for the next start."""
 BY = "cloud"
 _LATER = frozenset({"import_runs", "starting"})
 """Refusals that pass by themselves."""
@@ -46,13 +42,12 @@ class Opens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What commands reach besides the store: the agent's name (tenant/site/agent), its site file
-    and state directory, its key, work orders, the way to the cloud (`resend` from a row on), and
+    """What commands reach besides the store: the agent's name (tenant/site/agent), its site and
+    state directory, its key, work orders, the way to the cloud (`resend` from a row on), and
     what is wrong with the devices of a site."""
 
     name: str
     site: Site
-    config: Path
     data: Path
     key: Opens
     orders: Orders
@@ -217,11 +212,11 @@ class _Task:
 def keep_site_file(around: Around, data: bytes) -> Path:
     """Check a site file and keep it beside the state until the next start. DomainError: it is
     wrong, or another agent's."""
-    draft = around.data / (NEXT + ".draft")
+    draft = around.data / (site_file.NEXT + ".draft")
     try:
-        _write(draft, data)
+        site_file.write(draft, data)
         try:
-            site = site_file.check(draft)
+            site = config.check(draft)
             problems = around.device_problems(site, draft)
         except ConfigError as error:
             problems = [str(error)]
@@ -237,20 +232,8 @@ def keep_site_file(around: Around, data: bytes) -> Path:
                 f"This site file is of agent {site.agent.id} with its state in {site.agent.data}; "
                 f"this agent is {present.agent.id} in {present.agent.data}: send it to that one.",
             )
-        kept = draft.with_name(NEXT)
-        draft.rename(kept)
-        sync_directory(kept.parent)
-        return kept
+        return site_file.keep(around.data, draft)
     except OSError as error:
         raise TransientError(f"The site file cannot be kept: {error}.") from error
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

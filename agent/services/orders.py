@@ -83,6 +83,7 @@ class Orders:
             produced=spec.produced,
             expires=spec.expires,
         )
+
     def _told(self, sku: str) -> bool:
         """Whether the cloud says that there is this product."""
         with self._readers.connection() as conn:

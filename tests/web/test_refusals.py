@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.core import codes, poolfile, pools
+from sync import kinds
 
 ROOT = Path(__file__).resolve().parents[2] / "agent"
 MADE = {"child_child", "child_held", "child_wrong_product", "child_wrong_lot"}
@@ -14,8 +15,8 @@ MADE = {"child_child", "child_held", "child_wrong_product", "child_wrong_lot"}
 
 
 def reasons() -> set[str]:
-    found = set(MADE) | codes.REASONS | poolfile.REASONS | pools.REASONS
-    for path in ROOT.rglob("*.py"):
+    found = set(MADE) | codes.REASONS | poolfile.REASONS | pools.REASONS | kinds.POOL_REASONS
+    for path in [*ROOT.rglob("*.py"), *ROOT.with_name("sync").glob("*.py")]:
         source = path.read_text("utf-8")
         found |= set(re.findall(r'DomainError\(\s*"([a-z0-9_]+)"', source))
         found |= set(re.findall(r'_Refusal\(\s*\d+,\s*"([a-z0-9_]+)"', source))
