@@ -43,6 +43,9 @@ CONDITION_ALARMS = frozenset(
         "anchor_wanted",
         "bypass",
         "test_mode",
+        "sync_fork",
+        "sync_parked",
+        "sync_refused",
     }
 )
 """Alarms of something that is so, and clear when it is over."""
