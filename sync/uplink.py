@@ -41,7 +41,7 @@ TELL, TELL_SAME = 5.0, 60.0
 COMMANDS = 32
 """Commands that may wait; who sent more repeats them."""
 END_SECONDS = 3.0
-RESEND_SECONDS = 30.0
+RESEND_SECONDS = 10.0
 
 
 class Uplink:
@@ -112,6 +112,8 @@ class Uplink:
     async def resend(self, first: int) -> None:
         """Send the journal again from row `first` on; returns when that is kept. DomainError: the
         row is not here. TransientError: not now."""
+        if not self.status.connected:
+            raise TransientError("There is no way to the cloud now: ask again.")
         if self._again is not None:
             raise TransientError("Rows are being sent again already: ask again.")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
