@@ -103,9 +103,9 @@ def event_problems(event: Any, prefixes: Iterable[str] = ("cbvmda", "x")) -> lis
         return ["not_an_event: it is no JSON object"]
     found: list[str] = []
     kind, action = event.get("type"), event.get("action")
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         return [f"unknown_event_type: {kind}"]
-    if action not in _ACTIONS:
+    if not isinstance(action, str) or action not in _ACTIONS:
         found.append(f"unknown_action: {action}")
     event_id = event.get("eventID")
     if not isinstance(event_id, str) or not _UUID.fullmatch(event_id):
@@ -148,7 +148,7 @@ def _words(event: Mapping[str, Any]) -> list[str]:
         word = event.get(name)
         if word is None:
             found.append(f"no_{name}: it is missing")
-        elif word not in words and not (isinstance(word, str) and _URI.fullmatch(word)):
+        elif not isinstance(word, str) or (word not in words and not _URI.fullmatch(word)):
             found.append(f"word: {name} {word} is neither of the vocabulary nor a full URI")
     return found
 
@@ -231,6 +231,6 @@ def _declaration(error: Any) -> list[str]:
         return ["error_declaration: it is no JSON object"]
     found = _time(error.get("declarationTime"), "declarationTime")
     reason = error.get("reason")
-    if reason not in _ERRORS and not (isinstance(reason, str) and _URI.fullmatch(reason)):
+    if not isinstance(reason, str) or (reason not in _ERRORS and not _URI.fullmatch(reason)):
         found.append(f"error_declaration: reason {reason}")
     return found

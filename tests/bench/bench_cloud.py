@@ -9,6 +9,7 @@ written by all. PostgreSQL is started in a folder of its own, as it comes (fsync
 """
 
 import argparse
+import random
 import shutil
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from sync.cloud.answers import trace
 from sync.cloud.database import Database, open_database
 from sync.cloud.ingest import Ingest
 from sync.cloud.migrations.m0001_initial import COLUMNS
@@ -36,8 +38,14 @@ from tests.sync.cloud.conftest import fresh_postgres
 from tests.sync.cloud.told import NOW, Teller
 
 CASE = 24
+TRACES = 1_000
 CASES = 330
 """In one batch; 2 MB of JSON at most."""
+
+
+def name(n: int) -> str:
+    """The code of bottle `n`."""
+    return f"https://q.example.cn/{n * 2654435761 % (1 << 61):016X}"
 
 
 def batches(bottles: int, codes: int) -> Iterator[Batch]:
@@ -48,10 +56,7 @@ def batches(bottles: int, codes: int) -> Iterator[Batch]:
     while made < bottles:
         first = agent.last + 1
         for _ in range(size):
-            names = [
-                f"https://q.example.cn/{n * 2654435761 % (1 << 61):016X}"
-                for n in range(made, made + CASE)
-            ]
+            names = [name(n) for n in range(made, made + CASE)]
             agent.case(f"https://q.example.cn/C{made:016X}", names)
             if codes > 1:
                 say = agent.speaker()
@@ -110,6 +115,22 @@ def consumer(database: Database, payloads: Sequence[bytes]) -> float:
     seconds = time.perf_counter() - began
     ingest.close()
     return seconds
+
+
+def traces(database: Database, bottles: int) -> None:
+    """Print how long an answer takes, of bottles at random."""
+    dice = random.Random(1)
+    conn = database.connect()
+    taken = []
+    for _ in range(TRACES):
+        code = name(dice.randrange(bottles))
+        began = time.perf_counter()
+        found = trace(conn, code)
+        taken.append((time.perf_counter() - began) * 1e3)
+        assert len(found["up"]) == 1, found
+    conn.close()
+    taken.sort()
+    print(f"    trace: p50 {taken[TRACES // 2]:.2f} ms, p99 {taken[TRACES * 99 // 100]:.2f} ms")
 
 
 def bare_many(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> float:
@@ -254,6 +275,8 @@ def main() -> None:
                         f"{spent:.1f} us of our processor a bottle",
                         flush=True,
                     )
+                    if what == "consumer":
+                        traces(database, bottles)
             for what, rate in figures.items():
                 if what != "consumer":
                     print(f"  {name} consumer = {figures['consumer'] / rate:.2f} x {what}")

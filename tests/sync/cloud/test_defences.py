@@ -14,6 +14,7 @@ import pytest
 
 from sync.cloud.database import Database, open_database
 from sync.cloud.ingest import Ingest
+from sync.cloud.relations import relations
 from sync.envelope import Batch, encode
 from sync.messages import Ack
 from tests.sync.cloud.conftest import fresh_postgres
@@ -139,6 +140,31 @@ def test_two_agents_that_tell_one_code_at_once(postgres_server: str) -> None:
         look.close()
         first.close()
         second.close()
+
+
+def test_a_page_passes_over_nothing_that_commits_later(postgres_server: str) -> None:
+    """One consumer is in the middle of a batch while another one's commits: whoever reads all pages
+    then and comes again later has both."""
+    database = open_database(fresh_postgres(postgres_server))
+    one, two = told(2, "1"), told(2, "2")
+    slow, quick = Ingest(database), Ingest(database)
+    look = database.connect()
+    try:
+        apply(slow, one.cut(1, 1))
+        apply(quick, two.cut(1, 1))
+        prepared = slow.ready(one.cut(2, 2), encode(one.cut(2, 2)))
+        with slow._conn.writing():
+            slow.apply([prepared], NOW)
+            apply(quick, two.cut(2, 2))
+            early = relations(look)
+        late = relations(look, early.cursor)
+        rows = {row["bottle"] for row in (*early.rows, *late.rows)}
+        assert len(rows) == 16
+        assert relations(look, late.cursor).rows == []
+    finally:
+        look.close()
+        slow.close()
+        quick.close()
 
 
 # -------------------------------------------------------------------------------- all at once
