@@ -134,7 +134,6 @@ class Builder:
         for entry in self._entries(view, first, epoch.last):
             told = self._tell(view, entry)
             if docs and size + told.size > self._room:
-                self._at = -1  # one row too far: its state is of no use for the next batch
                 full = True
                 break
             docs += told.docs
@@ -147,7 +146,7 @@ class Builder:
                 break
         if last < first:
             return None
-        if self._at != last:
+        if self._at != last:  # the state is one row too far
             self._seek(last)
         self._hash = hashed
         batch = Batch(

@@ -98,7 +98,12 @@ def test_a_row_too_far_is_the_next_batchs(port: Outbox) -> None:
     built = everything(Builder(port, US, room=4_000))
     assert max(b.plain for b in built) <= 4_000
     assert len(built) > 5
-    assert documents(built) == documents(everything(Builder(port, US)))
+    whole = documents(everything(Builder(port, US)))
+    assert documents(built) == whole
+    for each in built:  # and so is the state that is kept
+        port.keep(each.last, each.hash, each.state)
+        rest = documents(everything(Builder(port, US), each.last + 1))
+        assert rest == [doc for doc in whole if doc[0] > each.last]
 
 
 @pytest.mark.parametrize("marks", [(), (10,), (10, 25, 40)])

@@ -166,21 +166,21 @@ def test_a_lost_connection_forgets_what_was_in_flight() -> None:
 
 
 @pytest.mark.parametrize(
-    ("say", "ours"),
+    ("say", "ours", "why"),
     [
-        (ack(130, fork="another chain"), chain(130)),
-        (ack(130, name="b"), chain(130)),
-        (ack(90, name="b"), chain(90)),
-        (ack(100, name="b", rewind=True), chain(100)),
-        (ack(9_999), None),
-        (ack(30, rewind=True), None),
+        (ack(130, fork="another chain"), chain(130), "another chain"),
+        (ack(130, name="b"), chain(130), "is not row 130 of our journal"),
+        (ack(90, name="b"), chain(90), "is not row 90"),
+        (ack(100, name="b", rewind=True), chain(100), "is not row 100"),
+        (ack(9_999), None, "does not have"),
+        (ack(30, rewind=True), None, "any more"),
     ],
 )
-def test_a_chain_that_is_not_ours_stops_it(say: Ack, ours: str | None) -> None:
+def test_a_chain_that_is_not_ours_stops_it(say: Ack, ours: str | None, why: str) -> None:
     one = opened()
     fill(one)
     assert one.heard(say, ours, 7) is Heard.FORK
-    assert one.fork
+    assert why in one.fork
     assert one.acked == 100
     assert one.wanted(7 + FORK_RETRY - 1) is None
     assert not one.tick(7 + FORK_RETRY - 1)
