@@ -208,10 +208,12 @@ class Consumer:
         return acks
 
     async def _hear(self) -> None:
-        """Write the agents' states now and then."""
+        """Write the agents' states now and then, and see that both threads turn."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(STATE_SECONDS)
+            for thread in (self._preparing, self._applying):
+                await loop.run_in_executor(thread, _turn)
             self.counts.beat = time.monotonic()
             states, self._states = self._states, {}
             if states:
@@ -223,3 +225,7 @@ class Consumer:
         except TransientError as error:
             log.warning("%s What %d agents say of themselves is lost.", error, len(states))
             self._ingest.reopen()
+
+
+def _turn() -> None:
+    """Nothing: that it is done says that the thread has done what was before it."""

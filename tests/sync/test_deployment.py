@@ -2,13 +2,18 @@
 configuration, run by the broker itself."""
 
 import asyncio
+import json
+import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from agent.core.errors import CaselinkError
@@ -20,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
 ANALYZE = shutil.which("systemd-analyze")
 COMMAND = Path(sys.executable).with_name("caselink")
+COMMAND_HERE = [sys.executable, "-m", "agent.cli"]
 
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 
@@ -58,6 +64,89 @@ def test_the_unit_is_hardened(unit: Path, tmp_path: Path) -> None:
     lines = [line for line in unit.read_text().splitlines() if line.startswith(kept)]
     plain.write_text("\n".join(lines) + "\n")
     assert analyze("security", "--offline=true", "--threshold=20", str(plain)).returncode != 0
+
+
+def shown(*words: str) -> str:
+    """The help of a command, wide enough that no name is cut."""
+    done = subprocess.run(
+        [*COMMAND_HERE, *words, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_option_of_a_unit_is_one_of_the_program() -> None:
+    for unit in UNITS:
+        words = re.search(r"^ExecStart=\S+ (.*)$", unit.read_text(), re.MULTILINE)
+        assert words is not None
+        command = [word for word in words[1].split() if not word.startswith(("/", "-", "$"))]
+        told = shown(*command)
+        for option in re.findall(r"--[a-z-]+", words[1]):
+            assert option in told, (unit.name, option)
+
+
+def environment() -> dict[str, str]:
+    """What docs/install.md says to write into cloud.env."""
+    guide = (ROOT / "docs" / "install.md").read_text("utf-8")
+    return dict(re.findall(r"^(CASELINK_[A-Z]+)=(\S+)", guide, re.MULTILINE))
+
+
+def test_the_cloud_consumer_knows_every_variable_of_the_guide() -> None:
+    told = shown("cloud", "run")
+    assert {"CASELINK_DB", "CASELINK_BROKER", "CASELINK_HTTP"} <= environment().keys()
+    assert [name for name in environment() if name not in told] == []
+
+
+def test_the_cloud_consumer_starts_as_its_unit_starts_it(tmp_path: Path) -> None:
+    """From the environment alone, with certificates of its own; systemd hears that it is ready,
+    and on and on that it is alive, also while there is no broker."""
+    certs = tmp_path / "certs"
+    make(certs, "edge-1", ("caselink-cloud",))
+    unit = (ROOT / "systemd" / "caselink-cloud.service").read_text()
+    words = re.search(r"^ExecStart=\S+ (.*)$", unit, re.MULTILINE)
+    assert words is not None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        here = {
+            "CASELINK_DB": f"sqlite:///{tmp_path / 'cloud.db'}",
+            "CASELINK_BROKER": "mqtts://127.0.0.1:1",
+            "CASELINK_HTTP": "127.0.0.1:0",
+            "CASELINK_CA": str(certs / "ca.pem"),
+            "CASELINK_CERT": str(certs / "caselink-cloud.pem"),
+            "CASELINK_KEY": str(certs / "caselink-cloud.key"),
+        }
+        assert here.keys() == environment().keys()
+        process = subprocess.Popen(
+            [*COMMAND_HERE, *words[1].split()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                **here,
+                "NOTIFY_SOCKET": str(tmp_path / "notify"),
+                "WATCHDOG_USEC": "300000",
+            },
+        )
+        try:
+            said = [systemd.recv(4096).decode() for _ in range(4)]
+            assert said == ["READY=1", *["WATCHDOG=1\nSTATUS=running"] * 3]
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())["ready"]
+            with httpx.Client(base_url=ready["http"], timeout=30) as client:
+                assert client.get("/agents").status_code == 401
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=30)
+            assert process.returncode == 0, errors
+        finally:
+            process.kill()
+            process.communicate(timeout=30)
 
 
 # ------------------------------------------------------------------------------------ the broker

@@ -3,13 +3,15 @@ again."""
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from sync.cloud.consumer import Consumer
+from sync.cloud.consumer import STATE_SECONDS, Consumer
 from sync.cloud.database import Database, open_database
 from sync.envelope import encode
 from sync.messages import Ack, State, read, topics, write
@@ -183,3 +185,26 @@ def test_what_an_agent_says_of_itself_is_kept(broker: BrokerProcess, database: D
 
     asyncio.run(main())
     conn.close()
+
+
+@pytest.mark.parametrize("name", ["_preparing", "_applying"])
+def test_a_thread_that_hangs_is_no_sign_of_life(
+    broker: BrokerProcess, database: Database, name: str
+) -> None:
+    hold = threading.Event()
+
+    async def main() -> None:
+        async with consuming(broker, database) as consumer:
+
+            def age() -> float:
+                return time.monotonic() - consumer.counts.beat
+
+            await until(lambda: age() < STATE_SECONDS)
+            getattr(consumer, name).submit(hold.wait, 3 * SECONDS)
+            try:
+                await until(lambda: age() > 4 * STATE_SECONDS)
+            finally:
+                hold.set()
+            await until(lambda: age() < STATE_SECONDS)
+
+    asyncio.run(main())
