@@ -20,6 +20,7 @@ from agent.cli import (
     simulating,
     sync,
     testmode,
+    vault,
 )
 from agent.cli.common import err
 from agent.core.errors import CaselinkError
@@ -40,6 +41,7 @@ app.add_typer(bypass.app, name="bypass")
 app.add_typer(bypass.pin_app, name="pin")
 app.add_typer(testmode.app, name="test-mode")
 app.add_typer(record.app)
+app.add_typer(vault.app)
 app.add_typer(alarms.app)
 app.add_typer(rework.app)
 app.add_typer(sync.app, name="sync")

@@ -146,6 +146,8 @@ def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
     if pool is None:
         out.alarm("pool_empty", 1, station.id)
         return
+    if _in_question(out, station, pool):
+        return
     column = pool.roles.index(station.role)
     in_hand = sum(state in IN_DOUBT for state in window.codes.values())
     first, together = next_free(pool)
@@ -164,6 +166,15 @@ def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
         _move(out, station, window, first, amount, to, why=why)
     sent = _send(out, station, window, pool, column, count)
     out.effects.append(SendCodes(station.id, sent.pool, column, sent.first, sent.count))
+
+
+def _in_question(out: Outcome, station: Station, pool: KnownPool) -> bool:
+    """Whether nothing may be printed from a pool because a backup was restored; told as alarm."""
+    if pool.in_question:
+        out.alarm("pool_in_question", 1, station.id, pool=pool.name)
+    else:
+        out.clear("pool_in_question", station.id)
+    return pool.in_question
 
 
 def _tell_left(out: Outcome, station: Station, pool: KnownPool, left: int) -> None:
@@ -238,6 +249,8 @@ def take_label(
     first, together = (0, 0) if pool is None else next_free(pool)
     if pool is None or not together:
         out.alarm("pool_empty", 1, station.id, pool=pool.name if pool else "")
+        return None
+    if _in_question(out, station, pool):
         return None
     column = pool.roles.index(station.role)
     _tell_left(out, station, pool, pool.count - first - 1)

@@ -24,7 +24,8 @@ class Clock(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class KnownPool:
     """`next_position` is the first position that was never allocated (list) or seen (rule);
-    `holes` are (first, count) of the next rows from there on that were made void meanwhile."""
+    `holes` are (first, count) of the next rows from there on that were made void meanwhile.
+    `in_question`: after a restore, nobody can say yet which of its codes were printed."""
 
     pool: int
     name: str
@@ -39,6 +40,7 @@ class KnownPool:
     count: int
     next_position: int
     holes: tuple[tuple[int, int], ...] = ()
+    in_question: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from agent.core.errors import DomainError
 from agent.core.evolve import has_gate
 from agent.core.outcome import EVENT_ALARMS, Outcome
 from agent.core.plan import LinePlan, Station
+from agent.core.pools import refuse_in_question
 from agent.core.scheme import WorkOrder
 
 
@@ -43,6 +44,7 @@ def order_input(
         case i.BeginTestMode():
             testmode.may_begin(out.state)
             _check(out, _startable(out, what.order))
+            _printable(out, _startable(out, what.order))
             stopping.may_start(out)
             testmode.begin(out, what)
 
@@ -117,6 +119,14 @@ def _check(out: Outcome, order: WorkOrder) -> None:
             )
 
 
+def _printable(out: Outcome, order: WorkOrder) -> None:
+    """DomainError if a pool that the line prints from is in question."""
+    for station in out.plan.stations:
+        number = order.pool(station.level, station.role) if station.device else None
+        if number is not None:
+            refuse_in_question(out.known.pools[number])
+
+
 def _check_primary(plan: LinePlan, station: Station, order: WorkOrder) -> None:
     """A verdict that lets something pass needs its primary code: on a bottle from here or from
     earlier in its zone, on a container from here."""
@@ -157,6 +167,7 @@ def _start(out: Outcome, number: str, by: str, after: WorkOrder | None = None) -
         )
     _cleared(out, order, after)
     _check(out, order)
+    _printable(out, order)
     stopping.may_start(out)
     if after is not None:
         bypass.end(out, by, "order")

@@ -39,6 +39,7 @@ CONDITION_ALARMS = frozenset(
         "store_failed",
         "pool_low",
         "pool_empty",
+        "pool_in_question",
         "order_doubtful",
         "anchor_wanted",
         "bypass",

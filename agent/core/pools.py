@@ -40,7 +40,7 @@ from agent.core.facts import CodesMoved
 from agent.core.known import KnownPool
 from agent.core.life import PRINTABLE_LEFT, CodeState, UnitState, move_code, move_unit
 
-REASONS = frozenset({"pool_empty", "pool_not_printable"})
+REASONS = frozenset({"pool_empty", "pool_in_question", "pool_not_printable"})
 """Every reason of this module: keys of the message catalogue."""
 
 IN_PROCESS = frozenset({CodeState.SENDING, CodeState.ACCEPTED, CodeState.PRINTED})
@@ -56,7 +56,8 @@ def allocate(
     """The next `wanted` codes (1 or more) of a pool that is printed here, fewer if it holds fewer.
 
     Never past the end and never a position that was allocated before. DomainError `pool_empty` when
-    none is left, `pool_not_printable` for a pre-printed pool or one that is known by a rule.
+    none is left, `pool_not_printable` for a pre-printed pool or one that is known by a rule,
+    `pool_in_question` after a restore.
     """
     if wanted < 1:
         raise ValueError("at least one code must be wanted")
@@ -66,6 +67,7 @@ def allocate(
             f"Pool {pool.name} holds no codes to print (it is pre-printed or known by a rule). "
             "Give the work order a pool that lists codes for this role.",
         )
+    refuse_in_question(pool)
     first, left = next_free(pool)
     if left <= 0:
         raise DomainError(
@@ -82,6 +84,18 @@ def allocate(
         device,
         session,
     )
+
+
+def refuse_in_question(pool: KnownPool) -> None:
+    """DomainError while nobody can say which codes of the pool were printed."""
+    if pool.in_question:
+        raise DomainError(
+            "pool_in_question",
+            f"A backup was restored, and codes of pool {pool.name} may have been printed since it "
+            "was made: nothing is printed from it until it is settled. The cloud does that when it "
+            f"is reached; without it import a new pool, or run `caselink pool settle {pool.name} "
+            "--void-rest`.",
+        )
 
 
 def next_free(pool: KnownPool) -> tuple[int, int]:

@@ -206,7 +206,8 @@ class LinePanel:
         if any(health.id == held for health in self._runner.healths):
             return found | {"key": "device", "device": held}
         if not held:
-            found["key"] = "pool_empty"
+            alarms = {alarm.key for alarm in state.alarms.values()}
+            found["key"] = "pool_in_question" if "pool_in_question" in alarms else "pool_empty"
         return found
 
     def _shell_alarms(self, line: str, now: float) -> list[dict[str, Any]]:

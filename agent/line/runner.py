@@ -493,6 +493,10 @@ def _when(stamped: Stamped) -> int:
     return stamped[1].mono_ms
 
 
+NO_CODES = frozenset({"pool_empty", "pool_in_question"})
+"""Alarms while which nothing can be printed: the line stands until they are over."""
+
+
 class Wishes(NamedTuple):
     """What a line's state wants of the PLC: whether it may run, whether it was stopped by us, its
     lamps; which alarms of the PLC's flags are open, and whether it is in bypass."""
@@ -506,7 +510,7 @@ class Wishes(NamedTuple):
 
 def _wishes(state: LineState) -> Wishes:
     priorities = {alarm.priority for alarm in state.alarms.values() if not alarm.acknowledged}
-    stopped = any(alarm.key == "pool_empty" for alarm in state.alarms.values())
+    stopped = any(alarm.key in NO_CODES for alarm in state.alarms.values())
     lamps = {"red", "horn"} if 1 in priorities else {"amber"} if priorities else set[str]()
     if state.status == "running" or state.trial is not None:
         lamps |= {"green"}

@@ -22,6 +22,7 @@ PAGE_SIZE = 1024
 """Bytes; small pages decide how much one bottle costs (docs/adr/0002-store.md)."""
 
 BUSY_SECONDS = 5.0
+_ARCHIVES_OPEN = 4
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,11 +33,31 @@ class Connection(dbapi2.Connection):  # type: ignore[misc]  # sqlcipher3 has no 
     writes = False
     importing: int | None = None
     """The pool that is being imported by this connection's process."""
+    archives: Path | None = None
+    """The folder of the archives of the journal; None where there can be none."""
+    key = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._cursor = self.cursor()
+        self._opened: dict[str, Connection] = {}
         self.forget()
+
+    def archive(self, file: str) -> "Connection":
+        """The archive of that name, open for reading as long as this connection is."""
+        assert self.archives is not None
+        found = self._opened.pop(file, None) or _archive(self.archives / file, self.key)
+        self._opened[file] = found
+        if len(self._opened) > _ARCHIVES_OPEN:
+            self._opened.pop(next(iter(self._opened))).close()
+        return found
+
+    def close(self) -> None:
+        """Close, and every archive that is open."""
+        for conn in self._opened.values():
+            conn.close()
+        self._opened.clear()
+        super().close()
 
     # A cursor of its own for each statement costs as much as a short statement.
 
@@ -126,6 +147,17 @@ def connect(path: Path, key: str, *, read_only: bool) -> Connection:
     if read_only:
         conn.execute("PRAGMA query_only = ON")
     conn.writes = not read_only
+    conn.archives, conn.key = path.absolute().parent / "archive", key
+    return conn
+
+
+def _archive(path: Path, key: str) -> Connection:
+    if not path.exists():
+        raise ConfigError(
+            f"the archive {path} is missing, and the journal rows in it with it: put its copy back"
+        )
+    conn = connect(path, key, read_only=True)
+    conn.archives = None
     return conn
 
 
@@ -176,9 +208,15 @@ class Database:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         key_file.parent.mkdir(parents=True, exist_ok=True)
-        lock = _lock(path)
+        lock = lock_file(path)
         try:
             fresh = not path.exists() or path.stat().st_size == 0
+            draft = restore_draft(path)
+            if fresh and draft.exists():
+                raise ConfigError(
+                    f"{path} is missing and a restore was not finished ({draft}): run caselink "
+                    "restore again"
+                )
             if fresh and not key_file.exists():
                 create_key(key_file)
             conn = connect(path, load_key(key_file), read_only=False)
@@ -214,7 +252,12 @@ class Database:
         os.close(self._lock)
 
 
-def _lock(path: Path) -> int:
+def restore_draft(path: Path) -> Path:
+    """The file that a restore prepares before it takes the database's place."""
+    return path.with_name(path.name + ".restore")
+
+
+def lock_file(path: Path) -> int:
     """Take the writer's lock; ConfigError if another process holds it."""
     handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:

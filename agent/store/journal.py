@@ -6,7 +6,7 @@ row n-1's hash, the JSON array [seq, epoch, wall ms, monotonic ms, clock, line, 
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, fields
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
@@ -36,6 +36,7 @@ _SELECT = (
     "WHERE seq >= ? AND seq <= ? ORDER BY seq"
 )
 _END = (1 << 63) - 1
+_ARCHIVED = "SELECT file, first, last FROM archive WHERE last >= ? AND first <= ? ORDER BY first"
 _FEW = 3
 """Rows from which on `_INSERT_MANY` is quicker."""
 
@@ -187,11 +188,27 @@ def begin_epoch(conn: Connection, name: str) -> None:
     conn.tail = None
 
 
+def epoch_of(conn: Connection, seq: int) -> str:
+    """The epoch of a row, or that in which it would be written."""
+    (name,) = conn.execute(
+        "SELECT name FROM epoch WHERE first <= ? ORDER BY first DESC LIMIT 1", (max(seq, 1),)
+    ).fetchone()
+    return str(name)
+
+
 def rows(conn: Connection, first: int = 1, last: int = _END) -> Iterator[Row]:
-    """Stored rows from seq `first` to `last`, both included."""
+    """Stored rows from seq `first` to `last`, both included, from archives where they are there."""
+    found = conn.execute(_SELECT, (first, last))
+    row = found.fetchone()
+    if conn.archives is not None and (row is None or row[0] > first):
+        # Rows leave the journal from its beginning on, and after they are in an archive.
+        end = last if row is None else min(last, row[0] - 1)
+        for archive, start, upto in _archives(conn, first, end):
+            yield from rows(archive, max(first, start), min(end, upto))
     epochs = conn.execute("SELECT first, name FROM epoch ORDER BY first").fetchall()
     starts = [int(start) for start, _ in epochs]
-    for seq, wall, mono, clock, line, kind, body, chain in conn.execute(_SELECT, (first, last)):
+    while row is not None:
+        seq, wall, mono, clock, line, kind, body, chain = row
         yield Row(
             seq,
             str(epochs[bisect_right(starts, seq) - 1][1]),
@@ -203,6 +220,42 @@ def rows(conn: Connection, first: int = 1, last: int = _END) -> Iterator[Row]:
             body,
             chain,
         )
+        row = found.fetchone()
+
+
+def _archives(conn: Connection, first: int, last: int) -> Iterator[tuple[Connection, int, int]]:
+    """The archives that hold rows of this range, oldest first, with their own ranges."""
+    if conn.archives is None:
+        return
+    for file, start, upto in conn.execute(_ARCHIVED, (first, last)).fetchall():
+        yield conn.archive(file), start, upto
+
+
+def find(conn: Connection, query: str, given: Sequence[Any], after: int = 0) -> list[int]:
+    """The seqs after `after` that a query of table journal finds, ascending, archives included. It
+    must be ordered by seq; `given` may hold numbers of names, which archives share."""
+    found: list[int] = []
+    for archive, _, _ in _archives(conn, after + 1, _END):
+        found += [seq for (seq,) in archive.execute(query, given) if seq > after]
+    last = found[-1] if found else after
+    return found + [seq for (seq,) in conn.execute(query, given).fetchall() if seq > last]
+
+
+def when(conn: Connection, seq: int) -> Clock:
+    """When a row was written; KeyError if there is none."""
+    for row in rows(conn, seq, seq):
+        return Clock(row.wall_ms, row.mono_ms, row.clock)
+    raise KeyError(f"the journal has no row {seq}")
+
+
+def hash_at(conn: Connection, seq: int) -> bytes | None:
+    """The chain's hash at a row; None if the journal does not have it."""
+    if seq == 0:
+        return FIRST_HASH
+    row = conn.execute("SELECT hash FROM journal WHERE seq = ?", (seq,)).fetchone()
+    if row is not None:
+        return bytes(row[0])
+    return next((row.hash for row in rows(conn, seq, seq)), None)
 
 
 def _entry(row: Row) -> Entry:
@@ -225,5 +278,5 @@ def read_kinds(conn: Connection, *kinds: type[Fact]) -> list[Entry]:
     """All rows of these kinds, in order."""
     numbers = [names.known_number(conn, kind.__name__) for kind in kinds]
     marks = ", ".join("?" * len(numbers))
-    found = conn.execute(f"SELECT seq FROM journal WHERE kind IN ({marks})", numbers).fetchall()
-    return read_some(conn, (int(seq) for (seq,) in found))
+    query = f"SELECT seq FROM journal WHERE kind IN ({marks}) ORDER BY seq"
+    return read_some(conn, find(conn, query, numbers))

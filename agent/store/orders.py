@@ -7,6 +7,7 @@ import msgspec
 from agent.core.known import Clock
 from agent.core.life import IllegalTransition
 from agent.core.scheme import WorkOrder
+from agent.store import journal
 from agent.store.database import Connection
 
 _decode = msgspec.json.Decoder(WorkOrder).decode
@@ -95,13 +96,6 @@ _ALARM = """SELECT raised, line, alarm, priority, key, station, item, args, ackn
     acknowledged_by, cleared FROM alarm"""
 
 
-def _when(conn: Connection, seq: int) -> Clock:
-    row = conn.execute(
-        "SELECT wall_ms, mono_ms, text FROM journal JOIN name ON id = clock WHERE seq = ?", (seq,)
-    ).fetchone()
-    return Clock(*row)
-
-
 def _alarms(conn: Connection, where: str, given: tuple[object, ...]) -> list[Alarm]:
     found = []
     for row in conn.execute(f"{_ALARM} {where}", given).fetchall():
@@ -116,10 +110,10 @@ def _alarms(conn: Connection, where: str, given: tuple[object, ...]) -> list[Ala
                 station=station,
                 item=item,
                 args=dict(msgspec.json.decode(args)),
-                raised=_when(conn, seq),
-                acknowledged=None if acknowledged is None else _when(conn, acknowledged),
+                raised=journal.when(conn, seq),
+                acknowledged=None if acknowledged is None else journal.when(conn, acknowledged),
                 acknowledged_by=by,
-                cleared=None if cleared is None else _when(conn, cleared),
+                cleared=None if cleared is None else journal.when(conn, cleared),
             )
         )
     return found

@@ -98,11 +98,9 @@ def epoch_at(conn: Connection, seq: int) -> Epoch:
 
 def hash_at(conn: Connection, seq: int) -> str | None:
     """The chain's hash at a row; None if it is not in the journal."""
-    if seq == 0:
-        return journal.FIRST_HASH.hex()
-    row = conn.execute("SELECT hash FROM journal WHERE seq = ?", (seq,)).fetchone()
-    if row is not None:
-        return bytes(row[0]).hex()
+    found = journal.hash_at(conn, seq)
+    if found is not None:
+        return found.hex()
     known = acked(conn)
     return known.hash if known.seq == seq else None
 

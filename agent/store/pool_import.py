@@ -121,10 +121,10 @@ def _in_steps(
     while some := list(islice(rest, number)):
         began = time.perf_counter()
         run(lambda conn, some=some: write(conn, some))  # type: ignore[misc]
-        number = _next(number, time.perf_counter() - began)
+        number = next_step(number, time.perf_counter() - began)
 
 
-def _next(number: int, took: float) -> int:
+def next_step(number: int, took: float) -> int:
     """How many rows the next step has, after one of `number` that took so many seconds."""
     slower = min(max(took / STEP_SECONDS, 0.7), 4.0)
     return max(LEAST, min(MOST, int(number / slower)))
@@ -273,7 +273,7 @@ def _remove(run: Jobs, pool: int) -> None:
         began = time.perf_counter()
         if not run(partial(_remove_some, pool=pool, number=number)):
             return
-        number = _next(number, time.perf_counter() - began)
+        number = next_step(number, time.perf_counter() - began)
 
 
 def _remove_some(conn: Connection, pool: int, number: int) -> bool:

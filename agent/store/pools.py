@@ -107,6 +107,8 @@ def known(conn: Connection, pool: int) -> KnownPool | None:
         "ORDER BY first LIMIT 64",
         (pool, answer.next_position),
     ).fetchall()
+    if conn.one("SELECT 1 FROM in_question WHERE pool = ?", (pool,)):
+        answer = replace(answer, in_question=True)
     if holes:
         answer = replace(answer, holes=tuple((int(at), int(many)) for at, many in holes))
     if conn.writes:  # no other connection moves `next_position`
@@ -240,6 +242,25 @@ def advance(conn: Connection, pool: int, first: int, count: int, to: CodeState) 
         if row[0] is None:
             return
         conn.change("UPDATE pool SET next_position = ? WHERE id = ?", (row[0], pool))
+
+
+def question(conn: Connection, seq: int, pool: int) -> None:
+    """From journal row `seq` on nobody can say which of the pool's codes were printed."""
+    conn.execute("INSERT OR REPLACE INTO in_question VALUES (?, ?)", (pool, seq))
+    conn.known_pools.pop(pool, None)
+
+
+def settled(conn: Connection, pool: int) -> None:
+    """It can be said again; IllegalTransition if it was not in question."""
+    if not conn.change("DELETE FROM in_question WHERE pool = ?", (pool,)):
+        raise IllegalTransition(f"pool {pool} is not in question")
+    conn.known_pools.pop(pool, None)
+
+
+def in_question(conn: Connection) -> list[tuple[int, int]]:
+    """The pools in question, each with the journal row of the restore."""
+    found = conn.execute("SELECT pool, seq FROM in_question ORDER BY pool").fetchall()
+    return [(int(pool), int(seq)) for pool, seq in found]
 
 
 # ------------------------------------------------------------------------------------- reading

@@ -84,6 +84,15 @@ def _codes_moved(conn: Connection, seq: int, line: str, fact: facts.CodesMoved) 
     pools.advance(conn, fact.pool, fact.first, fact.count, to)
 
 
+def _restored(conn: Connection, seq: int, line: str, fact: facts.Restored) -> None:
+    for pool in fact.pools:
+        pools.question(conn, seq, pool)
+
+
+def _pool_settled(conn: Connection, seq: int, line: str, fact: facts.PoolSettled) -> None:
+    pools.settled(conn, fact.pool)
+
+
 # ------------------------------------------------------------------------------- work orders
 
 
@@ -349,6 +358,8 @@ _CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
     facts.PoolImported: _pool_imported,
     facts.CodeRegistered: _code_registered,
     facts.CodesMoved: _codes_moved,
+    facts.Restored: _restored,
+    facts.PoolSettled: _pool_settled,
     facts.OrderCreated: _order_created,
     facts.OrderStarted: _order_started,
     facts.OrderPaused: _order_paused,

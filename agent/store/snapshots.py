@@ -39,7 +39,8 @@ def tail(conn: Connection, line: str, after: int) -> list[Entry]:
     """The journal rows after `after` that concern the line, in order: its own, and those of the
     whole agent. Without a snapshot this reads them all."""
     numbers = names.known_number(conn, line), names.known_number(conn, "")
-    found = conn.execute(
-        "SELECT seq FROM journal WHERE seq > ? AND line IN (?, ?) ORDER BY seq", (after, *numbers)
-    ).fetchall()
-    return journal.read_some(conn, (int(seq) for (seq,) in found))
+    query, given = (
+        "SELECT seq FROM journal WHERE seq > ? AND line IN (?, ?) ORDER BY seq",
+        (after, *numbers),
+    )
+    return journal.read_some(conn, journal.find(conn, query, given, after))

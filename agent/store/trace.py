@@ -305,8 +305,7 @@ def _weakest(chain: list[int | None]) -> str | None:
 
 
 def _when(conn: Connection, seq: int) -> str:
-    (wall,) = conn.execute("SELECT wall_ms FROM journal WHERE seq = ?", (seq,)).fetchone()
-    return iso(wall)
+    return iso(journal.when(conn, seq).wall_ms)
 
 
 def iso(wall_ms: int) -> str:

@@ -19,7 +19,7 @@ from agent.core.errors import CaselinkError, ConfigError
 from agent.core.facts import CodeRegistered
 from agent.core.life import IllegalTransition, UnitState
 from agent.core.poolfile import seal as seal_texts
-from agent.store import journal, names, pools
+from agent.store import archive, journal, names, pools
 from agent.store.database import Connection, connect
 from agent.store.migrations import REPLAYED, migrate
 from agent.store.project import apply
@@ -54,11 +54,12 @@ class Report:
             self.problems.append(problem)
 
 
-def verify(conn: Connection, scratch: Path | None = None) -> Report:
+def verify(conn: Connection, scratch: Path | None = None, *, replay: bool = True) -> Report:
     """Check everything, on a connection that only reads and that sees one state throughout.
 
     `scratch` is the directory for the fresh file (encrypted with a key of its own, deleted at the
-    end); it needs about as much room as the tables. TransientError if it cannot be written.
+    end); it needs about as much room as the tables. Without `replay` there is none, and the tables
+    are not compared with the journal. TransientError if it cannot be written.
     """
     report = Report()
     outer = conn.in_transaction
@@ -69,8 +70,9 @@ def verify(conn: Connection, scratch: Path | None = None) -> Report:
         _check_chain(conn, report)
         _check_pools(conn, report)
         _check_rules(conn, report)
-        with tempfile.TemporaryDirectory(dir=scratch, prefix="caselink-verify-") as where:
-            _check_replay(conn, report, Path(where) / "replay.db")
+        if replay:
+            with tempfile.TemporaryDirectory(dir=scratch, prefix="caselink-verify-") as where:
+                _check_replay(conn, report, Path(where) / "replay.db")
     except dbapi2.DatabaseError as error:
         report.add(f"the file is damaged: {error}; restore a backup")
     finally:
@@ -86,6 +88,8 @@ def _check_pages(conn: Connection, report: Report) -> None:
 
 
 def _check_chain(conn: Connection, report: Report) -> None:
+    for problem in archive.problems(conn):
+        report.add(problem)
     before, expected = journal.FIRST_HASH, 1
     for row in journal.rows(conn):
         if row.seq != expected:
@@ -240,7 +244,8 @@ def rebuild(conn: Connection) -> int:
     texts of listed pools are source data and stay. ConfigError: the journal cannot be replayed.
     """
     kind = names.known_number(conn, CodeRegistered.__name__)
-    for (seq,) in conn.execute("SELECT seq FROM journal WHERE kind = ?", (kind,)).fetchall():
+    query = "SELECT seq FROM journal WHERE kind = ? ORDER BY seq"
+    for seq in journal.find(conn, query, (kind,)):
         # The replay registers these texts again.
         for entry in journal.read(conn, seq, seq):
             assert isinstance(entry.fact, CodeRegistered)

@@ -33,6 +33,7 @@ from agent.store import snapshots
 from agent.store.database import Connection, Database
 from agent.store.gate import Gate
 from agent.store.lookup import find_code, find_unit
+from agent.store.record import record
 from agent.store.writer import Writer
 
 F = TypeVar("F", bound=Fact)
@@ -226,6 +227,12 @@ class Line:
             self.state = evolve(self.plan, self.state, fact)
         self.said.append(done)
         return done
+
+    def put(self, *facts: Fact) -> None:
+        """Facts of the whole agent that no line decided."""
+        self.writer.run_inline(lambda conn: record(conn, "", facts, self.clock()))
+        for fact in facts:
+            self.state = evolve(self.plan, self.state, fact)
 
     def facts(self, kind: type[F], done: Committed | None = None) -> list[F]:
         """Facts of a kind, of one answer or of everything so far."""

@@ -11,6 +11,7 @@ from agent.core import coding
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import SendCodes
+from agent.core.errors import DomainError
 from agent.core.life import CodeState
 from agent.core.poolfile import Declared
 from agent.store import balance
@@ -254,3 +255,21 @@ def test_after_a_power_cut_nothing_that_may_have_been_printed_is_printed_again(
         assert states(one, 0, 1, 2, 3) == [CodeState.SUSPECT] * 4
         one.tell(i.RefillWanted("coder", 4))
         assert sent(one) == [4, 5, 6, 7]
+
+
+def test_nothing_is_printed_from_a_pool_in_question_until_it_is_settled(tmp_path: Path) -> None:
+    with line(tmp_path) as one:
+        assert sent(one) == [0, 1, 2, 3]
+        one.put(f.Restored("e0", 1, 2, (BOTTLES,)))
+        one.tell(*(i.PrintReported("coder", n, 5) for n in range(4)), i.RefillWanted("coder", 4))
+        assert sent(one) == [0, 1, 2, 3]
+        assert list(one.alarms) == ["pool_in_question"]
+        one.tell(i.FinishOrder("li"), i.CreateOrder(order("WO-2"), "li"))
+        with pytest.raises(DomainError) as caught:
+            one.tell(i.StartOrder("WO-2", "li"))
+        assert caught.value.reason == "pool_in_question"
+        void = f.CodesMoved(BOTTLES, 0, 4, 6, CodeState.VOID, why="restored")
+        one.put(void, f.PoolSettled(BOTTLES, 10, "cloud"))
+        one.tell(i.StartOrder("WO-2", "li"), i.RefillWanted("coder", 4))
+        assert sent(one)[4:] == [10, 11, 12, 13]
+        assert one.alarms == {}

@@ -128,6 +128,7 @@ def test_every_word_the_panel_asks_for_exists() -> None:
         "reject_series",
         "pool_low",
         "pool_empty",
+        "pool_in_question",
         "duplicate_code",
         "void_code_on_product",
         "label_mismatch",

@@ -65,6 +65,8 @@ HANDLED: frozenset[type[f.Fact]] = (
         f.RollClosed,
         f.CommandDone,
         f.ReferenceChanged,
+        f.Restored,
+        f.PoolSettled,
     }
 )
 """Every kind of fact, those that change nothing of a line too; a test compares it with the

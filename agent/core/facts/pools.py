@@ -75,3 +75,37 @@ class PrinterSessionBegan(Fact):
     device: str
     session: int
     cleared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Restored(Fact):
+    """A backup that ends with row `upto` of `epoch` was put in place; this is the first row of a
+    new epoch.
+
+    `pools` are in question: codes that the backup holds unused may have been printed since it was
+    made, so none of theirs is printed until the pool is settled. `made_ms` is when the backup was
+    made, `stopped_ms` when a person says that the lines stood for good (0 = not said), both wall
+    clock. `lost` rows of the journal that was replaced are not in the backup (-1 = it could not be
+    read), and `forced` is why it was replaced all the same.
+    """
+
+    epoch: str
+    upto: int
+    made_ms: int
+    pools: tuple[int, ...]
+    stopped_ms: int = 0
+    lost: int = 0
+    forced: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettled(Fact):
+    """A pool is no longer in question: what may have been printed, every row before `reach`, is
+    used or void by now. `how` is "cloud" (it told what it has seen) or "person"."""
+
+    pool: int
+    reach: int
+    how: str
+    why: str = ""
+    by: str = ""

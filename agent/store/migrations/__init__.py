@@ -10,6 +10,7 @@ from agent.store.migrations import (
     m0004_clearance,
     m0005_sync,
     m0006_commands,
+    m0007_vault,
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -19,6 +20,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     m0004_clearance.STATEMENTS,
     m0005_sync.STATEMENTS,
     m0006_commands.STATEMENTS,
+    m0007_vault.STATEMENTS,
 )
 """The statements that lead from version n to n + 1. A released migration never changes."""
 
@@ -29,6 +31,7 @@ REPLAYED = (
     *m0003_rework.REPLAYED,
     *m0004_clearance.REPLAYED,
     *m0006_commands.REPLAYED,
+    *m0007_vault.REPLAYED,
 )
 """The tables that a replay of the journal builds."""
 
