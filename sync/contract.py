@@ -14,11 +14,12 @@ import orjson
 from agent.core.facts import Fact
 from agent.core.known import Clock
 from agent.ports import Entry
-from sync import envelope, messages
+from sync import envelope, kinds, messages
 from sync.envelope import Batch, Doc
 from sync.events import Document, Speaker
 from sync.messages import Ack, Answer, Command, Reject, State
 from sync.mqtt import KEEPALIVE, MAX_PACKET
+from sync.parts import PART, SEALED, Part
 from sync.uris import Identity
 
 BINDING = "0.2.0"
@@ -29,6 +30,7 @@ EPCIS = "https://ref.gs1.org/standards/epcis/epcis-json-schema.json"
 
 ME = Identity("brand", "plant-1", "edge-1")
 _EPOCH = "5f0c1a2b3d4e5f60"
+_SUM = "c4" * 32
 _PREV, _HASH = "3f" * 16, "a7" * 16
 
 
@@ -61,7 +63,9 @@ TOPICS = {
     "cmd": Topic(
         Command,
         False,
-        "Something to do, once for each `id`, however often it arrives. It is answered on `rsp`.",
+        "Something to do, once for each `id`, however often it arrives. It is answered on `rsp`. "
+        f"A content of more than {PART} bytes comes in parts, and so does one that is sealed to "
+        f"the agent's key ({', '.join(sorted(SEALED))}); `body` is then a `Part`.",
     ),
     "rsp": Topic(Answer, True, "What became of a command."),
     "state": Topic(
@@ -123,16 +127,30 @@ def document() -> dict[str, Any]:
 
 
 def schemas() -> dict[str, Any]:
-    """JSON Schemas (2020-12) of all messages and their parts, by name."""
+    """JSON Schemas (2020-12) of all messages and of what commands hold, by name."""
     _, found = msgspec.json.schema_components(
-        [topic.message for topic in TOPICS.values()], ref_template="#/components/schemas/{name}"
+        [*(topic.message for topic in TOPICS.values()), Part, kinds.Pool, *kinds.KINDS.values()],
+        ref_template="#/components/schemas/{name}",
     )
     found["Doc"]["properties"]["doc"] = {
         "type": "object",
         "description": f"An EPCISDocument of EPCIS 2.0: {EPCIS}.",
     }
     found["Command"]["properties"]["body"] = {"description": "What `kind` says.", "default": {}}
+    found["Command"]["allOf"] = [_held(kind) for kind in (*kinds.KINDS, *sorted(SEALED))]
     return {name: _tidy(schema) for name, schema in sorted(found.items())}
+
+
+def _held(kind: str) -> dict[str, Any]:
+    """What the body of a command of this kind is."""
+    of_kind: dict[str, Any] = {"kind": {"const": kind}}
+    part = {"properties": {"body": {"$ref": "#/components/schemas/Part"}}, "required": ["body"]}
+    if kind in SEALED:
+        return {"if": {"properties": of_kind}, "then": part}
+    whole = {"$ref": f"#/components/schemas/{kinds.KINDS[kind].__name__}"}
+    several = {"properties": {"of": {"minimum": 2}}, "required": ["of"]}
+    alone = {"properties": {"body": whole}, "required": ["body"]}
+    return {"if": {"properties": of_kind}, "then": {"if": several, "then": part, "else": alone}}
 
 
 def _tidy(schema: Any) -> Any:
@@ -233,6 +251,10 @@ def _closed_case() -> Document:
     return told
 
 
+def _command(id_: str, kind: str, held: msgspec.Struct) -> Command:
+    return Command(id=id_, kind=kind, body=msgspec.Raw(msgspec.json.encode(held)))
+
+
 EXAMPLES: dict[type[msgspec.Struct], dict[str, msgspec.Struct]] = {
     Batch: {
         "a closed case": Batch(
@@ -263,8 +285,27 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, msgspec.Struct]] = {
         ),
     },
     Command: {
-        "send again": Command(
-            id="resend-20261122-1", kind="resend", body=msgspec.Raw(b'{"from":4001}')
+        "send again": _command("resend-20261122-1", "resend", kinds.Resend(first=4001)),
+        "a work order": _command(
+            "order-7",
+            "order",
+            kinds.Order(
+                number="WO-7",
+                line="L1",
+                product="COLA-500",
+                lot="B41121",
+                scheme="case24-pallet8",
+                target=96_000,
+                pools={"bottle/body": "bottles-7"},
+                expires="2027-11-21",
+            ),
+        ),
+        "the second part of a sealed pool": Command(
+            id="pool-bottles-7",
+            kind="pool",
+            body=msgspec.Raw(msgspec.json.encode(Part(PART + 5, _SUM, b"\x2f\xb5\x07\x11\xc4"))),
+            n=1,
+            of=2,
         ),
     },
     Answer: {

@@ -12,7 +12,7 @@ import jsonschema_rs
 import orjson
 import pytest
 
-from sync import contract, envelope, messages
+from sync import contract, envelope, kinds, messages, parts
 from sync.envelope import Batch
 from sync.lint import problems
 
@@ -127,7 +127,13 @@ def test_the_program_takes_the_examples_as_they_are(committed: Any) -> None:
                 assert problems(orjson.loads(body), len(body)) == []
         else:
             kind = getattr(messages, name)
-            assert isinstance(messages.read(kind, data), kind), title
+            read = messages.read(kind, data)
+            assert isinstance(read, kind), title
+            if isinstance(read, messages.Command):
+                held = parts.piece(read)
+                assert isinstance(held, parts.Piece), title
+                if held.what.parts == 1:
+                    kinds.parse(read.kind, held.data)
 
 
 def test_the_schemas_refuse_what_the_program_refuses(committed: Any) -> None:
@@ -152,6 +158,22 @@ def test_the_schemas_refuse_what_the_program_refuses(committed: Any) -> None:
         changed = {**ack, **wrong}
         assert not judge.is_valid(changed), wrong
         assert isinstance(messages.read(messages.Ack, orjson.dumps(changed)), envelope.Refused)
+
+
+@pytest.mark.parametrize("kind", [*kinds.KINDS, *parts.SEALED])
+def test_the_content_of_every_kind_of_command_is_in_the_contract(committed: Any, kind: str) -> None:
+    judge = schema(committed, "Command")
+    command = {"id": "c-1", "kind": kind}
+    part = {"size": 70_000, "sum": "c4" * 32, "data": "L7UH"}
+    assert judge.is_valid({**command, "n": 1, "of": 2, "body": part})
+    assert not judge.is_valid({**command, "n": 1, "of": 2, "body": {"unheard": 1}})
+    assert not judge.is_valid({**command, "body": {"unheard": 1}})
+    assert not judge.is_valid(command)
+    assert judge.is_valid({**command, "body": part}) == (kind in parts.SEALED)
+
+
+def test_a_kind_that_is_not_known_yet_keeps_to_the_contract(committed: Any) -> None:
+    assert schema(committed, "Command").is_valid({"id": "c-1", "kind": "later", "body": {"a": 1}})
 
 
 def test_the_topics_are_those_of_the_program(committed: Any) -> None:
