@@ -6,7 +6,7 @@ journal and the pools what does not change any more. Rows of kinds that SYNC's t
 (alarms, printing, work orders as such) have no document.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from agent.core import facts as f
@@ -14,7 +14,8 @@ from agent.core.facts import Attachment, CodeKey, Fact
 from agent.core.life import CodeState
 from agent.ports import Entry, Look
 from sync.events import EARLIEST_MS, LATEST_MS, Document, Event, Speaker, only
-from sync.pending import State, Thing, absorb, begins, concerned, replay
+from sync.pending import State, Thing, absorb, begins, concerned
+from sync.teller import Teller
 from sync.uris import Identity
 
 FEW = 50
@@ -40,197 +41,19 @@ def translate(state: State, entry: Entry, look: Look, identity: Identity) -> lis
     tell = _TELL.get(type(entry.fact))
     if tell is None:
         return []
-    teller = _Teller(state, look, Speaker(identity, entry, at))
-    events = tell(teller, entry.fact)
-    return teller.say.documents(events) if events else []
+    row = _Row(state, look, Speaker(identity, entry, at))
+    events = tell(row, entry.fact)
+    return row.say.documents(events) if events else []
 
 
-class _Teller:
-    """Tells one row."""
-
-    def __init__(self, state: State, look: Look, speaker: Speaker) -> None:
-        self.state = state
-        self.look = look
-        self.say = speaker
-        self.identity = speaker.identity
-        self.seq = speaker.entry.seq
-        self._told: dict[int, str] = {}
-
-    # ------------------------------------------------------------------------------- names
-
-    def uris(self, codes: Sequence[Attachment]) -> list[str]:
-        """One URI for each code; secret ones by their place."""
-        pools = [self.look.pool(code.key.pool) for code in codes]
-        open_ = [
-            n
-            for n, (code, pool) in enumerate(zip(codes, pools, strict=True))
-            if pool.roles[code.key.column] not in pool.secret
-        ]
-        texts = dict(zip(open_, self.look.texts([codes[n].key for n in open_]), strict=True))
-        return [
-            self.identity.code(texts[n])
-            if n in texts
-            else self.identity.secret(pool.name, pool.roles[code.key.column], code.key.position)
-            for n, (code, pool) in enumerate(zip(codes, pools, strict=True))
-        ]
-
-    def primary(self, thing: Thing) -> Attachment | None:
-        """The code that names the unit."""
-        order = self.look.order(thing.order)
-        if order is not None:
-            role = order.scheme.level(thing.level).primary
-            for code in thing.codes:
-                if code.role == role:
-                    return code
-            if thing.is_container:
-                return None
-        return thing.codes[0] if thing.codes else None
-
-    def name(self, unit: int, thing: Thing) -> str:
-        """The URI of a unit: its primary code, or the unit's own number where it has none."""
-        code = self.primary(thing)
-        return self.identity.unit(unit) if code is None else self.uris([code])[0]
-
-    def thing(self, unit: int, seq: int) -> Thing:
-        """A unit that was told, as of row `seq`."""
-        found = replay(self.look.history(unit, seq), unit)
-        if found is None:
-            raise LookupError(f"the journal does not say how unit {unit} began before row {seq}")
-        return found
-
-    def known_as(self, unit: int) -> str:
-        """The URI of a unit that was told before this row or by it."""
-        name = self._told.get(unit)
-        if name is None:
-            name = self._told[unit] = self.name(unit, self.thing(unit, self.seq))
-        return name
-
-    # ------------------------------------------------------------------- telling what is pending
-
-    def first(self, units: Iterable[int | None]) -> list[Event]:
-        """Tell those of the units that are pending: a container with all that it holds."""
-        events: list[Event] = []
-        items: list[tuple[int, Thing]] = []
-        for unit in dict.fromkeys(units):
-            thing = self.state.things.pop(unit, None) if unit is not None else None
-            if unit is None or thing is None:
-                continue
-            if thing.is_container:
-                events += self.first(child for child, _ in thing.children)
-                events += self._container(unit, thing)
-            else:
-                items.append((unit, thing))
-        return self._items(items) + events
-
-    def _items(self, items: Sequence[tuple[int, Thing]]) -> list[Event]:
-        groups: dict[tuple[str, str, str], list[tuple[int, Thing]]] = {}
-        for unit, thing in items:
-            code = self.primary(thing)
-            key = thing.order, thing.level, code.role if code else ""
-            groups.setdefault(key, []).append((unit, thing))
-        events = []
-        for (order, level, role), group in groups.items():
-            named = [self.primary(thing) for _, thing in group]
-            bearing = [code for code in named if code is not None]
-            names = iter(self.uris(bearing))
-            for (unit, _), code in zip(group, named, strict=True):
-                self._told[unit] = self.identity.unit(unit) if code is None else next(names)
-            told = [self._told[unit] for unit, _ in group]
-            part = f"commission/{group[0][0]}"
-            events += self._commission(part, told, order, level, role)
-            for unit, thing in group:
-                events += self._others(unit, thing)
-        off = [unit for unit, thing in items if thing.seen_off]
-        return events + self._inspected(off, "non_sellable_other", "off", {"x:reason": "rejected"})
-
-    def _commission(
-        self, part: str, names: Sequence[str], order: str, level: str, role: str
-    ) -> list[Event]:
-        work = self.look.order(order)
-        ilmd: dict[str, Any] = {}
-        if work is not None:
-            ilmd = {
-                "cbvmda:lotNumber": work.lot,
-                "cbvmda:itemExpirationDate": work.expires,
-                "x:productionDate": work.produced,
-                "x:product": work.product,
-                "x:productClass": self.identity.product(work.product),
-                "x:campaign": work.campaign,
-            }
-        more = {
-            "ilmd": {name: value for name, value in ilmd.items() if value},
-            "x:level": level,
-            "x:role": role,
-        }
-        return self.say.objects("ADD", part, "commissioning", "active", names, more, order)
-
-    def _others(self, unit: int, thing: Thing) -> list[Event]:
-        """The association of a unit's other codes with its primary one."""
-        primary = self.primary(thing)
-        return self._associate(
-            f"codes/{unit}", self._told[unit], [code for code in thing.codes if code != primary]
-        )
-
-    def _associate(self, part: str, parent: str, codes: Sequence[Attachment]) -> list[Event]:
-        if not codes:
-            return []
-        more = {
-            "x:roles": [code.role for code in codes],
-            "x:pairs": only([code.integrity.value for code in codes]),
-        }
-        return [self.say.associated(part, parent, self.uris(codes), more)]
-
-    def _container(self, unit: int, thing: Thing) -> list[Event]:
-        code = self.primary(thing)
-        self._told[unit] = name = self.name(unit, thing)
-        role = code.role if code is not None else ""
-        events = self._commission(f"commission/{unit}", [name], thing.order, thing.level, role)
-        events += self._others(unit, thing)
-        events += self.content("ADD", f"pack/{unit}", unit, thing)
-        if thing.seen_off:
-            more = {"x:reason": "rejected"}
-            events += self._inspected([unit], "non_sellable_other", f"off/{unit}", more)
-        return events
-
-    def content(self, action: str, part: str, unit: int, thing: Thing) -> list[Event]:
-        """All that a container holds."""
-        known = [(child, why) for child, why in thing.children if child is not None]
-        more: dict[str, Any] = {
-            "x:level": thing.level,
-            "x:integrity": thing.integrity.value if thing.integrity else "",
-            "x:evidence": only([why for _, why in known]) if known else "",
-            "x:expectedQuantity": thing.expected,
-            "x:unknown": len(thing.children) - len(known),
-            "x:own": thing.own,
-            "x:partialReason": thing.reason,
-            "x:doubtful": thing.doubtful,
-        }
-        more = {name: value for name, value in more.items() if value not in ("", False)}
-        children = [self.known_as(child) for child, _ in known]
-        name = self.known_as(unit)
-        if not children:  # an aggregation needs a child that has a name
-            return self.say.objects("OBSERVE", part, "inspecting", "in_progress", [name], more)
-        if isinstance(more["x:evidence"], list):
-            more["x:evidence"] = dict(zip(children, more["x:evidence"], strict=True))
-        return self.say.aggregated(action, part, name, children, more, thing.order)
-
-    def _inspected(
-        self, units: Iterable[int], disposition: str, part: str, more: dict[str, Any]
-    ) -> list[Event]:
-        names = [self.known_as(unit) for unit in units]
-        return self.say.objects("OBSERVE", part, "inspecting", disposition, names, more)
-
-    def told(self, units: Iterable[int]) -> list[int]:
-        """Those of the units that the cloud knows."""
-        return [unit for unit in dict.fromkeys(units) if unit not in self.state.things]
-
-    # ---------------------------------------------------------------------- one method for a kind
+class _Row(Teller):
+    """One method for each kind of fact that is told."""
 
     def item_passed(self, fact: f.ItemPassed) -> list[Event]:
         if fact.unit in self.state.things:
             return []
         events = self._bears_more(fact.unit, fact.codes)
-        return events + self._inspected([fact.unit], "active", "back", {"x:why": "passed"})
+        return events + self.inspected([fact.unit], "active", "back", {"x:why": "passed"})
 
     def closed(self, fact: f.ContainerClosed) -> list[Event]:
         if fact.container in self.state.things:
@@ -243,7 +66,7 @@ class _Teller:
         if unit in self.state.things:
             return self._if_ready(unit)
         events = self._bears_more(unit, fact.codes)
-        return events + self._inspected([unit], "active", "back", {"x:why": "passed"})
+        return events + self.inspected([unit], "active", "back", {"x:why": "passed"})
 
     def _bears_more(self, unit: int, codes: Sequence[Attachment]) -> list[Event]:
         """Codes came onto a unit that was told; one of them may be its first name."""
@@ -256,7 +79,7 @@ class _Teller:
         there = {code.key for code in before.codes}
         new = [code for code in codes if code.key not in there]
         named = self.primary(self.thing(unit, self.seq))
-        return events + self._associate(
+        return events + self.associate(
             f"codes/{unit}", now, [code for code in new if code != named]
         )
 
@@ -311,7 +134,21 @@ class _Teller:
             event["x:why"] = fact.why
         wrong = self._wrong(unit, [event["eventID"] for event in after])
         gone = self._gone_since(unit, fact)
-        return [*events, *wrong, *gone, *after]
+        return [*events, *wrong, *gone, *after, *self._whereabouts(fact)]
+
+    def _whereabouts(self, fact: f.LinksCorrected) -> list[Event]:
+        """Nobody knows where a child is that was not in there; of one that was found, they do."""
+        lost = {"x:doubtful": True, "x:why": fact.why}
+        events = self.inspected(self.told(fact.removed), "in_progress", "lost", lost)
+        before = self.thing(fact.container, self.seq - 1).children
+        known = {child for child, _ in before}
+        found = [
+            child
+            for child in self.told(child for child in fact.children if child is not None)
+            if child not in known and self.thing(child, self.seq - 1).doubtful
+        ]
+        there = {"x:doubtful": False, "x:why": fact.why}
+        return events + self.inspected(found, "in_progress", "found", there)
 
     def _wrong(self, unit: int, corrective: Sequence[str]) -> list[Event]:
         """The events that told the container's content first, declared wrong."""
@@ -320,7 +157,7 @@ class _Teller:
             return []
         entry, thing = found
         at = entry.clock.wall_ms
-        teller = _Teller(State(), self.look, Speaker(self.identity, entry, at))
+        teller = Teller(State(), self.look, Speaker(self.identity, entry, at))
         events = teller.content("ADD", f"pack/{unit}", unit, thing)
         declared = {
             "declarationTime": self.say.time,
@@ -358,21 +195,21 @@ class _Teller:
 
     def off(self, fact: f.RejectConfirmed | f.ForeignRejected) -> list[Event]:
         units = self.told([fact.unit]) if fact.unit is not None else []
-        return self._inspected(units, "non_sellable_other", "off", {"x:reason": "rejected"})
+        return self.inspected(units, "non_sellable_other", "off", {"x:reason": "rejected"})
 
     def container_off(self, fact: f.ContainerRejected) -> list[Event]:
         units = self.told([fact.container])
-        return self._inspected(units, "non_sellable_other", "off", {"x:reason": fact.verdict})
+        return self.inspected(units, "non_sellable_other", "off", {"x:reason": fact.verdict})
 
     def doubted(self, fact: Any) -> list[Event]:
         units = self.told(concerned(fact))
         more = {"x:doubtful": True, "x:why": getattr(fact, "why", "slip")}
-        return self._inspected(units, "in_progress", "doubt", more)
+        return self.inspected(units, "in_progress", "doubt", more)
 
     def trusted(self, fact: f.ContainerConfirmed | f.DoubtResolved) -> list[Event]:
         units = self.told(concerned(fact))
         more = {"x:doubtful": False, "x:why": getattr(fact, "why", "read")}
-        return self._inspected(units, "in_progress", "doubt", more)
+        return self.inspected(units, "in_progress", "doubt", more)
 
     def broken(self, fact: f.ContainersBroken) -> list[Event]:
         events = []
@@ -381,13 +218,13 @@ class _Teller:
             more: dict[str, Any] = {"x:broken": True, "x:doubtful": True, "x:why": fact.why}
             if integrity is not None:
                 more["x:integrity"] = integrity.value
-            events += self._inspected([unit], "in_progress", f"broken/{unit}", more)
+            events += self.inspected([unit], "in_progress", f"broken/{unit}", more)
         return events
 
     def anchored(self, fact: f.ContainersAnchored) -> list[Event]:
         units = self.told(fact.containers)
         more = {"x:integrity": "anchored", "x:doubtful": False}
-        return self._inspected(units, "in_progress", "anchored", more)
+        return self.inspected(units, "in_progress", "anchored", more)
 
     def relabelled(self, fact: f.Relabelled) -> list[Event]:
         if fact.unit in self.state.things:
@@ -489,32 +326,68 @@ class _Teller:
         return self.first(pending)
 
 
-_TELL: dict[type[Fact], Callable[[_Teller, Any], list[Event]]] = {
-    f.ItemPassed: _Teller.item_passed,
-    f.ContainerClosed: _Teller.closed,
-    f.LabelBound: _Teller.bound,
-    f.Packed: _Teller.packed,
-    f.Unpacked: _Teller.unpacked,
-    f.LinksCorrected: _Teller.corrected,
-    f.ContainerRefused: _Teller.refused,
-    f.RejectConfirmed: _Teller.off,
-    f.ForeignRejected: _Teller.off,
-    f.ContainerRejected: _Teller.container_off,
-    f.UnitsDoubted: _Teller.doubted,
-    f.ItemsMissed: _Teller.doubted,
-    f.RunBegan: _Teller.doubted,
-    f.PathDisturbed: _Teller.doubted,
-    f.SlipFound: _Teller.doubted,
-    f.ContainerConfirmed: _Teller.trusted,
-    f.DoubtResolved: _Teller.trusted,
-    f.ContainersAnchored: _Teller.anchored,
-    f.ContainersBroken: _Teller.broken,
-    f.Relabelled: _Teller.relabelled,
-    f.CodesMoved: _Teller.moved,
-    f.UnitsSampled: _Teller.sampled,
-    f.UnitsDestroyed: _Teller.destroyed,
-    f.HoldPlaced: _Teller.held,
-    f.HoldReleased: _Teller.held,
-    f.OrderFinished: lambda teller, fact: teller.ended(fact.number),
-    f.LineCleared: lambda teller, fact: teller.ended(fact.order),
+_TELL: dict[type[Fact], Callable[[_Row, Any], list[Event]]] = {
+    f.ItemPassed: _Row.item_passed,
+    f.ContainerClosed: _Row.closed,
+    f.LabelBound: _Row.bound,
+    f.Packed: _Row.packed,
+    f.Unpacked: _Row.unpacked,
+    f.LinksCorrected: _Row.corrected,
+    f.ContainerRefused: _Row.refused,
+    f.RejectConfirmed: _Row.off,
+    f.ForeignRejected: _Row.off,
+    f.ContainerRejected: _Row.container_off,
+    f.UnitsDoubted: _Row.doubted,
+    f.ItemsMissed: _Row.doubted,
+    f.RunBegan: _Row.doubted,
+    f.PathDisturbed: _Row.doubted,
+    f.SlipFound: _Row.doubted,
+    f.ContainerConfirmed: _Row.trusted,
+    f.DoubtResolved: _Row.trusted,
+    f.ContainersAnchored: _Row.anchored,
+    f.ContainersBroken: _Row.broken,
+    f.Relabelled: _Row.relabelled,
+    f.CodesMoved: _Row.moved,
+    f.UnitsSampled: _Row.sampled,
+    f.UnitsDestroyed: _Row.destroyed,
+    f.HoldPlaced: _Row.held,
+    f.HoldReleased: _Row.held,
+    f.OrderFinished: lambda row, fact: row.ended(fact.number),
+    f.LineCleared: lambda row, fact: row.ended(fact.order),
 }
+
+SILENT: frozenset[type[Fact]] = frozenset(
+    {
+        f.AgentStarted,
+        f.AlarmRaised,
+        f.AlarmAcknowledged,
+        f.AlarmCleared,
+        f.BypassBegan,
+        f.BypassEnded,
+        f.CodeRegistered,
+        f.CommandDone,
+        f.ContainerFormed,  # told with its content
+        f.ContainerReopened,  # told when it is closed again
+        f.ContainerScanned,  # what it changes is told by a correction
+        f.ContainerUnseen,
+        f.ItemRejected,  # what has become a unit is told when it is off the line
+        f.ItemTested,
+        f.ItemUnseen,
+        f.LabelAssigned,
+        f.OrderCreated,
+        f.OrderPaused,
+        f.OrderStarted,
+        f.PartialAllowed,
+        f.PoolImported,
+        f.PrinterSessionBegan,
+        f.ReferenceChanged,
+        f.RejectFailed,
+        f.RollClosed,
+        f.TestModeBegan,
+        f.TestModeEnded,
+    }
+)
+"""Kinds of rows that have no document: SYNC's table does not name them."""
+
+HANDLED: frozenset[type[Fact]] = frozenset(_TELL) | SILENT
+"""Every durable kind; a test compares it with the vocabulary."""

@@ -138,8 +138,8 @@ def absorb(thing: Thing, unit: int, fact: Fact) -> None:
             if unit == fact.container:
                 thing.children = _children(fact)
                 thing.integrity = fact.integrity or thing.integrity
-            else:
-                thing.doubtful = unit in fact.removed
+            elif unit in fact.removed:
+                thing.doubtful = True  # until it is seen nobody knows where it is
         case f.ContainerClosed():
             thing.closed, thing.integrity, thing.reason = True, fact.integrity, fact.reason
         case f.ContainerReopened():

@@ -24,10 +24,10 @@ from agent.store import journal, trace
 from agent.store.database import Connection, open_reader
 from agent.store.look import Journalled
 from agent.store.words import code_key
-from sync.epcis import translate
+from sync.epcis import HANDLED, translate
 from sync.events import Document
 from sync.lint import problems
-from sync.pending import State
+from sync.pending import State, begins, concerned, replay
 from sync.uris import Identity
 
 HERE = Path(__file__).resolve()
@@ -265,7 +265,10 @@ def test_a_correction_declares_the_first_telling_wrong(day: Any) -> None:
     after = folded(iter(told(day.conn)))
     assert len(after[parent]) == 3
     assert after[parent] < before[parent]
-    corrective = [e["eventID"] for e in told(day.conn) if e["x:seq"] == seq]
+    after_it = [e for e in told(day.conn) if e["x:seq"] == seq]
+    corrective = [e["eventID"] for e in after_it if e["bizStep"] == "packing"]
+    (lost,) = (e for e in after_it if e["bizStep"] == "inspecting")
+    assert (len(lost["epcList"]), lost["x:doubtful"]) == (1, True)
     assert wrong[0]["errorDeclaration"]["correctiveEventIDs"] == corrective
 
 
@@ -280,6 +283,36 @@ def test_a_clock_that_cannot_be_true_is_told_beside_the_time(tmp_path: Path) -> 
     assert (event["x:wallMs"], event["x:clock"]) == (0, "unset")
     assert all(not problems(orjson.loads(d.body)) for _, d in documents(plant.conn))
     plant.close()
+
+
+def test_every_durable_kind_of_fact_is_told_or_silent_on_purpose() -> None:
+    assert {kind for kind in f.KINDS.values() if kind.durable} == HANDLED
+
+
+def check_history(conn: Connection) -> int:
+    """What the store finds of each unit says of it what all rows say, and nothing later."""
+    rows: dict[int, list[Entry]] = {}
+    for entry in journal.read(conn):
+        began = begins(entry)
+        for unit in {*concerned(entry.fact), *([began[0]] if began else [])}:
+            rows.setdefault(unit, []).append(entry)
+    look = Journalled(conn)
+    last = journal.tail(conn)[0]
+    for unit, entries in rows.items():
+        for upto in (last, entries[len(entries) // 2].seq):
+            found = list(look.history(unit, upto))
+            assert all(entry.seq <= upto for entry in found)
+            whole = [entry for entry in entries if entry.seq <= upto]
+            assert replay(found, unit) == replay(whole, unit), unit
+    return len(rows)
+
+
+def test_the_history_of_a_unit_is_complete(conn: Connection) -> None:
+    assert check_history(conn) > 300
+
+
+def test_the_history_of_a_unit_is_complete_after_rework(day: Any) -> None:
+    assert check_history(day.conn) > 10
 
 
 def test_a_void_range_is_one_event(day: Any) -> None:
