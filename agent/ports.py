@@ -445,7 +445,7 @@ class Outbox(Protocol):
         """Keep refused documents for people to see, once each. TransientError: see `keep`."""
 
     def parked(self) -> int:
-        """How many documents are parked."""
+        """How many parked documents nobody has settled."""
 
     def backlog(self) -> Backlog:
         """What waits now."""

@@ -33,7 +33,7 @@ AROUND = 64
 """Bytes around a document in its envelope."""
 CHUNK = 250
 """Rows that are read at a time."""
-WORK, REST = 0.004, 0.0002
+WORK, REST = 0.002, 0.0002
 """Seconds of work after which other threads get their turn, for so long: a line may be running, and
 who waits for the interpreter waits 5 ms otherwise."""
 

@@ -141,6 +141,7 @@ def test_there_are_these_commands() -> None:
         "sync commands",
         "sync key",
         "sync parked",
+        "sync settle",
         "sync status",
         "test-mode start",
         "test-mode stop",
@@ -552,3 +553,11 @@ def test_refused_documents_are_listed(packed: Shell) -> None:
     assert "row 4, document 1: refused by the cloud: no" in packed("sync", "parked")[1]
     lines = packed("sync", "parked", "--json")[1].splitlines()
     assert json.loads(lines[1])["document"] == "{}"
+    assert json.loads(packed("sync", "status", "--json")[1])["parked"] == 2
+    settle = ("sync", "settle", "4", "--by", "li", "--reason", "told the cloud")
+    assert packed(*settle)[0] == 0
+    assert "(settled by li: told the cloud)" in packed("sync", "parked")[1]
+    assert json.loads(packed("sync", "status", "--json")[1])["parked"] == 1
+    status, _, err = packed(*settle)
+    assert status == 1
+    assert "No document of row 4" in err

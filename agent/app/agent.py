@@ -28,7 +28,7 @@ from agent.notify import Notifier
 from agent.services import pool_files
 from agent.services.orders import Orders
 from agent.services.pins import Pins
-from agent.store import journal
+from agent.store import journal, outbox
 from agent.store.database import Database
 from agent.store.gate import Gate
 from agent.store.readers import Readers
@@ -133,7 +133,7 @@ class Agent:
                 routers=[
                     local_router(services),
                     rework_router(services),
-                    uplink_router(self.cloud),
+                    uplink_router(self.cloud, self._settle),
                 ],
             )
             server = PanelServer(app, self.site.web.host, self.site.web.port)
@@ -215,6 +215,10 @@ class Agent:
     def cloud(self) -> dict[str, Any]:
         """How the way to the cloud stands."""
         return {"configured": False} if self._cloud is None else self._cloud.data()
+
+    async def _settle(self, row: int, by: str, why: str) -> int:
+        assert self.writer is not None
+        return await self.writer.run(lambda conn: outbox.settle(conn, row, by, why), 10.0)
 
     def runner(self, line: str) -> LineRunner:
         """For the demonstration and the benchmark: the line's shell."""

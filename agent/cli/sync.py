@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -18,6 +18,7 @@ from agent.cli.common import (
     out,
     print_json,
     reader,
+    write,
 )
 from agent.store import commands as stored_commands
 from agent.store import outbox
@@ -55,7 +56,8 @@ def parked(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
         else:
             out.print(
                 f"row {each['seq']}, document {each['n']}: refused by the {each['side']}: "
-                f"{each['reason']}",
+                f"{each['reason']}"
+                + (f" (settled by {each['settled']})" if each["settled"] else ""),
                 markup=False,
             )
     if not found and not as_json:
@@ -87,6 +89,21 @@ def commands(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
             out.print(f"{each.id}, {each.kind}: {word}: {each.text}", markup=False)
     if not found and not as_json:
         out.print("The cloud has asked for nothing.")
+
+
+@app.command()
+def settle(
+    row: Annotated[int, typer.Argument(min=1, help="The journal row of the documents.")],
+    by: Annotated[str, typer.Option(help="Who has seen to it.")],
+    reason: Annotated[str, typer.Option(help="What was done, or why nothing need be.")],
+    config: ConfigFile = DEFAULT,
+) -> None:
+    """A refused document has been seen to: it stays listed, and raises no alarm any more."""
+    site, files = load_site(config)
+    body = {"row": row, "by": by, "reason": reason}
+    if ask(site, files, "POST", "/api/local/sync/settle", body) is None:
+        write(files, lambda conn: outbox.settle(conn, row, by, reason))
+    out.print(f"Row {row} is settled.")
 
 
 def _kept(config: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from agent.core.errors import DomainError
 from agent.now import wall_ms
 from agent.ports import Acked, Backlog, Entry, Epoch, Parked
 from agent.store import journal, names
@@ -66,25 +67,41 @@ def park(conn: Connection, refused: Sequence[Parked]) -> None:
     """Keep refused documents, once each, in the caller's transaction."""
     at = wall_ms()
     conn.change_many(
-        "INSERT OR IGNORE INTO sync_parked VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO sync_parked (seq, n, side, reason, body, at_ms) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
         [(*each, at) for each in refused],
     )
+
+
+def settle(conn: Connection, seq: int, by: str, why: str) -> int:
+    """A person has seen to the refused documents of a row: they stay listed and raise no alarm any
+    more. How many; DomainError if there is none."""
+    done = conn.change(
+        "UPDATE sync_parked SET settled = ? WHERE seq = ? AND settled = ''", (f"{by}: {why}", seq)
+    )
+    if not done:
+        raise DomainError(
+            "nothing_parked",
+            f"No document of row {seq} is waiting to be settled: caselink sync parked lists them.",
+        )
+    return done
 
 
 def parked(conn: Connection, most: int = 1000) -> list[dict[str, object]]:
     """The refused documents, newest first."""
     found = conn.execute(
-        "SELECT seq, n, side, reason, at_ms, CAST(body AS TEXT) FROM sync_parked "
+        "SELECT seq, n, side, reason, at_ms, CAST(body AS TEXT), settled FROM sync_parked "
         "ORDER BY seq DESC, n DESC LIMIT ?",
         (most,),
     )
-    keys = ("seq", "n", "side", "reason", "at", "document")
+    keys = ("seq", "n", "side", "reason", "at", "document", "settled")
     return [dict(zip(keys, row, strict=True)) for row in found]
 
 
 def count_parked(conn: Connection) -> int:
-    """How many documents were refused."""
-    return int(conn.execute("SELECT count(*) FROM sync_parked").fetchone()[0])
+    """How many refused documents nobody has settled."""
+    found = conn.execute("SELECT count(*) FROM sync_parked WHERE settled = ''").fetchone()
+    return int(found[0])
 
 
 def epoch_at(conn: Connection, seq: int) -> Epoch:
@@ -184,7 +201,7 @@ class Outbox:
         self._writer.wait(lambda conn: park(conn, parked), WRITE_SECONDS)
 
     def parked(self) -> int:
-        """How many documents were refused."""
+        """How many refused documents nobody has settled."""
         with self._readers.connection() as conn:
             return count_parked(conn)
 

@@ -80,6 +80,9 @@ def test_the_journal_goes_to_the_cloud_and_on_after_a_restart(tmp_path: Path) ->
                 assert data["agent"] == "acme/plant/box"
                 data = until(status, lambda data: data["rows"] == 0)
                 assert data["acked"] == data["last"]
+                nothing = {"row": 1, "by": "li", "reason": "seen"}
+                refused = client.post("/api/local/sync/settle", json=nothing)
+                assert (refused.status_code, refused.json()["reason"]) == (409, "nothing_parked")
                 rows = data["acked"]
             kept = command(config, "sync", "status")
             assert (kept["running"], kept["acked"], kept["rows"]) == (False, rows, 0)

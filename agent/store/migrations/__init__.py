@@ -11,6 +11,7 @@ from agent.store.migrations import (
     m0005_sync,
     m0006_commands,
     m0007_vault,
+    m0008_settled,
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -21,6 +22,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     m0005_sync.STATEMENTS,
     m0006_commands.STATEMENTS,
     m0007_vault.STATEMENTS,
+    m0008_settled.STATEMENTS,
 )
 """The statements that lead from version n to n + 1. A released migration never changes."""
 
