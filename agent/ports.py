@@ -423,6 +423,9 @@ class JournalView(Look, Protocol):
     def epoch_at(self, seq: int) -> Epoch:
         """The epoch of a row, or that in which it would be written."""
 
+    def asks(self) -> bool:
+        """Whether a backup was restored and the cloud must say how far pools were used."""
+
 
 class Outbox(Protocol):
     """The journal as the queue to the cloud, for threads. What is kept here could be found again:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import msgspec
 
 from agent.core.errors import CaselinkError, TransientError
-from agent.core.facts import ItemPassed
+from agent.core.facts import CodesMoved, ItemPassed
+from agent.core.life import CodeState
 from agent.ports import Entry, Epoch, JournalView, Outbox, Parked
 from sync import envelope
 from sync.envelope import Batch, Doc
@@ -27,7 +28,7 @@ ROWS = 10_000
 """Rows in a batch at most."""
 BYTES = 1_000_000
 """Bytes of documents after which a batch ends."""
-ROOM = envelope.LIMITS.unpacked - 1_000
+ROOM = envelope.LIMITS.unpacked - 100 * envelope.MOST_POOLS
 """Bytes that documents and what surrounds each of them may take."""
 AROUND = 64
 """Bytes around a document in its envelope."""
@@ -36,6 +37,9 @@ CHUNK = 250
 WORK, REST = 0.002, 0.0002
 """Seconds of work after which other threads get their turn, for so long: a line may be running, and
 who waits for the interpreter waits 5 ms otherwise."""
+
+
+_TAKEN = CodeState.ALLOCATED.value
 
 
 class Built(NamedTuple):
@@ -130,6 +134,7 @@ class Builder:
         docs: list[Doc] = []
         parked: list[Parked] = []
         size = items = 0
+        used: dict[str, int] = {}
         full = False
         for entry in self._entries(view, first, epoch.last):
             told = self._tell(view, entry)
@@ -140,6 +145,9 @@ class Builder:
             parked += told.parked
             size += told.size
             last, hashed = entry.seq, entry.hash.hex()
+            if isinstance(entry.fact, CodesMoved) and entry.fact.to == _TAKEN:
+                pool = view.pool(entry.fact.pool).sha256
+                used[pool] = max(used.get(pool, 0), entry.fact.first + entry.fact.count)
             items += isinstance(entry.fact, ItemPassed) and entry.fact.commissioned
             if size >= self._bytes:
                 full = True
@@ -158,6 +166,8 @@ class Builder:
             hash=hashed,
             docs=docs,
             began=epoch.first,
+            used=used if len(used) <= envelope.MOST_POOLS else None,
+            asks=view.asks(),
         )
         return Built(
             first,

@@ -18,6 +18,9 @@ VERSION = 1
 ZERO = "0" * 32
 """The chain's hash before the first row of a journal."""
 
+MOST_POOLS = 200
+"""Pools that one batch may name."""
+
 MAX_SEQ = (1 << 63) - 1
 
 # (?!\n): in Python `$` also matches before a newline at the end.
@@ -70,7 +73,10 @@ class Doc(msgspec.Struct, frozen=True, gc=False):
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Rows `first` to `last` of `agent` in `epoch`. `prev` is the chain's hash at `first` - 1,
     `hash` the one at `last`. `began` is the epoch's first row (0 = not said): the first batch of an
-    epoch that a consumer takes must begin there."""
+    epoch that a consumer takes must begin there. `used`: how far these rows took codes of pools
+    that are printed here, by seal, as the position after the last; None: the sender does not say
+    it. After a restore nothing before it may be printed again. `asks`: the agent was restored
+    and must be told how far its pools were used (`messages.Ack.restored`)."""
 
     v: Annotated[int, msgspec.Meta(ge=1, le=VERSION)] = VERSION
     agent: AgentName
@@ -81,6 +87,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     hash: Hash
     docs: list[Doc]
     began: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)] = 0
+    used: Annotated[dict[str, int], msgspec.Meta(max_length=MOST_POOLS)] | None = None
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 
 from sync.envelope import VERSION, Hash, Name, Part, Refused, Seq, newer
+from sync.restored import Restored
 
 MAX_MESSAGE = 1_500_000
 """Bytes of one message; a command that needs more comes in chunks."""
@@ -37,7 +38,8 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
     `upto` is `hash` (zeros when `upto` is 0).
 
     `rewind`: send again from `upto` + 1. `fork`: not empty = what was sent does not belong to the
-    chain that was acknowledged before; nothing of it was applied.
+    chain that was acknowledged before; nothing of it was applied. `restored` answers a batch that
+    asks.
     """
 
     v: Version = VERSION
@@ -47,6 +49,7 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
     rewind: bool = False
     reject: Annotated[list[Reject], msgspec.Meta(max_length=MAX_REJECTS)] = []
     fork: Text = ""
+    restored: Restored | None = None
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

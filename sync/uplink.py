@@ -20,6 +20,7 @@ from sync.envelope import Refused
 from sync.messages import Ack, State
 from sync.mqtt import Backoff, Broker, Connection, Message, Will
 from sync.relay import Heard, Relay, Sent
+from sync.restored import Restored
 from sync.status import About, Commands, Condition, Status
 from sync.uris import Identity
 
@@ -57,6 +58,7 @@ class Uplink:
         condition: Condition = lambda _key, _on, _args: None,
         commands: Commands | None = None,
         key: str = "",
+        restored: Callable[[Restored], None] | None = None,
         backoff: Backoff | None = None,
         linger: float = LINGER,
         relay: Mapping[str, float] | None = None,
@@ -72,6 +74,7 @@ class Uplink:
         self._commands = commands
         self._key = key
         self._again: tuple[int, asyncio.Future[None]] | None = None
+        self._restored = restored
         self._linger = linger
         self._backoff = backoff or Backoff()
         self._options = dict(relay or {})
@@ -275,6 +278,8 @@ class Uplink:
         before, ours = relay.acked, None
         if ack.epoch == relay.epoch:
             ours = await self._our_hash(relay, ack.upto)
+        if ack.restored is not None:
+            await self._tell_restored(ack.restored)
         heard = relay.heard(ack, ours, self._now())
         if heard is Heard.OTHER_EPOCH:
             log.info("An acknowledgement of epoch %s, ours is %s.", ack.epoch, relay.epoch)
@@ -290,6 +295,16 @@ class Uplink:
             log.warning(
                 "The cloud has rows up to %d only, it had %d: sending again.", relay.acked, before
             )
+
+    async def _tell_restored(self, told: Restored) -> None:
+        """The cloud says how far pools were used after the backup."""
+        if self._restored is None:
+            return
+        restored = self._restored
+        try:
+            await self._in_thread(lambda: restored(told))
+        except CaselinkError as error:
+            log.error("Pools stay in question: %s", error)
 
     async def _our_hash(self, relay: Relay, seq: int) -> str | None:
         if seq == relay.acked and seq == self._kept.seq:

@@ -17,13 +17,13 @@ from agent.core.poolfile import Declared
 from agent.core.state import LineState
 from agent.line.runner import LineRunner
 from agent.ports import CommitGate, Image
-from agent.services import clearance, pool_files, reports, rework
+from agent.services import clearance, pool_files, reports, rework, settle
 from agent.services.orders import Orders, OrderSpec
 from agent.services.pins import Pins
 from agent.store.readers import Readers
 from agent.store.writer import Writer
 from agent.web.api import BypassBody, NewOrder
-from agent.web.local import PartialBody, PoolBody
+from agent.web.local import PartialBody, PoolBody, SettleBody
 
 PICTURE_QUALITY = 70
 
@@ -119,6 +119,11 @@ class Services:
         )
         fact = await asyncio.to_thread(pool_files.keep_in_steps, self._writer.wait, read, clock())
         return {"name": fact.name, "count": fact.count, "roles": fact.roles}
+
+    async def settle_pool(self, body: SettleBody) -> dict[str, Any]:
+        ways = self._writer.wait, self._readers.connection
+        done = await asyncio.to_thread(settle.by_person, *ways, body.pool, body.by, body.reason)
+        return done._asdict()
 
     async def close_partial(self, line: str, body: PartialBody) -> None:
         await self._agent.command(line, i.ClosePartial(body.station, body.reason, body.by))

@@ -15,6 +15,7 @@ from agent.clockwatch import clock
 from agent.config import Site, SyncSection
 from agent.core import inputs as i
 from agent.core.errors import TransientError
+from agent.services import settle
 from agent.services.commands import Around, Desk
 from agent.services.orders import Orders
 from agent.store.outbox import Outbox
@@ -23,6 +24,7 @@ from agent.store.writer import Writer
 from agent.supervisor import LONGEST_WAIT, unless_bug
 from sync.inbox import Inbox
 from sync.mqtt import Broker
+from sync.restored import Restored
 from sync.sealed import load_key
 from sync.status import About
 from sync.uplink import Uplink
@@ -52,6 +54,16 @@ def broker(site: Site, sync: SyncSection, config: Path) -> Broker:
 
     client = f"{sync.tenant}.{sync.site}.{site.agent.id}"
     return Broker(sync.url, client, file(sync.ca), file(sync.cert), file(sync.key))
+
+
+def settle_all(writer: Writer, readers: Readers, told: Restored) -> None:
+    """The cloud said how far pools were used after the backup that was restored."""
+    for each in settle.by_cloud(writer.wait, readers.connection, told):
+        log.warning(
+            "Pool %s is settled: %d codes may have been printed after the backup and are void, "
+            "%d rows are left.",
+            *(each.pool, each.voided, each.left),
+        )
 
 
 class CloudWay:
@@ -114,6 +126,7 @@ class CloudWay:
                 condition=self._condition,
                 commands=self._inbox,
                 key=self._key.public,
+                restored=lambda told: settle_all(self._writer, readers, told),
             )
             await self._uplink.run()
         finally:

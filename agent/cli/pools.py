@@ -1,5 +1,6 @@
 """`caselink pool`: import code pools, and say what is left of them."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,9 @@ from agent.cli.common import (
 from agent.clockwatch import clock
 from agent.core.poolfile import Declared
 from agent.services import pool_files
+from agent.services import settle as settled
 from agent.store import pools as stored_pools
+from agent.store.database import Connection
 
 app = typer.Typer(no_args_is_help=True, help="Code pools.")
 
@@ -79,6 +82,38 @@ def _import_here(
     return {"name": fact.name, "count": fact.count, "roles": fact.roles}
 
 
+@app.command()
+def settle(
+    pool: Annotated[str, typer.Argument(help="A pool in question after a restore.")],
+    by: Annotated[str, typer.Option(help="Who decides it.")],
+    reason: Annotated[str, typer.Option(help="Why the cloud cannot be asked.")],
+    void_rest: Annotated[
+        bool, typer.Option("--void-rest", help="Void every code that is left of it.")
+    ] = False,
+    config: ConfigFile = DEFAULT,
+) -> None:
+    """Void what is left of a pool in question; the cloud settles it without loss when reached."""
+    if not void_rest:
+        raise typer.BadParameter("without the cloud its codes can only be voided: --void-rest")
+    site, files = load_site(config)
+    body = {"pool": pool, "by": by, "reason": reason}
+    said = ask(site, files, "POST", "/api/local/pools/settle", body)
+    if said is None:
+        said = _settle_here(files, pool, by, reason)
+    out.print(f"Pool {pool} is settled: {said['voided']:,} codes are void.")
+
+
+def _settle_here(files: Files, pool: str, by: str, reason: str) -> dict[str, Any]:
+    """No agent runs: write the store ourselves."""
+
+    def job(conn: Connection) -> dict[str, Any]:
+        return settled.by_person(
+            lambda job: job(conn), lambda: nullcontext(conn), pool, by, reason
+        )._asdict()
+
+    return write(files, job)
+
+
 @app.command("list")
 def list_(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
     """The pools there are, and how much of each is used."""
@@ -93,6 +128,7 @@ def list_(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
                     "roles": list(pool.roles),
                     "count": pool.count,
                     "used": pool.next_position,
+                    "in_question": pool.in_question,
                 }
                 for pool in found
             ]
@@ -101,5 +137,6 @@ def list_(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
     table = Table("pool", "level", "roles", "codes", "used")
     for pool in found:
         roles = ", ".join(pool.roles)
-        table.add_row(pool.name, pool.level, roles, f"{pool.count:,}", f"{pool.next_position:,}")
+        used = f"{pool.next_position:,}" + (" (in question)" if pool.in_question else "")
+        table.add_row(pool.name, pool.level, roles, f"{pool.count:,}", used)
     out.print(table)

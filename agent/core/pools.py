@@ -34,6 +34,7 @@ code that was read twice (duplicate) and is attached stays attached: its unit is
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import ceil
 
 from agent.core.errors import DomainError
 from agent.core.facts import CodesMoved
@@ -106,6 +107,14 @@ def next_free(pool: KnownPool) -> tuple[int, int]:
             return at, first - at
         at = max(at, first + count)
     return at, max(0, pool.count - at)
+
+
+def reach(pool: KnownPool, used: int, gap_ms: int, per_s: float) -> int:
+    """The row of a pool before which its codes may have been printed, when rows before `used` are
+    known to be taken and nothing is known of a last `gap_ms`, in which the lines took at most
+    `per_s` rows a second."""
+    taken = max(pool.next_position, used)
+    return min(pool.count, taken + ceil(gap_ms * per_s / 1000))
 
 
 def suspect(

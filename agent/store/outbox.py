@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from agent.core.errors import DomainError
 from agent.now import wall_ms
 from agent.ports import Acked, Backlog, Entry, Epoch, Parked
-from agent.store import journal, names
+from agent.store import journal, names, pools
 from agent.store.database import Connection
 from agent.store.look import Journalled
 from agent.store.readers import Readers
@@ -164,6 +164,10 @@ class View(Journalled):
     def epoch_at(self, seq: int) -> Epoch:
         """The epoch of a row."""
         return epoch_at(self._conn, seq)
+
+    def asks(self) -> bool:
+        """Whether pools are in question."""
+        return bool(pools.in_question(self._conn))
 
 
 class Outbox:

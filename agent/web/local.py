@@ -30,6 +30,16 @@ class PoolBody(BaseModel):
     sha256: Annotated[str, Field(max_length=64)] = ""
 
 
+class SettleBody(BaseModel):
+    """Void what is left of a pool in question after a restore."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    pool: _Name
+    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    by: _Name
+
+
 class PartialBody(BaseModel):
     """Close the open container of a pack station, or allow the next short one."""
 
@@ -43,6 +53,9 @@ class PartialBody(BaseModel):
 class LocalServices(Protocol):
     async def import_pool(self, body: PoolBody) -> dict[str, Any]:
         """Import it; DomainError when it is refused."""
+
+    async def settle_pool(self, body: SettleBody) -> dict[str, Any]:
+        """Void it; DomainError when it is refused."""
 
     async def close_partial(self, line: str, body: PartialBody) -> None:
         """Close or allow a partial container; DomainError when it is refused."""
@@ -59,6 +72,11 @@ def local_router(services: LocalServices) -> APIRouter:
     async def import_pool(body: PoolBody) -> dict[str, Any]:
         async with asyncio.timeout(600):
             return await services.import_pool(body)
+
+    @router.post("/pools/settle")
+    async def settle_pool(body: SettleBody) -> dict[str, Any]:
+        async with asyncio.timeout(600):
+            return await services.settle_pool(body)
 
     @router.post("/lines/{line}/partial")
     async def close_partial(line: _Name, body: PartialBody) -> dict[str, bool]:

@@ -10,13 +10,17 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from agent.core.errors import TransientError
 from sync.cloud import claims, notices
 from sync.cloud.database import ID_BLOCK, Block, Database, Duplicate, reserve
+from sync.cloud.restored import restored
 from sync.cloud.rows import Letter, Lint, Rows, of_documents, rows
 from sync.envelope import LIMITS, ZERO, Batch, Limits, Refused, decode
 from sync.lint import problems
 from sync.messages import MAX_REJECTS, Ack, Reject, State
+from sync.restored import Restored
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +84,7 @@ class Ingest:
         self._conn = database.connect()
         self._ids = Ids(database)
         self._details: set[bytes] = set()
+        self._restored: dict[tuple[str, str], Restored] = {}
 
     def reopen(self) -> None:
         """Connect again, in the thread of `apply`. TransientError: not now."""
@@ -133,7 +138,10 @@ class Ingest:
             fresh: set[bytes] = set()
             try:
                 with self._conn.writing():
-                    acks = [self._one(each, now_ms, careful, fresh) for each in prepared]
+                    acks = [
+                        self._told(each.batch, self._one(each, now_ms, careful, fresh), now_ms)
+                        for each in prepared
+                    ]
             except Duplicate as error:
                 if careful:
                     # Another consumer wrote the same at this very moment: see it, and try again.
@@ -202,6 +210,18 @@ class Ingest:
             hash=batch.hash,
             reject=_rejects(prepared.rows.letters),
         )
+
+    def _told(self, batch: Batch, ack: Ack, now_ms: int) -> Ack:
+        """With how far pools were used, if the agent was restored and asks."""
+        if not batch.asks:
+            return ack
+        which = batch.agent, batch.epoch
+        told = self._restored.get(which) or restored(self._conn, *which, now_ms)
+        if told is None:
+            return ack
+        # Earlier epochs have ended: what they used is the same for ever.
+        self._restored = {which: told}
+        return replace(ack, restored=replace(told, now_ms=now_ms))
 
     def _agent(self, name: str) -> int:
         """The number of the agent, its row locked until the transaction ends."""

@@ -128,6 +128,8 @@ def heard(conn: Connection, states: dict[str, State], now_ms: int) -> None:
     with conn.writing():
         for name in sorted(states):
             state = states[name]
+            if state.fork:
+                _agent_says(conn, name, state, now_ms)
             conn.change(
                 "INSERT INTO agent (name, online, state, state_ms) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (name) DO UPDATE SET online = excluded.online, "
@@ -135,3 +137,24 @@ def heard(conn: Connection, states: dict[str, State], now_ms: int) -> None:
                 "state = CASE WHEN excluded.online = 1 THEN excluded.state ELSE agent.state END",
                 (name, int(state.online), write(state).decode(), now_ms),
             )
+
+
+def _agent_says(conn: Connection, name: str, state: State, now_ms: int) -> None:
+    """An agent found that what was acknowledged is not in its journal: an old copy of it was
+    started without a restore, its end was cut off, or another machine uses its identity."""
+    log.warning("fork of %s, as it says: %s", name, state.fork)
+    conn.change(
+        "INSERT INTO fork (agent, epoch, kind, first, last, upto, text, first_ms, last_ms, times) "
+        "VALUES (?, ?, 'agent', ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (agent, epoch, kind, first) "
+        "DO UPDATE SET last_ms = excluded.last_ms, times = fork.times + 1",
+        (
+            name,
+            state.epoch,
+            state.acked + 1,
+            state.last,
+            state.acked,
+            state.fork,
+            now_ms,
+            now_ms,
+        ),
+    )
