@@ -22,9 +22,11 @@ def postgres_server() -> Iterator[str]:
 
 
 def fresh_postgres(server: str) -> str:
-    """The URL of a new, empty database."""
-    name = f"test{next(_number)}"
+    """The URL of a new, empty database; the one before is gone then."""
+    number = next(_number)
+    name = f"test{number}"
     with psycopg.connect(server + "postgres", autocommit=True) as conn:
+        conn.execute(f"DROP DATABASE IF EXISTS test{number - 1} WITH (FORCE)")  # type: ignore[arg-type]
         conn.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
     return server + name
 

@@ -46,7 +46,8 @@ def server(durable: bool = False) -> Iterator[str]:
     if where is None:
         pytest.skip("PostgreSQL is not installed: tests/install_needed does it")
     user = _user()
-    folder = Path(tempfile.mkdtemp(prefix="caselink-pg-"))
+    memory = None if durable or not os.access("/dev/shm", os.W_OK) else "/dev/shm"
+    folder = Path(tempfile.mkdtemp(prefix="caselink-pg-", dir=memory))
     port = free_port()
     try:
         if user:

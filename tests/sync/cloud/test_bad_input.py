@@ -112,7 +112,7 @@ STORY = [
 ]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     changes=st.lists(
         st.tuples(st.integers(0, 20), st.sampled_from(NAMES.split()), JSON), max_size=6

@@ -44,7 +44,7 @@ def expected() -> dict[str, Any]:
         return told(f"sqlite:///{folder}/cloud.db", [])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(steps=STEPS)
 def test_the_order_of_arrival_does_not_matter(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +52,7 @@ def test_the_order_of_arrival_does_not_matter(steps: list[Step]) -> None:
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=STEPS)
 def test_nor_does_it_on_postgresql(postgres_server: str, steps: list[Step]) -> None:
