@@ -232,11 +232,16 @@ def unpack_pool(packed: bytes) -> tuple[Pool, bytes]:
     if isinstance(plain, Refused):
         raise DomainError(f"command_{plain.reason}", plain.text)
     head, _, file = plain.partition(b"\n")
-    if len(head) > MOST_JSON:
+    return heading(head), file
+
+
+def heading(data: bytes) -> Pool:
+    """The heading of a pool. DomainError: it is none."""
+    if len(data) > MOST_JSON:
         raise _malformed("pool", "it has no heading")
     try:
-        head.decode()
-        return _pool(head), file
+        data.decode()
+        return _pool(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed("pool", str(error)) from None
 

@@ -102,7 +102,7 @@ def token_add(
     from sync.cloud import tokens
     from sync.cloud.consumer import now_ms
 
-    with _connection(db) as conn:
+    with connected(db) as conn:
         out.print(tokens.make(conn, name, manage, now_ms()), markup=False)
 
 
@@ -112,7 +112,7 @@ def token_list(db: Db, as_json: AsJson = False) -> None:
     from sync.cloud import tokens
     from sync.cloud.answers import iso
 
-    with _connection(db) as conn:
+    with connected(db) as conn:
         found = tokens.listed(conn)
     if as_json:
         rows = [{"name": name, "manage": manage, "made": iso(made)} for name, manage, made in found]
@@ -127,7 +127,7 @@ def token_revoke(name: Annotated[str, typer.Argument(help="Whose.")], db: Db) ->
     """End a token at once."""
     from sync.cloud import tokens
 
-    with _connection(db) as conn:
+    with connected(db) as conn:
         tokens.revoke(conn, name)
     out.print(f"The token of {name} is no longer good.", markup=False)
 
@@ -144,12 +144,13 @@ def trace(
     """What the cloud knows of a code, as one JSON object."""
     from sync.cloud import answers
 
-    with _connection(db) as conn:
+    with connected(db) as conn:
         print_json(answers.trace(conn, code, base, depth))
 
 
 @contextmanager
-def _connection(db: str) -> Iterator["Connection"]:
+def connected(db: str) -> Iterator["Connection"]:
+    """A connection to the cloud's database."""
     from sync.cloud.database import open_database
 
     database = open_database(db)

@@ -10,7 +10,7 @@ import typer
 from agent.cli import (
     alarms,
     bypass,
-    cloud,
+    cloud_send,
     configs,
     orders,
     pools,
@@ -34,7 +34,7 @@ app = typer.Typer(
 app.add_typer(running.app)
 app.add_typer(simulating.app)
 app.add_typer(configs.app, name="config")
-app.add_typer(cloud.app, name="cloud")
+app.add_typer(cloud_send.app, name="cloud")
 app.add_typer(pools.app, name="pool")
 app.add_typer(orders.app, name="order")
 app.add_typer(bypass.app, name="bypass")

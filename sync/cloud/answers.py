@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
+from sync.cloud import pools
 from sync.cloud.database import Connection
 from sync.cloud.fold import Container, Statement, Stream, Thing, World
 from sync.cloud.gather import Alias, Born, Gathered, Gatherer
@@ -38,6 +39,11 @@ def trace(
     """All that is known of a code as a person scans or types it. DomainError: no code reads so."""
     uri = uri_of(text, base)
     with conn.reading():
+        if not text.startswith(base + "/"):
+            # Events name a secret code by its place: which one it is only the sent pools say.
+            place = pools.place(conn, text)
+            if place is not None and place.secret:
+                uri = place.uri(base)
         return _Tracer(conn, uri, base).answer(max(0, min(depth, DEEPEST)))
 
 

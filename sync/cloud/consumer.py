@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from agent.core.errors import TransientError
+from sync.cloud.courier import Courier
 from sync.cloud.database import Database, Unfit
 from sync.cloud.ingest import Ingest, Prepared
 from sync.envelope import Refused
@@ -61,8 +62,11 @@ class Consumer:
         group: str = GROUP,
         clock: Callable[[], int] = now_ms,
         backoff: Backoff | None = None,
+        courier: Courier | None = None,
     ) -> None:
+        """`courier` carries commands over the same connection, None: nobody does."""
         self.counts = Counts()
+        self._courier = courier
         self._ingest = Ingest(database)
         self._broker = broker
         self._group = group
@@ -95,6 +99,8 @@ class Consumer:
             self._preparing.shutdown(wait=True)
             self._applying.shutdown(wait=True)
             self._ingest.close()
+            if self._courier is not None:
+                self._courier.close()
 
     def _note(self, error: BaseException) -> None:
         """The first loss of a series is worth a warning."""
@@ -109,6 +115,8 @@ class Consumer:
                 # Retained messages do not come over a shared subscription.
                 await connection.subscribe(topics("+", "+", "+").state)
                 await connection.subscribe(f"$share/{self._group}/{topics('+', '+', '+').evt}")
+                if self._courier is not None:
+                    await connection.subscribe(topics("+", "+", "+").rsp)
                 self.counts.connected = True
                 if self._lost:
                     log.warning("Connected again.")
@@ -119,6 +127,8 @@ class Consumer:
                 tasks.create_task(self._prepare(came, ready))
                 tasks.create_task(self._apply(ready, connection))
                 tasks.create_task(self._hear())
+                if self._courier is not None:
+                    tasks.create_task(self._courier.run(connection))
                 await self._receive(connection, came)
             finally:
                 await connection.close()
@@ -135,6 +145,9 @@ class Consumer:
                 continue
             if message.topic.endswith("/evt"):
                 await came.put((agent, message.payload))
+            elif message.topic.endswith("/rsp"):
+                if self._courier is not None:
+                    self._courier.hear(message.topic, message.payload)
             elif len(self._states) < MOST_STATES or agent in self._states:
                 state = read(State, message.payload)
                 if isinstance(state, State):

@@ -13,6 +13,7 @@ import uvicorn
 
 from agent.core.errors import ConfigError
 from sync.cloud.consumer import Consumer, now_ms
+from sync.cloud.courier import Courier
 from sync.cloud.database import Database, open_database
 from sync.cloud.sqlite import Sqlite, only_consumer
 from sync.cloud.web import create_app
@@ -86,7 +87,8 @@ class Service:
     async def _both(
         self, database: Database, broker: Broker, listener: socket.socket | None
     ) -> None:
-        self._consumer = Consumer(database, broker, self.settings.group)
+        courier = Courier(database, now_ms)
+        self._consumer = Consumer(database, broker, self.settings.group, courier=courier)
         tasks = [asyncio.create_task(self._consumer.run(), name="consumer")]
         server: uvicorn.Server | None = None
         if listener is not None:

@@ -22,6 +22,7 @@ from sync.cloud import answers, lists, notices, tokens
 from sync.cloud.database import Connection, Database
 from sync.cloud.ingest import Ingest
 from sync.cloud.relations import MOST_ROWS, as_csv, as_lines, relations
+from sync.cloud.web_commands import add_commands
 from sync.uris import BASE
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,14 @@ _STATUS = {
     "no_token": 401,
     "not_allowed": 403,
     "unknown_letter": 404,
+    "unknown_command": 404,
+    "unknown_agent": 404,
+    "unknown_kind": 422,
+    "command_malformed": 422,
+    "command_too_large": 422,
+    "pool_refused": 422,
+    "pool_too_large": 422,
+    "no_key": 422,
     "bad_cursor": 422,
     "reason_needed": 422,
 }
@@ -223,6 +232,7 @@ def create_app(database: Database, clock: Callable[[], int], base: str = BASE) -
         with pool.connection() as conn:
             return lists.quarantine(conn, limit, after)
 
+    add_commands(app, pool.connection, clock, caller, manager)
     return app
 
 

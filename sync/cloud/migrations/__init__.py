@@ -1,9 +1,9 @@
 """Numbered migrations of the cloud's tables, each one transaction; the version is in `schema`."""
 
 from sync.cloud.database import Connection
-from sync.cloud.migrations import m0001_initial
+from sync.cloud.migrations import m0001_initial, m0002_commands
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (m0001_initial.STATEMENTS,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (m0001_initial.STATEMENTS, m0002_commands.STATEMENTS)
 """The statements that lead from version n to n + 1. A released migration never changes."""
 
 VERSION = len(MIGRATIONS)
