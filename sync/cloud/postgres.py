@@ -26,6 +26,7 @@ _OPTIONS = " ".join(
         "enable_hashjoin=off",
         "enable_mergejoin=off",
         "enable_seqscan=off",
+        "max_parallel_workers_per_gather=0",
         "jit=off",
     )
 )
