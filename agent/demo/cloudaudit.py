@@ -24,6 +24,10 @@ JUDGED = (*(f"wrong_{worth}" for worth in (*INTEGRITIES, "doubtful")), "missing"
 """What the plant's account says of a record's containers."""
 
 
+LEVELS = ("box", "case", "pallet")
+"""The containers that a row of the relations names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A container as the record or the cloud has it; `children` are the URIs of those it knows,
@@ -105,15 +109,24 @@ def compare(
     result: Result,
     record: Record,
     cloud: Cloud,
+    relations: Iterable[Mapping[str, Any]],
     physical: Sequence[Mapping[str, Any]],
     fates: Sequence[Mapping[str, Any]],
     code: Callable[[str], str],
 ) -> None:
-    """Count in `result.cloud_*` where the cloud's containers differ from the record's, or where
-    the plant's account says otherwise of them. `code` makes a URI of a code's text."""
+    """Count in `result.cloud_*` where the cloud's containers differ from the record's, where its
+    relations put an item elsewhere, or where the plant's account says otherwise of its containers.
+    `code` makes a URI of a code's text."""
     missing = wrong = 0
     kept = {uri: (above, own) for uri, above, own in record.containers()}
     found = {uri: cloud.held(uri) for uri in kept}
+
+    def chain(uri: str | None) -> Iterator[str]:
+        """A container and those around it, as far as the cloud was told."""
+        while uri is not None and found[uri] is not None:
+            yield uri
+            uri = kept[uri][0]
+
     answered: dict[str, Held] = {}
     for uri, (above, own) in kept.items():
         told = found[uri]
@@ -124,15 +137,20 @@ def compare(
             continue
         name, said = told
         answered[name] = said
-        doubtful = own.doubtful
-        while above is not None and not doubtful:
-            above, around = kept[above] if found[above] is not None else (None, own)
-            doubtful = around.doubtful
+        doubtful = own.doubtful or any(kept[each][1].doubtful for each in chain(above))
         if differences := replace(own, doubtful=doubtful).differs(said):
             wrong += 1
             result.notes.append(f"cloud: {own.level} {uri}: {'; '.join(differences)}")
     extra = sorted(cloud.known - answered.keys())
     result.notes += [f"cloud: {uri} is a container there and none in the record" for uri in extra]
+    last = {row["bottle"]: row for row in relations if "bottle" in row}
+    for uri, (_, own) in kept.items():
+        around = {kept[each][1].level: each for each in chain(uri)}
+        for item in own.children.keys() - kept.keys() if around else ():
+            row = last.get(item, {})
+            if around != {level: row[level] for level in LEVELS if row.get(level)}:
+                wrong += 1
+                result.notes.append(f"cloud: the relations of {item} are {row}, not {around}")
     judged = _judged(answered, physical, fates, code)
     for name in JUDGED:
         before, now = getattr(result, name), getattr(judged, name)

@@ -4,6 +4,7 @@ Both may be killed at any moment and come back on the same ports; the broker kee
 consumer what it has committed.
 """
 
+import json
 import socket
 import sys
 import time
@@ -108,19 +109,12 @@ class CloudEnd:
             database.close()
 
     @contextmanager
-    def asking(self) -> Iterator[Callable[[str], Mapping[str, Any]]]:
-        """Asks the consumer over HTTP for a trace."""
+    def asking(self) -> Iterator["Questions"]:
+        """Asks the consumer over HTTP."""
         self.running()
         headers = {"Authorization": f"Bearer {self.token}"}
         with httpx.Client(base_url=self.http, headers=headers, timeout=30.0) as client:
-
-            def ask(code: str) -> Mapping[str, Any]:
-                answer = client.get(f"/trace/{quote(code, safe='')}")
-                if not answer.is_success:
-                    raise TransientError(f"The cloud did not answer for {code}: {answer.text}")
-                return dict(answer.json())
-
-            yield ask
+            yield Questions(client)
 
     def containers(self) -> list[str]:
         """The names of all containers that it was told of."""
@@ -138,3 +132,29 @@ class CloudEnd:
                 (where / name).write_bytes(bytes(each.doc))
                 many += 1
         return many
+
+
+class Questions:
+    """What a user of the cloud asks. TransientError: it did not answer."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def _get(self, path: str, given: Mapping[str, str] | None = None) -> httpx.Response:
+        answer = self._client.get(path, params=given)
+        if not answer.is_success:
+            raise TransientError(f"The cloud did not answer {path}: {answer.text}")
+        return answer
+
+    def trace(self, code: str) -> Mapping[str, Any]:
+        """What is known of a code."""
+        return dict(self._get(f"/trace/{quote(code, safe='')}").json())
+
+    def relations(self) -> Iterator[Mapping[str, Any]]:
+        """Every row of every page from the beginning."""
+        cursor, more = "", "1"
+        while more == "1":
+            page = self._get("/relations", {"since": cursor})
+            *rows, _ = page.text.splitlines()
+            yield from map(json.loads, rows)
+            cursor, more = page.headers["X-Cursor"], page.headers["X-More"]

@@ -330,9 +330,10 @@ class Demo:
                 me = identity(site, site.sync)
                 record = cloudaudit.Record(conn, me)
                 with self._cloud.asking() as ask:
-                    cloud = cloudaudit.Cloud(ask, self._cloud.containers())
+                    cloud = cloudaudit.Cloud(ask.trace, self._cloud.containers())
                     fates = plant["containers"]
-                    cloudaudit.compare(result, record, cloud, truth, fates, me.code)
+                    rows = ask.relations()
+                    cloudaudit.compare(result, record, cloud, rows, truth, fates, me.code)
             return result
         finally:
             conn.close()

@@ -16,7 +16,7 @@ from agent.demo.simulate import SimOptions, simulate
 from agent.store import journal
 from agent.store.database import Connection, open_reader
 from agent.store.look import Journalled
-from sync.cloud import answers, lists
+from sync.cloud import answers, lists, relations
 from sync.cloud.database import Connection as CloudConnection
 from sync.cloud.database import open_database
 from sync.cloud.ingest import Ingest, Prepared
@@ -87,9 +87,20 @@ def shift(
     record.close()
 
 
-def audited(shift: Shift, changed: Mapping[str, Mapping[str, Any] | None], *more: str) -> Result:
+def told(cloud: CloudConnection) -> Iterator[dict[str, Any]]:
+    """All relations, page by page."""
+    page = relations.relations(cloud)
+    yield from page.rows
+    while page.more:
+        page = relations.relations(cloud, page.cursor)
+        yield from page.rows
+
+
+def audited(
+    shift: Shift, changed: Mapping[str, Mapping[str, Any] | None], *more: str, moved: str = ""
+) -> Result:
     """The audit where the cloud answers otherwise for some codes (None: it does not know them),
-    and knows of `more` containers."""
+    knows of `more` containers, and says in its relations that the item `moved` is in nothing."""
 
     def ask(code: str) -> Mapping[str, Any]:
         answer = answers.trace(shift.cloud, code)
@@ -101,7 +112,10 @@ def audited(shift: Shift, changed: Mapping[str, Mapping[str, Any] | None], *more
     found = Result(**{name: getattr(shift.result, name) for name in KEPT})
     known = [each for each in lists.containers(shift.cloud) if changed.get(each, {}) is not None]
     cloud = Cloud(ask, [*known, *more])
-    compare(found, Record(shift.record, ME), cloud, shift.truth, shift.fates, ME.code)
+    rows = [row for row in told(shift.cloud) if row["bottle"] != moved]
+    rows += [{"bottle": moved, "case": None, "pallet": None}] if moved else []
+    record = Record(shift.record, ME)
+    compare(found, record, cloud, rows, shift.truth, shift.fates, ME.code)
     return found
 
 
@@ -170,6 +184,13 @@ def test_what_the_cloud_says_otherwise_is_wrong(shift: Shift, change: dict[str, 
     assert (missing, extra) == (0, 0)
     assert wrong
     assert not result.good
+
+
+def test_an_item_that_the_relations_put_elsewhere_is_wrong(shift: Shift) -> None:
+    code = case(shift)
+    row = next(row for row in told(shift.cloud) if row["case"] == code)
+    result = audited(shift, {}, moved=row["bottle"])
+    assert counted(result) == (0, 0, 1), result.notes
 
 
 def test_a_child_that_is_said_to_be_elsewhere_is_not_inside(shift: Shift) -> None:
