@@ -53,6 +53,7 @@ class SyncSection(_Section):
     `ca`, `cert` and `key` are PEM files, relative to the site file: who signed the broker, and who
     we are. `tenant` and `site` are our place in topics and names; `base` is where names of our own
     begin, `namespace` what our own fields of events belong to, `offset` our distance from UTC.
+    Acknowledged rows older than `keep_days` move to archive files (0 = never).
     """
 
     url: Annotated[str, Field(pattern=r"^mqtts?://[^/\s]{1,255}/?$")]
@@ -68,6 +69,7 @@ class SyncSection(_Section):
         "https://ns.caselink.example/v1/"
     )
     offset: Annotated[str, Field(pattern=r"^[+-](0\d|1[0-4]):[0-5]\d$")] = "+08:00"
+    keep_days: Annotated[int, Field(ge=0, le=36_500)] = 400
 
 
 class ProductSection(_Section):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import now
+from agent.app.archiving import keep_archiving
 from agent.app.lines import Line
 from agent.app.site import Files, check_devices
 from agent.clockwatch import clock
@@ -32,7 +33,7 @@ from sync.uris import Identity
 
 log = logging.getLogger(__name__)
 
-ALARMS = {"sync_fork": 1, "sync_refused": 2, "sync_parked": 2}
+ALARMS = {"sync_fork": 1, "sync_refused": 2, "sync_parked": 2, "archive_failed": 2}
 """Conditions that become alarms, with their priority."""
 READERS = 3
 """Connections of its own: a batch that is being built must not keep people waiting."""
@@ -83,6 +84,7 @@ class CloudWay:
         self._identity = identity(site, sync)
         self._broker = broker(site, sync, config)
         self._files = files
+        self._days = sync.keep_days
         self._writer = writer
         self._lines = lines
         self._uplink: Uplink | None = None
@@ -128,9 +130,19 @@ class CloudWay:
                 key=self._key.public,
                 restored=lambda told: settle_all(self._writer, readers, told),
             )
-            await self._uplink.run()
+            archiving = asyncio.create_task(self._archive(readers), name="archive")
+            try:
+                await self._uplink.run()
+            finally:
+                archiving.cancel()
+                await asyncio.wait({archiving})
         finally:
             readers.close()
+
+    async def _archive(self, readers: Readers) -> None:
+        if self._days:
+            args = self._files, self._writer, readers, self._days, self._condition
+            await unless_bug("archiving", lambda: keep_archiving(*args))
 
     def data(self) -> dict[str, Any]:
         """How it stands, for people and programs."""

@@ -47,6 +47,7 @@ CONDITION_ALARMS = frozenset(
         "sync_fork",
         "sync_parked",
         "sync_refused",
+        "archive_failed",
     }
 )
 """Alarms of something that is so, and clear when it is over."""

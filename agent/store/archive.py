@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from hashlib import blake2b
 from pathlib import Path
+from threading import Event
 from typing import NamedTuple
 
 from sqlcipher3 import dbapi2
@@ -103,13 +104,15 @@ def move(
     *,
     least: int = LEAST_ROWS,
     most: int = MOST_ROWS,
+    stop: Event | None = None,
 ) -> int:
     """Move what is acknowledged and older than `days` days; how many rows moved.
 
     Blocking, for a thread: the file is written beside the line's work, and rows are deleted by
-    short jobs. TransientError: the disk is full or failed; nothing is lost.
+    short jobs. TransientError: the disk is full or failed, or `stop` was set; nothing is lost.
     """
-    _delete(run, view, folder(database))
+    stop = stop or Event()
+    _delete(run, view, folder(database), stop)
     first, last = _range(view, days, most)
     if last - first + 1 < max(1, least):
         return 0
@@ -117,26 +120,23 @@ def move(
     try:
         where.mkdir(exist_ok=True)
         sync_directory(where.parent)
-        made = _write(view, where, load_key(key_file), first, last)
+        made = _write(view, where, load_key(key_file), first, last, stop)
     except (OSError, dbapi2.OperationalError) as error:
         raise TransientError(
             f"Old rows were not archived ({error}): they stay in the database, and nothing is "
             f"lost. See that the disk of {where} has room."
         ) from error
     run(lambda conn: _list(conn, made))
-    _delete(run, view, where)
+    _delete(run, view, where, stop)
     return last - first + 1
 
 
 def _range(view: View, days: int, most: int) -> tuple[int, int]:
-    """The rows that may move: acknowledged, old, in every line's snapshot, and not the newest."""
+    """The rows that may move: acknowledged, old, and not the newest."""
     with view() as conn:
         (moved,) = conn.execute("SELECT coalesce(max(last), 0) FROM archive").fetchone()
         (newest,) = conn.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()
-        (saved,) = conn.execute("SELECT min(seq) FROM line_state").fetchone()
         last = min(outbox.acked(conn).seq, newest - 1, moved + most)
-        if saved is not None:
-            last = min(last, saved)
         young = conn.execute(
             "SELECT seq FROM journal WHERE seq BETWEEN ? AND ? AND wall_ms > ? "
             "ORDER BY seq LIMIT 1",
@@ -145,7 +145,7 @@ def _range(view: View, days: int, most: int) -> tuple[int, int]:
     return moved + 1, last if young is None else young[0] - 1
 
 
-def _write(view: View, where: Path, key: str, first: int, last: int) -> Archive:
+def _write(view: View, where: Path, key: str, first: int, last: int, stop: Event) -> Archive:
     """A durable, verified file of these rows, under its name."""
     draft = where / "journal.part"
     for end in ("", "-journal", "-wal", "-shm"):
@@ -180,7 +180,7 @@ def _write(view: View, where: Path, key: str, first: int, last: int) -> Archive:
                 ).fetchall()
             copy.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
             at += CHUNK
-            time.sleep(REST)
+            _rest(stop)
         copy.execute("COMMIT")
     finally:
         copy.close()
@@ -205,9 +205,10 @@ def _write(view: View, where: Path, key: str, first: int, last: int) -> Archive:
 def _sound(path: Path, key: str, first: int, last: int, before: bytes, chain: bytes) -> bool:
     """Whether a file holds exactly these rows, each with the hash that the one before it asks."""
     conn = connect_file(path, key, read_only=True)
+    conn.archives = None
     try:
         expected = first
-        for row in journal.rows(conn):
+        for row in journal.rows(conn, first, last + 1):
             if row.seq != expected or row.hash != row.seal(before):
                 return False
             before = row.hash
@@ -221,7 +222,7 @@ def _list(conn: Connection, made: Archive) -> None:
     conn.execute("INSERT INTO archive VALUES (?, ?, ?, ?, ?, ?, ?)", made)
 
 
-def _delete(run: Jobs, view: View, where: Path) -> None:
+def _delete(run: Jobs, view: View, where: Path, stop: Event) -> None:
     """Delete the rows that stand in archives, in short steps; what an earlier run left too."""
     with view() as conn:
         archives = listed(conn)
@@ -247,4 +248,9 @@ def _delete(run: Jobs, view: View, where: Path) -> None:
             run(lambda conn, upto=upto: conn.change("DELETE FROM journal WHERE seq <= ?", (upto,)))  # type: ignore[misc]
             number = next_step(number, time.perf_counter() - began)
             oldest = upto + 1
-            time.sleep(REST)
+            _rest(stop)
+
+
+def _rest(stop: Event) -> None:
+    if stop.wait(REST):
+        raise TransientError("Archiving was told to end: it goes on at the next start.")

@@ -67,6 +67,10 @@ def verify(conn: Connection, scratch: Path | None = None, *, replay: bool = True
         conn.execute("BEGIN")
     try:
         _check_pages(conn, report)
+        for problem in archive.problems(conn):
+            report.add(problem)
+        if not report.ok:
+            return report  # the rows cannot be trusted to be readable
         _check_chain(conn, report)
         _check_pools(conn, report)
         _check_rules(conn, report)
@@ -88,8 +92,6 @@ def _check_pages(conn: Connection, report: Report) -> None:
 
 
 def _check_chain(conn: Connection, report: Report) -> None:
-    for problem in archive.problems(conn):
-        report.add(problem)
     before, expected = journal.FIRST_HASH, 1
     for row in journal.rows(conn):
         if row.seq != expected:
