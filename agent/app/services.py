@@ -123,7 +123,7 @@ class Services:
     async def settle_pool(self, body: SettleBody) -> dict[str, Any]:
         ways = self._writer.wait, self._readers.connection
         done = await asyncio.to_thread(settle.by_person, *ways, body.pool, body.by, body.reason)
-        return done._asdict()
+        return {"voided": sum(each.voided for each in done)}
 
     async def close_partial(self, line: str, body: PartialBody) -> None:
         await self._agent.command(line, i.ClosePartial(body.station, body.reason, body.by))

@@ -84,7 +84,7 @@ def _import_here(
 
 @app.command()
 def settle(
-    pool: Annotated[str, typer.Argument(help="A pool in question after a restore.")],
+    pool: Annotated[str, typer.Argument(help="A pool in question after a restore; '*' for all.")],
     by: Annotated[str, typer.Option(help="Who decides it.")],
     reason: Annotated[str, typer.Option(help="Why the cloud cannot be asked.")],
     void_rest: Annotated[
@@ -107,9 +107,9 @@ def _settle_here(files: Files, pool: str, by: str, reason: str) -> dict[str, Any
     """No agent runs: write the store ourselves."""
 
     def job(conn: Connection) -> dict[str, Any]:
-        return settled.by_person(
-            lambda job: job(conn), lambda: nullcontext(conn), pool, by, reason
-        )._asdict()
+        ways = (lambda job: job(conn)), (lambda: nullcontext(conn))
+        done = settled.by_person(*ways, pool, by, reason)
+        return {"voided": sum(each.voided for each in done)}
 
     return write(files, job)
 

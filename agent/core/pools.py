@@ -94,8 +94,8 @@ def refuse_in_question(pool: KnownPool) -> None:
             "pool_in_question",
             f"A backup was restored, and codes of pool {pool.name} may have been printed since it "
             "was made: nothing is printed from it until it is settled. The cloud does that when it "
-            f"is reached; without it import a new pool, or run `caselink pool settle {pool.name} "
-            "--void-rest`.",
+            f"is reached; without it run `caselink pool settle {pool.name} --void-rest` and import "
+            "a new one.",
         )
 
 

@@ -7,11 +7,20 @@ stopped as a person says. No answer, no release: a person can void the rest.
 """
 
 from functools import partial
+from math import ceil
 from typing import NamedTuple
 
 from agent.clockwatch import clock
 from agent.core.errors import DomainError
-from agent.core.facts import CodeKey, CodesMoved, PoolImported, PoolSettled, Restored
+from agent.core.facts import (
+    CodeKey,
+    CodesMoved,
+    Fact,
+    PoolImported,
+    PoolSettled,
+    PoolsUsed,
+    Restored,
+)
 from agent.core.life import PRINTABLE_LEFT, CodeState
 from agent.core.pools import reach, runs
 from agent.store import journal, orders, pools
@@ -27,6 +36,8 @@ STEP_ROWS = 500
 ITEMS_PER_S, CONTAINERS_PER_S = 50.0, 5.0
 """What no line surpasses."""
 WHY = "restored"
+ALL = "*"
+"""All pools in question, and those that are not here any more (pools.ELSEWHERE)."""
 
 
 class Settled(NamedTuple):
@@ -54,9 +65,8 @@ def questions(conn: Connection) -> list[Question]:
     for pool, seq in pools.in_question(conn):
         fact = pools.describe(conn, pool)
         (entry,) = journal.read(conn, seq, seq)
-        assert fact is not None
         assert isinstance(entry.fact, Restored)
-        found.append(Question(pool, fact.name, seq, entry.fact))
+        found.append(Question(pool, ALL if fact is None else fact.name, seq, entry.fact))
     return found
 
 
@@ -82,35 +92,59 @@ def by_cloud(run: Jobs, view: View, told: Told) -> list[Settled]:
         )
     done = []
     for each in asked:
+        gap = _gap(each.restored, told)
+        if each.pool == pools.ELSEWHERE:
+            more = ceil(gap * ITEMS_PER_S / 1000)
+            used = PoolsUsed(tuple((seal, at + more) for seal, at in sorted(told.used.items())))
+            _record(run, used, PoolSettled(pools.ELSEWHERE, 0, "cloud"))
+            continue
         with view() as conn:
             known = pools.known(conn, each.pool)
             fact = pools.describe(conn, each.pool)
             assert known is not None
             assert fact is not None
             pace = CONTAINERS_PER_S if _is_container(conn, fact.level) else ITEMS_PER_S
-        until = told.now_ms
-        if each.restored.stopped_ms:
-            until = min(until, each.restored.stopped_ms)
-        gap = max(0, until - max(told.known_ms, each.restored.made_ms))
         upto = reach(known, told.used.get(fact.sha256, 0), gap, pace)
         done.append(_settle(run, view, fact, upto, "cloud"))
     return done
 
 
-def by_person(run: Jobs, view: View, name: str, by: str, why: str) -> Settled:
-    """Void all that is left of a pool in question. DomainError: it is not, or nobody says why."""
+def _gap(restored: Restored, told: Told) -> int:
+    """For how many ms nothing is known of what the lost machine printed."""
+    until = told.now_ms
+    if restored.stopped_ms:
+        until = min(until, restored.stopped_ms)
+    return max(0, until - max(told.known_ms, restored.made_ms))
+
+
+def by_person(run: Jobs, view: View, name: str, by: str, why: str) -> list[Settled]:
+    """Void all that is left of a pool in question, or of ALL. Who settles the last one answers for
+    pools that were imported after the backup too. DomainError: it is not in question, or nobody
+    says why."""
     with view() as conn:
-        asked = {each.name: each.pool for each in questions(conn)}
-        if name not in asked:
-            raise DomainError(
-                "pool_not_in_question",
-                f"Pool {name} is not in question (these are: {', '.join(asked) or 'none'}).",
-            )
-        fact = pools.describe(conn, asked[name])
+        asked = questions(conn)
+        facts = [pools.describe(conn, each.pool) for each in asked if name in (each.name, ALL)]
+    if not facts:
+        known = ", ".join(each.name for each in asked) or "none"
+        raise DomainError(
+            "pool_not_in_question", f"Pool {name} is not in question (these are: {known})."
+        )
     if not by.strip() or not why.strip():
         raise DomainError("reason_missing", "Say who settles the pool (--by) and why (--reason).")
-    assert fact is not None
-    return _settle(run, view, fact, fact.count, "person", why, by)
+    done = [
+        _settle(run, view, fact, fact.count, "person", why, by)
+        for fact in facts
+        if fact is not None
+    ]
+    with view() as conn:
+        left = [pool for pool, _ in pools.in_question(conn)]
+    if left == [pools.ELSEWHERE]:
+        _record(run, PoolSettled(pools.ELSEWHERE, 0, "person", why, by))
+    return done
+
+
+def _record(run: Jobs, *facts: Fact) -> None:
+    run(lambda conn: record(conn, "", facts, clock()))
 
 
 def _is_container(conn: Connection, level: str) -> bool:
@@ -133,8 +167,7 @@ def _settle(
     for first in range(known.next_position, upto, STEP_ROWS):
         last = min(upto, first + STEP_ROWS)
         voided += run(partial(_void, fact=fact, first=first, last=last, why=why or WHY, by=by))
-    done = PoolSettled(fact.pool, upto, how, why, by)
-    run(lambda conn: record(conn, "", [done], clock()))
+    _record(run, PoolSettled(fact.pool, upto, how, why, by))
     return Settled(fact.name, upto, voided, fact.count - upto)
 
 

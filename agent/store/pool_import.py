@@ -82,6 +82,7 @@ def import_in_steps(
             f"Pool {file.declared.name} has {len(file.roles)} columns of codes; at most "
             f"{MAX_COLUMNS - 1} can be kept. Split it into several pools.",
         )
+    run(lambda conn: pools.refuse_used(conn, file.fact(1)))
     clean(run)
     pool = run(partial(_begin, file=file))
     try:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from agent.core.errors import DomainError
 from agent.core.facts import CodeKey, PoolImported
 from agent.core.known import KnownPool
 from agent.core.life import CODE_LIFE, CodeState, IllegalTransition, UnitState
@@ -28,6 +29,10 @@ from agent.store.words import (
 
 NEW = "INSERT INTO code (id, state, room) VALUES (?, 0, zeroblob(20))"
 """A code that is issued; 20 bytes are what its row may grow by (see the migration)."""
+
+
+ELSEWHERE = 0
+"""Stands for pools that were imported after the backup was made that is restored here."""
 
 
 class _Pool(NamedTuple):
@@ -255,6 +260,35 @@ def settled(conn: Connection, pool: int) -> None:
     if not conn.change("DELETE FROM in_question WHERE pool = ?", (pool,)):
         raise IllegalTransition(f"pool {pool} is not in question")
     conn.known_pools.pop(pool, None)
+
+
+def used_before(conn: Connection, seal: str, upto: int) -> None:
+    """Rows before `upto` of the pool with this seal may have been printed before a restore."""
+    conn.execute(
+        "INSERT INTO used_before VALUES (?1, ?2) ON CONFLICT (seal) DO UPDATE "
+        "SET upto = max(upto, ?2)",
+        (seal, upto),
+    )
+
+
+def refuse_used(conn: Connection, fact: PoolImported) -> None:
+    """DomainError if codes of a pool that is to be printed here may have been printed before."""
+    if fact.preprinted or fact.membership != "list":
+        return
+    if conn.one("SELECT 1 FROM in_question WHERE pool = ?", (ELSEWHERE,)):
+        raise DomainError(
+            "restore_unsettled",
+            f"A backup was restored, and pool {fact.name} may have been imported and printed "
+            "since it was made. Wait until the cloud has answered; without a cloud, and if nothing "
+            "of it was ever printed, run `caselink pool settle '*' --void-rest` first.",
+        )
+    row = conn.one("SELECT upto FROM used_before WHERE seal = ?", (fact.sha256,))
+    if row is not None:
+        raise DomainError(
+            "pool_used_before",
+            f"Pool {fact.name} was imported here before a backup was restored, and its first "
+            f"{row[0]:,} rows may have been printed: import a file with the rows after those.",
+        )
 
 
 def in_question(conn: Connection) -> list[tuple[int, int]]:

@@ -85,8 +85,13 @@ def _codes_moved(conn: Connection, seq: int, line: str, fact: facts.CodesMoved) 
 
 
 def _restored(conn: Connection, seq: int, line: str, fact: facts.Restored) -> None:
-    for pool in fact.pools:
+    for pool in (pools.ELSEWHERE, *fact.pools):
         pools.question(conn, seq, pool)
+
+
+def _pools_used(conn: Connection, seq: int, line: str, fact: facts.PoolsUsed) -> None:
+    for seal, upto in fact.used:
+        pools.used_before(conn, seal, upto)
 
 
 def _pool_settled(conn: Connection, seq: int, line: str, fact: facts.PoolSettled) -> None:
@@ -360,6 +365,7 @@ _CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
     facts.CodesMoved: _codes_moved,
     facts.Restored: _restored,
     facts.PoolSettled: _pool_settled,
+    facts.PoolsUsed: _pools_used,
     facts.OrderCreated: _order_created,
     facts.OrderStarted: _order_started,
     facts.OrderPaused: _order_paused,

@@ -212,4 +212,5 @@ def rework(plant: Plant) -> Iterable[list[Fact]]:
     counts = (("cases/case-outer", 60, 2, 0, 0, 0, 1, 0, 0, 57, 0),)
     missing = (("loose_bottle", 2),)
     yield [f.Restored("e0", 3, 5, (PALLETS, CASES)), f.PoolSettled(CASES, 60, "person", "", "li")]
+    yield [f.PoolsUsed((("ab" * 32, 7),)), f.PoolSettled(0, 0, "cloud")]
     yield [f.LineCleared(ORDER.number, False, missing, counts, 0, "counted", "li")]

@@ -10,10 +10,12 @@ from agent.core import facts as f
 from agent.core.errors import DomainError
 from agent.core.known import KnownPool
 from agent.core.life import CodeState
+from agent.core.poolfile import PoolFile
 from agent.core.pools import allocate, next_free
 from agent.services import settle
 from agent.store import backup, balance, journal, pools
 from agent.store.outbox import Outbox
+from agent.store.pool_import import import_in_steps
 from agent.store.readers import Readers
 from agent.store.record import record
 from agent.store.restore import Terms, restore
@@ -27,7 +29,7 @@ from sync.messages import State
 from sync.relay import Heard, Relay, Sent
 from sync.restored import Restored
 from sync.uris import Identity
-from tests.store.store_help import BODY, BOTTLES, CASES, LINE, Plant, at
+from tests.store.store_help import BODY, BOTTLES, CASES, LINE, Plant, at, codes, listed
 from tests.sync.cloud.told import NOW, Cloud
 
 US = Identity("acme", "plant-1", "box-7")
@@ -56,6 +58,9 @@ class Box:
     def put(self, *facts: f.Fact) -> None:
         self.plant.tick += 1
         self.plant.writer.wait(lambda conn: record(conn, LINE, facts, at(self.plant.tick)))
+
+    def take(self, file: PoolFile) -> f.PoolImported:
+        return import_in_steps(self.plant.writer.wait, file, "", at(0))
 
     def sync(self, cloud: Cloud, now_ms: int = NOW) -> Relay:
         """Send until there is nothing left, or the relay stops; the relay."""
@@ -192,7 +197,7 @@ def test_without_an_answer_a_person_voids_what_is_left(box: Box, tmp_path: Path)
         settle.by_person(*ways, "bottles", "", "")
     with pytest.raises(DomainError, match="not in question"):
         settle.by_person(*ways, "rule", "li", "no cloud")
-    done = settle.by_person(*ways, "bottles", "li", "no cloud")
+    (done,) = settle.by_person(*ways, "bottles", "li", "no cloud")
     assert (done.voided, done.left) == (2 * 2_000, 0)
     assert next_free(box.pool())[1] == 0
     assert pools.pool_counts(box.plant.conn, BOTTLES, BODY).codes == {CodeState.VOID: 2_000}
@@ -212,6 +217,41 @@ def test_an_answer_about_another_restore_settles_nothing(box: Box, tmp_path: Pat
         settle.by_cloud(*ways, unknown)
     assert caught.value.reason == "restored_unknown"
     assert box.pool().in_question
+
+
+def test_a_pool_that_came_after_the_backup_is_not_printed_again(
+    box: Box, cloud: Cloud, tmp_path: Path
+) -> None:
+    box.sync(cloud)
+    backup.backup(box.plant.path, box.plant.key_file, tmp_path / "b", "box-7")
+    made = backup.read_sheet(tmp_path / "b").made_ms
+    late = listed("late", "bottle", {"body": codes("LATE-", 500)})
+    fresh = listed("fresh", "bottle", {"body": codes("FRESH-", 500)})
+    number = box.take(late).pool
+    for to in ("allocated", "sending"):
+        box.put(f.CodesMoved(number, 0, 0, 40, to, "coder", 1))
+    box.sync(cloud)
+    back(box, tmp_path / "b")
+    with pytest.raises(DomainError) as caught:
+        box.take(late)
+    assert caught.value.reason == "restore_unsettled"
+    box.sync(cloud, made + 2 * SECOND)
+    with pytest.raises(DomainError, match="first 140 rows") as caught:
+        box.take(late)
+    assert caught.value.reason == "pool_used_before"
+    assert box.take(fresh).count == 500
+
+
+def test_a_person_may_answer_for_all_pools(box: Box, tmp_path: Path) -> None:
+    backup.backup(box.plant.path, box.plant.key_file, tmp_path / "b", "box-7")
+    back(box, tmp_path / "b")
+    fresh = listed("fresh", "bottle", {"body": codes("FRESH-", 500)})
+    with pytest.raises(DomainError):
+        box.take(fresh)
+    ways = box.plant.writer.wait, box.readers.connection
+    done = settle.by_person(*ways, settle.ALL, "li", "there is no cloud")
+    assert {each.pool for each in done} == {"bottles", "cases", "pallets"}
+    assert box.take(fresh).count == 500
 
 
 # ----------------------------------------------------------------------------------- forks

@@ -67,6 +67,7 @@ HANDLED: frozenset[type[f.Fact]] = (
         f.ReferenceChanged,
         f.Restored,
         f.PoolSettled,
+        f.PoolsUsed,
     }
 )
 """Every kind of fact, those that change nothing of a line too; a test compares it with the

@@ -102,10 +102,19 @@ class Restored(Fact):
 @dataclass(frozen=True, slots=True)
 class PoolSettled(Fact):
     """A pool is no longer in question: what may have been printed, every row before `reach`, is
-    used or void by now. `how` is "cloud" (it told what it has seen) or "person"."""
+    used or void by now. `how` is "cloud" (it told what it has seen) or "person". Pool 0 stands for
+    those that were imported after the backup was made."""
 
     pool: int
     reach: int
     how: str
     why: str = ""
     by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolsUsed(Fact):
+    """Pools by seal (PoolImported.sha256) that were printed from before a restore, each with the
+    row before which its codes may have been: they are not imported again as they were."""
+
+    used: tuple[tuple[str, int], ...]

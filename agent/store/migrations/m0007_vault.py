@@ -1,8 +1,11 @@
 """Restored backups and archived rows: pools in question, and which rows moved to which file."""
 
 STATEMENTS = (
-    # Since this row (Restored) nobody can say which codes of the pool were printed.
+    # Since this row (Restored) nobody can say which codes of the pool were printed; pool 0 stands
+    # for those that are not here.
     "CREATE TABLE in_question (pool INTEGER PRIMARY KEY, seq INTEGER NOT NULL)",
+    # Pools that a machine used whose restored copy this is, and may not have itself.
+    """CREATE TABLE used_before (seal TEXT PRIMARY KEY, upto INTEGER NOT NULL) WITHOUT ROWID""",
     # Journal rows that stand in a file of their own: `hash` is the chain's at `last`, `seal` the
     # BLAKE2b-256 of the file, `bytes` its size.
     """CREATE TABLE archive (
@@ -25,5 +28,5 @@ STATEMENTS = (
         BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
 )
 
-REPLAYED = ("in_question",)
+REPLAYED = ("in_question", "used_before")
 """The tables that a replay builds."""
