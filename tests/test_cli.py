@@ -118,6 +118,7 @@ def test_there_are_these_commands() -> None:
         "cloud token list",
         "cloud token revoke",
         "cloud trace",
+        "cloud withdraw",
         "config check",
         "config schema",
         "db rebuild",

@@ -188,6 +188,17 @@ def revoke(
     _send(db, to, "revoke", {"device": device, "why": why}, uid, wait, as_json)
 
 
+@app.command()
+def withdraw(command: Annotated[str, typer.Argument(help="Its id.")], db: Db) -> None:
+    """Do not send a command any more; a pool only while nothing of it was sent."""
+    from sync.cloud import commands
+    from sync.cloud.consumer import now_ms
+
+    with connected(db) as conn:
+        commands.withdraw(conn, command, WHO, now_ms())
+    out.print(f"Command {command} is withdrawn.", markup=False)
+
+
 @app.command("commands")
 def commands_(
     db: Db,

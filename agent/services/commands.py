@@ -24,6 +24,7 @@ from agent.ports import Announced, Done, Gathered
 from agent.services import pool_files
 from agent.services.orders import Orders, OrderSpec, Reads
 from agent.store import commands
+from agent.store.database import Connection
 from agent.store.record import record
 from agent.store.writer import Writer
 from sync import kinds
@@ -93,13 +94,20 @@ class Desk:
                 pass
 
     def refuse(self, done: Done) -> Done:
-        """Write down that a command is refused."""
-        self._record(done)
-        return done
+        """Write down that a command is refused, unless it has an answer."""
+        return self._record(done)
 
-    def _record(self, done: Done, *facts: f.Fact) -> None:
-        told = (*facts, f.CommandDone(*done))
-        self._writer.wait(lambda conn: record(conn, "", told, clock()))
+    def _record(self, done: Done, *facts: f.Fact) -> Done:
+        """Write facts and the answer in one transaction; the answer, or the one that it had: a
+        thread whose connection was lost may have been faster."""
+
+        def write(conn: Connection) -> Done:
+            known = commands.answer(conn, done.id)
+            if known is None:
+                record(conn, "", (*facts, f.CommandDone(*done)), clock())
+            return known or done
+
+        return self._writer.wait(write)
 
     # ------------------------------------------------------------------------------- applying
 
@@ -157,8 +165,7 @@ class Desk:
             text = f"What is known of {kind} {key} is replaced."
         done = task.done(text, {"key": key})
         body = msgspec.json.encode(asked).decode()
-        self._record(done, f.ReferenceChanged(kind, key, body))
-        return done
+        return self._record(done, f.ReferenceChanged(kind, key, body))
 
     async def _order(self, task: "_Task", asked: kinds.Order) -> Done:
         orders = self._around.orders
@@ -171,15 +178,13 @@ class Desk:
                 raise
         text = f"Work order {order.number} is on line {order.line}."
         done = task.done(text, {"number": order.number, "line": order.line})
-        await asyncio.to_thread(self._record, done)
-        return done
+        return await asyncio.to_thread(self._record, done)
 
     async def _resend(self, task: "_Task", asked: kinds.Resend) -> Done:
         await self._around.resend(asked.first)
         text = f"The journal is sent again from row {asked.first} on, as far as the cloud wants it."
         done = task.done(text, {"from": asked.first})
-        await asyncio.to_thread(self._record, done)
-        return done
+        return await asyncio.to_thread(self._record, done)
 
     def _config(self, task: "_Task", asked: kinds.Config) -> Done:
         data = asked.file.encode()
@@ -187,8 +192,7 @@ class Desk:
         text = f"The site file is good and kept as {kept.name}: in effect at the next start."
         body = {"sha256": hashlib.sha256(data).hexdigest(), "in_effect": "next_start"}
         done = task.done(text, body)
-        self._record(done)
-        return done
+        return self._record(done)
 
 
 @dataclass(frozen=True, slots=True)

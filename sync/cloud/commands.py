@@ -25,6 +25,8 @@ from sync.sealed import seal
 
 MOST_OPEN = 10_000
 """Commands that may wait for one agent."""
+WITHDRAWN = "withdrawn"
+"""The reason of a command that was taken back; an answer that comes all the same replaces it."""
 _ABOUT = ("number", "sku", "id", "device", "first")
 """Fields that say in a word what a command is about."""
 
@@ -223,12 +225,45 @@ def answered(conn: Connection, agent: str, answer: Answer, now_ms: int) -> bool:
     with conn.writing():
         row = conn.one(
             "UPDATE command SET ok = ?, reason = ?, text = ?, body = ?, answered_ms = ? "
-            "WHERE uid = ? AND agent = ? AND answered_ms IS NULL RETURNING id",
-            (int(answer.ok), answer.reason, answer.text, body, now_ms, answer.id, agent),
+            "WHERE uid = ? AND agent = ? AND (answered_ms IS NULL OR reason = ?) RETURNING id",
+            (int(answer.ok), answer.reason, answer.text, body, now_ms, answer.id, agent, WITHDRAWN),
         )
         if row is not None:
             conn.change("DELETE FROM command_part WHERE command = ?", (row[0],))
     return row is not None
+
+
+def withdraw(conn: Connection, uid: str, who: str, now_ms: int) -> None:
+    """Do not send a command any more. DomainError: there is none, it is answered, or it is a pool
+    of which something was sent: its codes might be issued twice."""
+    with conn.writing():
+        row = conn.one("SELECT id, kind, sent_ms, answered_ms FROM command WHERE uid = ?", (uid,))
+        if row is None:
+            raise _unknown(uid)
+        if row[3] is not None:
+            raise DomainError(
+                "command_closed", f"Command {uid} is answered: nothing is left to do."
+            )
+        if row[1] == "pool" and row[2] is not None:
+            raise DomainError(
+                "command_sent",
+                f"Parts of pool command {uid} were sent, so the agent may have the codes: wait for "
+                "its answer.",
+            )
+        text = f"Withdrawn by {who}" + (
+            " after it was sent: the agent may have done it." if row[2] else ", never sent."
+        )
+        conn.change(
+            "UPDATE command SET ok = 0, reason = ?, text = ?, answered_ms = ? WHERE id = ?",
+            (WITHDRAWN, text, now_ms, row[0]),
+        )
+        conn.change("DELETE FROM command_part WHERE command = ?", (row[0],))
+
+
+def _unknown(uid: str) -> DomainError:
+    return DomainError(
+        "unknown_command", f"There is no command {uid[:200]}: see caselink cloud commands."
+    )
 
 
 # ------------------------------------------------------------------------------------- looking
@@ -255,7 +290,7 @@ def one(conn: Connection, uid: str) -> dict[str, Any]:
         (uid,),
     )
     if row is None:
-        raise DomainError("unknown_command", f"There is no command {uid[:200]}.")
+        raise _unknown(uid)
     return _shown(row)
 
 

@@ -79,3 +79,10 @@ def add_commands(
         """One command and its answer."""
         with connection() as conn:
             return commands.one(conn, command)
+
+    @app.post("/commands/{command}/withdraw")
+    def withdraw(command: str, who: Annotated[Any, Depends(manager)]) -> dict[str, str]:
+        """Do not send a command any more; a pool only while nothing of it was sent."""
+        with connection() as conn:
+            commands.withdraw(conn, command, who.name, clock())
+        return {"withdrawn": command}

@@ -11,10 +11,10 @@ from agent import config as site_file
 from agent.core import inputs as i
 from agent.core.errors import DomainError
 from agent.core.scheme import WorkOrder
-from agent.ports import Announced
+from agent.ports import Announced, Done
 from agent.services.commands import Around, Desk
 from agent.services.orders import Orders
-from agent.store import journal
+from agent.store import commands, journal
 from agent.store.gate import Gate
 from agent.store.readers import Readers
 from agent.store.verify import verify
@@ -109,6 +109,10 @@ class Box:
     def facts(self, *kinds_: type) -> list[object]:
         with self.readers.connection() as conn:
             return [e.fact for e in journal.read(conn) if isinstance(e.fact, kinds_)]
+
+    def answers(self) -> list[Done]:
+        with self.readers.connection() as conn:
+            return commands.answers(conn)
 
     def count(self, table: str) -> int:
         with self.readers.connection() as conn:

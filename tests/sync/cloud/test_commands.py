@@ -89,6 +89,28 @@ def test_what_cannot_be_is_refused_before_it_is_sent(cloud: Cloud) -> None:
     assert len(commands.listed(cloud.conn)) == 1
 
 
+def test_a_command_that_is_not_sent_can_be_withdrawn(cloud: Cloud) -> None:
+    online(cloud)
+    asked, codes = send(cloud), pool(cloud)
+    (waits,) = commands.waiting(cloud.conn, 10)
+    commands.sent(cloud.conn, waits.id, NOW)
+    commands.withdraw(cloud.conn, asked, "li", NOW)
+    assert "may have done it" in commands.one(cloud.conn, asked)["text"]
+    refused("command_closed", lambda: commands.withdraw(cloud.conn, asked, "li", NOW))
+    refused("unknown_command", lambda: commands.withdraw(cloud.conn, "x", "li", NOW))
+    # What the agent says all the same is the truth.
+    assert commands.answered(cloud.conn, ME, Answer(id=asked, ok=True), NOW)
+    assert commands.one(cloud.conn, asked)["state"] == "done"
+    (waits,) = commands.waiting(cloud.conn, 10)
+    assert waits.uid == codes
+    commands.sent(cloud.conn, waits.id, NOW)
+    refused("command_sent", lambda: commands.withdraw(cloud.conn, codes, "li", NOW))
+    other = pool(cloud, "q")
+    commands.withdraw(cloud.conn, other, "li", NOW)
+    assert "never sent" in commands.one(cloud.conn, other)["text"]
+    pool(cloud, "q", to=ME)
+
+
 def test_one_consumer_at_a_time_has_the_turn(cloud: Cloud) -> None:
     def turn(holder: str, now: int) -> bool:
         return commands.take_turn(cloud.conn, ME, holder, now, now + 100)
@@ -183,5 +205,6 @@ def test_commands_over_http(cloud: Cloud, ask: Ask) -> None:  # noqa: F811
     assert [(each["id"], each["state"]) for each in page["commands"]] == [(uid, "done")]
     assert ask("GET", f"/commands/{uid}").json()["text"] == "yes"
     assert ask("GET", "/commands/none").status_code == 404
+    assert ask("POST", "/commands/mine-1/withdraw").json() == {"withdrawn": "mine-1"}
     assert ask("GET", where, "").status_code == 401
     assert ask("POST", where, "", json={"kind": "resend", "body": {"from": 9}}).status_code == 401
