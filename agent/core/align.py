@@ -313,7 +313,8 @@ def _anywhere(lanes: Lanes, found: Kept) -> Iterator[Shifts]:
 def _left_behind(lanes: Lanes, run: Sequence[Kept]) -> Iterator[Shifts]:
     """One stroke took one fewer from a lane than was counted: its first or last one stayed behind,
     or its last one stood in another lane (a divider that miscounted). From there on the lane in
-    which that one stands is one late."""
+    which that one stands is one late. What is rarer comes first."""
+    within: list[Shifts] = []
     strokes = (each for kept in run for each in zip(kept.starts, kept.strokes, strict=True))
     for starts, counts in strokes:
         for lane, count in enumerate(counts):
@@ -321,11 +322,12 @@ def _left_behind(lanes: Lanes, run: Sequence[Kept]) -> Iterator[Shifts]:
             if not units:
                 continue
             end = starts[lane] + count
-            yield (Shift(lane, starts[lane], count, (*units[1:], HOLE, units[0])),)
-            yield (Shift(lane, end - 1, 0, (HOLE,)),)
-            for other in lanes.units.keys() - {lane}:
+            within.append((Shift(lane, starts[lane], count, (*units[1:], HOLE, units[0])),))
+            within.append((Shift(lane, end - 1, 0, (HOLE,)),))
+            for other in sorted(lanes.units.keys() - {lane}):
                 stands = Shift(other, starts[other] + counts[other], 0, (units[-1],))
                 yield (Shift(lane, end - 1, 1, (HOLE,)), stands)
+    yield from within
 
 
 def _moved(lane: int, place: int, by: int) -> Shift:
