@@ -38,7 +38,8 @@ MUTANTS = (
         "agent/line/pairing.py",
         "        before = self._counter\n",
         "        before = self._counter\n        counter = (before or 0) + 1\n",
-        "--seeds 1 --bottles 300 --site liquor --trouble lost_frame=0.02 --trouble unreadable=0.05",
+        "--seeds 1 --bottles 300 --site liquor --speed 72000 --trouble lost_frame=0.02 "
+        "--trouble unreadable=0.05",
     ),
     ShiftMutant(
         "a silence makes any frame the certain one",
