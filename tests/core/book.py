@@ -27,6 +27,9 @@ class Unit:
     kids: list["Unit"] = field(default_factory=list)
     unknown: int = 0
     closed: str = ""
+    unpacked: bool = False
+    held: bool = False
+    gone: str = ""
 
     @property
     def count(self) -> int:
@@ -82,7 +85,9 @@ class Book:
             kid = self.units[child]
             assert kid.inside is None, f"rule 1: unit {child} is in {kid.inside} already"
             assert not kid.rejected, f"unit {child} is rejected and was packed"
+            assert not kid.gone, f"unit {child} is {kid.gone} and was packed"
             kid.inside = parent
+            kid.unpacked = False
             parent.kids.append(kid)
 
     def lose(self, keys: Iterable[CodeKey]) -> None:
@@ -128,7 +133,7 @@ class Book:
         for position, state in states.items():
             if state == "attached":
                 on = self.owner[texts[position]]
-                found["rejected" if on.rejected else "good"] += 1
+                found[on.gone or ("rejected" if on.rejected else "good")] += 1
             elif state in ("sending", "accepted", "printed"):
                 found["in_process"] += 1
             elif state in ("issued", "allocated"):
@@ -136,5 +141,14 @@ class Book:
             else:
                 found[state] += 1
         found["left"] += issued - len(states)
-        words = ("good", "rejected", "void", "suspect", "in_process", "left")
+        words = (
+            "good",
+            "rejected",
+            "void",
+            "suspect",
+            "in_process",
+            "left",
+            "sampled",
+            "destroyed",
+        )
         return {word: found[word] for word in words}

@@ -148,7 +148,7 @@ class Items(Told):
         """Why a text may not be on a unit of this order; "" if it may."""
         owner = self.book.owner.get(text)
         if owner is not None and owner is not own:
-            return "duplicate"
+            return "held" if owner.held else "duplicate"
         place = self.site.where(text)
         if place is None:
             return ""  # of a pool by rule
@@ -236,8 +236,11 @@ class Items(Told):
         if passed and visit.unit is None and not passed[0].commissioned:
             back = self.book.units[passed[0].unit]
             assert back.inside is None, f"{back} came back out of a container"
-            assert back.rejected or back.thing is thing or back.thing.off, f"{back} is on the line"
-            back.rejected, visit.unit = False, back
+            assert not (back.gone or back.held), f"{back} came back"
+            away = back.rejected or back.unpacked
+            assert away or back.thing is thing or back.thing.off, f"{back} is on the line"
+            back.rejected = back.unpacked = False
+            visit.unit = back
         earlier = {role: text for role, (text, _, _) in visit.reads.items()}
         bad, found, others = self._marks(
             "bottle", reader.roles, reading, order, visit.unit, earlier
@@ -265,7 +268,8 @@ class Items(Told):
         doubted = {u for fact in done.facts if isinstance(fact, f.UnitsDoubted) for u in fact.units}
         both = {unit.unit for unit in others}
         if not self._crowded(found, reading):
-            both -= {unit.unit for unit in others if unit.rejected}  # it may have come back
+            # It may have come back.
+            both -= {unit.unit for unit in others if unit.rejected or unit.unpacked}
             assert both <= doubted, f"a duplicate puts both in doubt: {both}, {done.facts}"
         if visit.waiting or not has_gate(station):
             assert not passed, "passed before every reader had answered"

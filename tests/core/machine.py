@@ -268,6 +268,34 @@ class Line(Natural):
             case _:
                 self.p.person(i.StartOrder(f"WO-{what[-1]}", "li"))
 
+    @rule(
+        how=st.sampled_from(("unpack", "child", "replace", "sampled", "destroyed", "hold")),
+        pick=SOME,
+    )
+    def rework(self, how: str, pick: int) -> None:
+        """People open, mend, sample, destroy or hold a container that is through."""
+        p = self.p
+        self.until(p.through)
+        boxes = p.through()
+        if not boxes or p.failing or p.crash:
+            return
+        box = boxes[pick % len(boxes)]
+        child = box.kids[pick // 7 % len(box.kids)]
+        match how:
+            case "unpack":
+                p.unpack(box)
+            case "child":
+                p.unpack(box, child)
+            case "replace":
+                loose = p.loose(child)
+                if loose and not box.held:
+                    p.replace(box, child, loose[pick % len(loose)])
+            case "hold":
+                if len({each.held for each in p.content(box)}) == 1:
+                    p.hold(box)
+            case _:
+                p.take(box, box if pick % 3 == 0 else child, how)
+
     @rule()
     def acknowledge(self) -> None:
         for name in list(self.p.rig.state().alarms):
@@ -355,6 +383,7 @@ TROUBLES = (
     "close_partial",
     "lose_printer",
     "order",
+    "rework",
     "acknowledge",
     "fail",
     "power_cut",

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from agent.core.evolve import has_gate
 from tests.core.belt import Thing
+from tests.core.hands import Hands
 from tests.core.play import Play
 from tests.core.sites import SITES
 
@@ -101,10 +102,10 @@ class Natural(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.play: Play | None = None
+        self.play: Hands | None = None
 
     @property
-    def p(self) -> Play:
+    def p(self) -> Hands:
         assert self.play is not None
         return self.play
 
@@ -112,7 +113,7 @@ class Natural(RuleBasedStateMachine):
     def begin(self, data: st.DataObject) -> None:
         site = data.draw(st.sampled_from(self.sites), "site")
         first = data.draw(st.sampled_from(FIRST_NUMBERS), "first number")
-        self.play = Play(SITES[site], first)
+        self.play = Hands(SITES[site], first)
 
     def teardown(self) -> None:
         if self.play is not None:

@@ -18,7 +18,7 @@ from agent.ports import Committed
 from agent.store import journal
 from agent.store.balance import balances
 from agent.store.database import Connection, Database
-from agent.store.gate import Gate
+from agent.store.gate import AGENT, Gate
 from agent.store.verify import verify
 from agent.store.writer import Writer
 from tests.core.sites import LINE, Site, scratch, template
@@ -66,6 +66,12 @@ class Rig:
             self.tick += 1
             stamped.append((what, Clock(1_700_000_000_000 + self.tick, self.tick)))
         return self.writer.run_inline(lambda conn: self.gate.decide(conn, LINE, stamped))
+
+    def desk(self, what: Input) -> Committed:
+        """What a person does with units, wherever they are."""
+        self.tick += 1
+        stamped = [(what, Clock(1_700_000_000_000 + self.tick, self.tick))]
+        return self.writer.run_inline(lambda conn: self.gate.decide(conn, AGENT, stamped))
 
     @contextmanager
     def disk_full(self) -> Iterator[None]:
