@@ -141,14 +141,6 @@ class Book:
             else:
                 found[state] += 1
         found["left"] += issued - len(states)
-        words = (
-            "good",
-            "rejected",
-            "void",
-            "suspect",
-            "in_process",
-            "left",
-            "sampled",
-            "destroyed",
-        )
+        gone = ("rejected", "sampled", "destroyed", "void", "suspect")
+        words = ("good", *gone, "in_process", "left")
         return {word: found[word] for word in words}

@@ -1,4 +1,4 @@
-"""What people do with units that have left the line: the model follows, and what must hold holds."""
+"""What people do with units that have left the line: the model follows them."""
 
 from agent.core import facts as f
 from agent.core import inputs as i
