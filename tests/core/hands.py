@@ -22,8 +22,12 @@ class Hands(Play):
             u
             for u in self.book.units.values()
             if u.unpacked and u.inside is None and not (u.gone or u.held or u.rejected)
-            if (u.level, u.order) == (like.level, like.order) and (u.closed or not u.kids)
+            if (u.level, u.order) == (like.level, like.order) and not self._open(u)
         ]
+
+    def _open(self, unit: Unit) -> bool:
+        """A container that is not closed (any more), emptied ones too, is put into nothing."""
+        return bool(self.site.scheme.level(unit.level).children) and not unit.closed
 
     def _do(self, what: i.Rework) -> list[f.Fact]:
         """At the desk: durable, and nothing else."""
@@ -52,7 +56,7 @@ class Hands(Play):
     def unpack(self, box: Unit, child: Unit | None = None) -> None:
         """A container is opened, or one child is taken out of it."""
         if child is not None:
-            self._do(i.Unpack(text=self._text(child), **WHO))
+            self._do(i.Unpack(text=self._text(box), children=(self._text(child),), **WHO))
             self._out(box, [child])
         else:
             self._do(i.Unpack(text=self._text(box), **WHO))

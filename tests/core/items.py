@@ -236,7 +236,8 @@ class Items(Told):
         if passed and visit.unit is None and not passed[0].commissioned:
             back = self.book.units[passed[0].unit]
             assert back.inside is None, f"{back} came back out of a container"
-            assert not (back.gone or back.held), f"{back} came back"
+            assert not back.gone, f"{back} is {back.gone} and came back"
+            assert not back.held, f"{back} is held and came back"
             away = back.rejected or back.unpacked
             assert away or back.thing is thing or back.thing.off, f"{back} is on the line"
             back.rejected = back.unpacked = False
