@@ -14,7 +14,7 @@ from rich.console import Console
 from agent import config as site_file
 from agent.app import Files
 from agent.config import Site
-from agent.core.errors import DomainError
+from agent.core.errors import DomainError, TransientError
 from agent.store.database import Connection, Database, open_reader
 from agent.store.writer import Writer
 
@@ -76,8 +76,16 @@ def write(files: Files, job: Callable[[Connection], T]) -> T:
         database.close()
 
 
-def ask(site: Site, files: Files, method: str, path: str, body: Any) -> dict[str, Any] | None:
-    """Ask the running agent; None when none runs. DomainError when it refuses."""
+def ask(
+    site: Site,
+    files: Files,
+    method: str,
+    path: str,
+    body: Any,
+    seconds: float = ANSWER_SECONDS,
+) -> dict[str, Any] | None:
+    """Ask the running agent; None when none runs. DomainError when it refuses, TransientError when
+    it does not answer within `seconds` or breaks off."""
     try:
         token = files.token.read_text("ascii").strip()
     except OSError:
@@ -89,10 +97,12 @@ def ask(site: Site, files: Files, method: str, path: str, body: Any) -> dict[str
             f"http://{host}:{site.web.port}{path}",
             json=body,
             headers={"Authorization": f"Bearer {token}"},
-            timeout=ANSWER_SECONDS,
+            timeout=seconds,
         )
     except httpx.ConnectError:
         return None
+    except httpx.TransportError as error:
+        raise TransientError(_unanswered(error, f"{host}:{site.web.port}", seconds)) from None
     try:
         said = answer.json()
     except ValueError:
@@ -107,3 +117,22 @@ def ask(site: Site, files: Files, method: str, path: str, body: Any) -> dict[str
         f"What answers on port {site.web.port} is not this agent (HTTP {answer.status_code}): "
         "another program has the port; stop it, or change [web] port and start the agent again.",
     )
+
+
+def _unanswered(error: httpx.TransportError, where: str, seconds: float) -> str:
+    """What happened to a request that the agent may have carried out or not, and what to do."""
+    unsure = (
+        "Whether it was carried out is not known: look at the panel or at `caselink order list` "
+        "before you repeat it. If this comes again, look into the agent's log and start it anew."
+    )
+    match error:
+        case httpx.ConnectTimeout() | httpx.PoolTimeout():
+            return (
+                f"The agent on {where} took no connection within {seconds:.0f} s, so nothing was "
+                "carried out: the machine is overloaded or the agent hangs. Try again; if this "
+                "comes again, look into the agent's log and start it anew."
+            )
+        case httpx.TimeoutException():
+            return f"The agent on {where} gave no answer within {seconds:.0f} s. {unsure}"
+        case _:
+            return f"The agent on {where} broke off before it answered ({error}). {unsure}"

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import httpx
 import typer
 
 from agent.cli import (
@@ -56,8 +55,5 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         app(args=None if argv is None else list(argv))
     except CaselinkError as error:
         err.print(str(error), markup=False)
-        sys.exit(1)
-    except httpx.HTTPError as error:
-        err.print(f"The agent does not answer ({error}): is it running?", markup=False)
         sys.exit(1)
     sys.exit(0)

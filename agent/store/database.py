@@ -265,6 +265,8 @@ def lock_file(path: Path) -> int:
     except BlockingIOError:
         os.close(handle)
         raise ConfigError(
-            f"another caselink is writing {path}: stop it first, or name another database"
+            f"another caselink is writing {path} (an agent that just starts or stops, or another "
+            "command): try again in some seconds; if it stays, stop that one first, or name "
+            "another database in [agent] data"
         ) from None
     return handle

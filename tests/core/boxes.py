@@ -125,7 +125,7 @@ class Boxes(Items):
         return (
             unit is not None
             and unit.inside is None
-            and not unit.rejected
+            and not (unit.rejected or unit.held or unit.gone)
             and (unit.level == "bottle" or unit.closed != "")
             and unit.order == box.order
         )

@@ -10,11 +10,13 @@ import pytest
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SetSlot
+from agent.core.evolve import evolve
 from agent.core.facts import Integrity, LinkEvidence, OwnCode
 from agent.core.inputs import GateSaw
 from agent.core.life import CodeState, UnitState
 from agent.core.plan import ReaderPlan
 from agent.core.scheme import LevelSpec
+from agent.core.state import LineState
 from agent.core.tracking import differences
 from agent.services import reports
 from tests.core.lines import (
@@ -31,6 +33,7 @@ from tests.core.lines import (
     scheme,
     shown,
 )
+from tests.core.sites import SITES
 
 SEQUENCE = replace(PACKER, mode="sequence", readers=(), gate=False)
 BY_ORDER = chain(CODER, VERIFY, SEQUENCE, LABEL, paths=("single_file", "single_file", "captive"))
@@ -356,3 +359,13 @@ def test_a_good_case_that_the_gate_took_off_is_rejected(tmp_path: Path) -> None:
         (confirmed,) = line.facts(f.RejectConfirmed)
         assert (confirmed.unit, confirmed.passed) == (3, True)
         assert line.unit(3).state is UnitState.REJECTED
+
+
+def test_what_was_refused_stays_refused_after_a_restart() -> None:
+    """Strokes are not kept: a replay hears of the container for the first time by its refusal."""
+    plan, state = SITES["coded"].plan, LineState()
+    evolve(plan, state, f.ContainerRefused("stacker", 1, "child", "WO-1", None, ()))
+    evolve(plan, state, f.ContainerFormed(7, "pallet", "WO-1", "stacker", 1, 2))
+    container = state.container_of(7)
+    assert container is not None
+    assert container.fault == "child"

@@ -110,7 +110,12 @@ def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
 
 
 def _container_refused(plan: LinePlan, state: LineState, fact: f.ContainerRefused) -> None:
-    container = state.containers.get(plan.zone[fact.station], {}).get(fact.number)
+    station = plan.by_id[plan.zone[fact.station]]
+    container = state.containers.get(station.id, {}).get(fact.number)
+    if container is None and station.kind == "pack":
+        # A replay sees no strokes: what was refused stays refused, whatever else goes in.
+        container = _container(plan, state, station, fact.number)
+        container.order = fact.order
     if container is not None:
         container.fault = container.fault or fact.verdict
         container.moved = 0
