@@ -363,7 +363,7 @@ def test_a_good_case_that_the_gate_took_off_is_rejected(tmp_path: Path) -> None:
 
 def test_what_was_refused_stays_refused_after_a_restart() -> None:
     """Strokes are not kept: a replay hears of the container for the first time by its refusal."""
-    plan, state = SITES["coded"].plan, LineState()
+    plan, state = SITES["coded"].plan, LineState("L1")
     evolve(plan, state, f.ContainerRefused("stacker", 1, "child", "WO-1", None, ()))
     evolve(plan, state, f.ContainerFormed(7, "pallet", "WO-1", "stacker", 1, 2))
     container = state.container_of(7)
