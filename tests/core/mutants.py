@@ -265,14 +265,14 @@ MUTANTS = (
     Mutant(
         "effect before commit",
         "agent/store/writer.py",
-        '            self._conn.change("BEGIN IMMEDIATE")\n'
-        "            outcomes = [self._outcome(job, alone=len(group) == 1) for job, _ in group]\n"
-        "            if self._conn.in_transaction:\n"
-        '                self._conn.change("COMMIT")\n',
-        "            if self._conn.in_transaction:\n"
-        '                self._conn.change("COMMIT")\n'
-        '            self._conn.change("BEGIN IMMEDIATE")\n'
-        "            outcomes = [self._outcome(job, alone=len(group) == 1) for job, _ in group]\n",
+        '        self._conn.change("BEGIN IMMEDIATE")\n'
+        "        outcomes = [self._outcome(job, alone=len(jobs) == 1) for job in jobs]\n"
+        "        if self._conn.in_transaction:\n"
+        '            self._conn.change("COMMIT")\n',
+        "        if self._conn.in_transaction:\n"
+        '            self._conn.change("COMMIT")\n'
+        '        self._conn.change("BEGIN IMMEDIATE")\n'
+        "        outcomes = [self._outcome(job, alone=len(jobs) == 1) for job in jobs]\n",
         "sequence",
         "work",
     ),

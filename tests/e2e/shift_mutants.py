@@ -87,7 +87,7 @@ MUTANTS = (
     ShiftMutant(
         "what hands may have moved is not doubted",
         "agent/line/runner.py",
-        "        before = self.plc_flags & DISTURBING\n        after = report.flags & DISTURBING\n",
+        "        before = was & DISTURBING\n        after = report.flags & DISTURBING\n",
         "        before = after = frozenset[str]()\n",
         "--seeds 1..3 --bottles 800 --pack sequence --trouble jam=600",
     ),
