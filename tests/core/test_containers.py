@@ -342,6 +342,17 @@ def test_after_lost_events_an_open_case_is_doubtful_and_not_proven(tmp_path: Pat
         assert closed.integrity is Integrity.INFERRED
 
 
+def test_what_is_read_after_lost_events_is_as_certain_as_after_a_restart(tmp_path: Path) -> None:
+    """The strokes were before, all evidence is from after: a replay would not know of them."""
+    with Line(tmp_path).start() as line:
+        filled(line, 0, 1)
+        line.tell(i.RunChanged(1, "ring_overrun"))
+        shown(line, "B-0000", "B-0001")
+        labelled(line, "C-0000")
+        (closed,) = line.facts(f.ContainerClosed)
+        assert closed.integrity is Integrity.PROVEN
+
+
 # -------------------------------------------------------------------------------------- the gate
 
 

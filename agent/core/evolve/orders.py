@@ -61,7 +61,8 @@ def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
     state.series.clear()
     for zone in state.containers.values():
         for container in zone.values():
-            container.doubtful = True
+            # What has no unit yet is read after this, and a replay does not know it at all.
+            container.doubtful = container.doubtful or container.unit is not None
             container.moved = 0
             container.at, container.judged = "", False
             # That its last stroke was seen is forgotten by a restart; what came after it is not.
