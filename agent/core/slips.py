@@ -64,7 +64,7 @@ def content_seen(
         lanes = out.state.lanes.get(station, {})
         solution = align.solve(run, lanes, packing.suspects, at - first)
     else:  # of before a restart: the lanes are counted anew since
-        solution = _alone(read)
+        solution = _alone(run, at - first)
     reading = _Reading(out, station, read, whole, how)
     since = packing.kept[first - 1].unit if first else 0
     if solution is None or not _possible(out, run, solution):
@@ -95,10 +95,12 @@ def _in_gap(reading: "_Reading", kept: list[Kept], gap: Gap) -> bool:
     return True
 
 
-def _alone(kept: Kept) -> Solution | None:
-    if not align.fits(kept, kept.children):
+def _alone(run: list[Kept], found: int) -> Solution | None:
+    """What a reading of `run[found]` says by itself, of the others nothing."""
+    if not align.fits(run[found], run[found].children):
         return None
-    return Solution((), [list(kept.children)], {}, [True], certain=False)
+    contents = [list(kept.children) for kept in run]
+    return Solution((), contents, {}, [n == found for n in range(len(run))], certain=False)
 
 
 def _possible(out: Outcome, run: list[Kept], solution: Solution) -> bool:

@@ -376,3 +376,20 @@ def test_a_bottle_that_a_hand_took_from_a_lane_is_missed_from_its_own_case_alone
         here.scan(8)
         halve(here)
         assert here.wrong() == []
+
+
+def test_a_case_of_before_a_restart_is_scanned_while_a_bottle_is_missed(tmp_path: Path) -> None:
+    """The lanes are counted anew since: the reading settles this case and no other."""
+    with hall(tmp_path) as here:
+        here.cases(2)
+        here.line.tell(i.RunChanged(1, "agent_restart"))
+        here.cases(3)
+        here.scan(3)
+        here.scan(4)
+        here.arrive(here.bottle())
+        here.arrive(here.bottle(), seen=False)
+        here.arrive(here.bottle())
+        assert here.doubtful() == [0, 1, 2]
+        here.scan(0)
+        assert here.doubtful() == [1, 2]
+        assert here.worth(0) == ["proven"]
