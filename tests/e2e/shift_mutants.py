@@ -54,7 +54,7 @@ MUTANTS = (
         "agent/core/pack.py",
         "    if evidence and set(evidence) <= _SEEN and own in _TOGETHER and not doubtful:\n",
         "    if evidence and own in _TOGETHER and not doubtful:\n",
-        "--seeds 1 --bottles 600 --pack sequence --trouble divider=0.02",
+        "--seeds 1 --bottles 150 --pack sequence --trouble divider=0.02 --trouble taken=0.02",
     ),
     ShiftMutant(
         "a code may be on two bottles",
