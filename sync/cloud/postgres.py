@@ -95,7 +95,7 @@ class PostgresConnection:
         if found is None:
             if len(self._statements) > 1000:
                 self._statements.clear()
-            found = statement.replace("?", "%s").encode()
+            found = statement.replace("%", "%%").replace("?", "%s").encode()
             self._statements[statement] = found
         return found
 

@@ -177,8 +177,8 @@ class Proxy:
             onward, back = await asyncio.open_connection("127.0.0.1", self._target)
             writers.append(back)
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(reader, back, up=True))
-                both.create_task(self._pump(onward, writer, up=False))
+                both.create_task(self._pump(reader, back, writer, up=True))
+                both.create_task(self._pump(onward, writer, back, up=False))
         except* (OSError, asyncio.CancelledError, EOFError):
             pass
         finally:
@@ -187,8 +187,14 @@ class Proxy:
                 each.transport.abort()
 
     async def _pump(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, up: bool
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        _back: asyncio.StreamWriter,
+        *,
+        up: bool,
     ) -> None:
+        """Carry one way until its end; `_back` leads to where `source` comes from."""
         while data := await source.read(65_536):
             await self._flow.wait()
             if up:

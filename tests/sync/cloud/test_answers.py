@@ -6,6 +6,7 @@ import pytest
 
 from agent.core.errors import DomainError
 from sync.cloud.answers import agent_rows, trace
+from sync.cloud.lists import containers
 from sync.cloud.relations import as_csv, as_lines, relations
 from tests.sync.cloud.told import Cloud, Teller, bottles, case, pallet
 
@@ -332,3 +333,11 @@ def test_a_cell_is_no_formula(cloud: Cloud) -> None:
     agent.say(say, [*events, *say.aggregated("ADD", "pack", case(1), bottles(1), about)])
     cloud.take(agent.cut())
     assert ",'=1+1," in as_csv(relations(cloud.conn))
+
+
+def test_all_containers_are_listed(cloud: Cloud) -> None:
+    agent = Teller()
+    agent.case(case(1), bottles(2))
+    agent.pallet(pallet(1), [case(1)])
+    cloud.take(agent.cut())
+    assert sorted(containers(cloud.conn)) == [case(1), pallet(1)]
