@@ -85,18 +85,21 @@ def run(shifts: Sequence[tuple[SimOptions, int]], jobs: int) -> Iterator[Outcome
 
 
 SHIFTS_A_PROCESS = 40
-"""Then another takes over: what a shift leaves behind in memory does not add up."""
+"""Then others take over: what a shift leaves behind in memory does not add up. (The executor's own
+`max_tasks_per_child` hangs when a process has done its share, Python 3.11 and 3.12.)"""
 
 
 def attempt(
-    shifts: Sequence[tuple[SimOptions, int]], jobs: int
+    shifts: Sequence[tuple[SimOptions, int]], jobs: int, each: int = SHIFTS_A_PROCESS
 ) -> Iterator[Outcome | BaseException]:
     """As `run`; a shift that ends with a mistake of the program gives that one, and the next ones
-    are played all the same."""
-    context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, max_tasks_per_child=SHIFTS_A_PROCESS) as pool:
-        for played in [pool.submit(simulate, *shift) for shift in shifts]:
-            yield played.exception() or played.result()
+    are played all the same. `each` shifts are played by one process."""
+    share = each * jobs
+    for start in range(0, len(shifts), share):
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            some = shifts[start : start + share]
+            for played in [pool.submit(simulate, *shift) for shift in some]:
+                yield played.exception() or played.result()
 
 
 FEW = 24

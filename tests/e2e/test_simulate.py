@@ -13,7 +13,7 @@ import pytest
 from agent.cli.simulating import replay
 from agent.demo import campaign, longform
 from agent.demo.simfates import FATES
-from agent.demo.simulate import SimOptions
+from agent.demo.simulate import Outcome, SimOptions
 from agent.demo.simulate import simulate as play
 from drivers.sim.troubles import TROUBLES
 
@@ -180,3 +180,9 @@ def test_what_people_do_to_pallets_and_lots_comes_out_right(pack: str) -> None:
         found = play(replace(options, rates=rates), 2)
         assert found.result.good, found.result.notes
         assert found.met.keys() >= rates.keys()
+
+
+def test_the_long_form_goes_on_when_processes_have_done_their_share() -> None:
+    shifts = [(SimOptions(bottles=24), seed) for seed in range(1, 6)]
+    played = list(campaign.attempt(shifts, 2, each=1))
+    assert [each.seed for each in played if isinstance(each, Outcome)] == [1, 2, 3, 4, 5]
