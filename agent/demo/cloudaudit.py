@@ -30,8 +30,8 @@ LEVELS = ("box", "case", "pallet")
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A container as the record or the cloud has it; `children` are the URIs of those it knows,
-    `doubtful` is said of it or of one that it is in."""
+    """A container as the record or the cloud has it; `children` are the URIs of those it knows. The
+    cloud calls it doubtful or rejected also for a container that it is in."""
 
     level: str
     children: Counter[str]
@@ -62,7 +62,7 @@ class Record:
 
     def containers(self) -> Iterator[tuple[str, str | None, Held]]:
         """Every container in the order in which they were formed: its name, that of the one it is
-        in, and what it holds; `doubtful` is said of itself alone."""
+        in, and what it holds; `doubtful` and `rejected` are said of itself alone."""
         for (unit,) in self._conn.execute("SELECT unit FROM container ORDER BY unit").fetchall():
             row, box = units.get(self._conn, unit), trace.find_container(self._conn, unit)
             assert box is not None
@@ -136,21 +136,28 @@ def compare(
                 result.notes.append(f"cloud: {own.level} {uri} is not known there")
             continue
         name, said = told
-        answered[name] = said
-        doubtful = own.doubtful or any(kept[each][1].doubtful for each in chain(above))
-        if differences := replace(own, doubtful=doubtful).differs(said):
+        around = [kept[each][1] for each in chain(above)]
+        full = replace(
+            own,
+            doubtful=own.doubtful or any(each.doubtful for each in around),
+            rejected=own.rejected or any(each.rejected for each in around),
+        )
+        if differences := full.differs(said):
             wrong += 1
             result.notes.append(f"cloud: {own.level} {uri}: {'; '.join(differences)}")
+            answered[name] = said
+        else:
+            answered[name] = replace(said, doubtful=own.doubtful, rejected=own.rejected)
     extra = sorted(cloud.known - answered.keys())
     result.notes += [f"cloud: {uri} is a container there and none in the record" for uri in extra]
     last = {row["bottle"]: row for row in relations if "bottle" in row}
     for uri, (_, own) in kept.items():
-        around = {kept[each][1].level: each for each in chain(uri)}
-        for item in own.children.keys() - kept.keys() if around else ():
+        places = {kept[each][1].level: each for each in chain(uri)}
+        for item in own.children.keys() - kept.keys() if places else ():
             row = last.get(item, {})
-            if around != {level: row[level] for level in LEVELS if row.get(level)}:
+            if places != {level: row[level] for level in LEVELS if row.get(level)}:
                 wrong += 1
-                result.notes.append(f"cloud: the relations of {item} are {row}, not {around}")
+                result.notes.append(f"cloud: the relations of {item} are {row}, not {places}")
     judged = _judged(answered, physical, fates, code)
     for name in JUDGED:
         before, now = getattr(result, name), getattr(judged, name)

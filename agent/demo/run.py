@@ -46,6 +46,8 @@ EARLY_KILLS = 0.2
 """Share of the kills that meet an agent which is starting."""
 STARTING, RUNNING = (0.05, 1.5), (0.0, 3.0)
 """Seconds to its end by a kill: from its start, or from the moment when its panel answers."""
+LONGER = 5.0
+"""Times RUNNING where there is a cloud: something must be made for it between two kills."""
 AFTER_KILLS = 4.0
 """Seconds of feeding after the last kill."""
 OTHERS = {"cloud": 0.25, "broker": 0.15}
@@ -248,7 +250,7 @@ class Demo:
                 time.sleep(dice.uniform(*STARTING))
             else:
                 agent.panel(START_SECONDS)
-                time.sleep(dice.uniform(*RUNNING))
+                time.sleep(dice.uniform(*RUNNING) * (1.0 if self._cloud is None else LONGER))
             agent.kill()
             if self._cloud is not None:
                 for name, share in OTHERS.items():

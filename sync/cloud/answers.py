@@ -82,7 +82,7 @@ class _Tracer:
             "name": shown.get(name, self._uri),
             **birth,
             "codes": self._codes(found, name, shown),
-            "state": self._state(thing, chain),
+            "state": world.state(name) or "told",
             "reason": thing.reason,
             "held": bool(thing.holds),
             "doubtful": world.doubtful(name),
@@ -127,10 +127,6 @@ class _Tracer:
             }.values()
         ]
         return sorted(own, key=lambda each: (each["role"] or "", each["code"] or ""))
-
-    def _state(self, thing: Thing, chain: Sequence[bytes]) -> str:
-        state = thing.state or "told"
-        return "packed" if chain and state in ("commissioned", "told") else state
 
     def _above(
         self, found: Gathered, world: World, name: bytes, at: bytes, shown: dict[bytes, str]

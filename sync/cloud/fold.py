@@ -150,6 +150,8 @@ class World:
         self.containers: dict[bytes, Container] = {}
         self.things: dict[bytes, Thing] = {self.now(key): Thing() for key in of_interest}
         self.parent: dict[bytes, bytes] = {}
+        self.off: set[bytes] = set()
+        """What was itself taken off the line and has not come back."""
         self.mattered: dict[bytes, list[Statement]] = {key: [] for key in self.things}
         self._up: set[bytes] = set()
 
@@ -183,6 +185,13 @@ class World:
         if not worth or any(each not in WEAKEST for each in worth):
             return None
         return max(worth, key=WEAKEST.index)
+
+    def state(self, thing: bytes) -> str:
+        """What it is now, "" = nobody said; one in a container has the container's refusal."""
+        state, chain = self.things[thing].state, self.chain(thing)
+        if not chain or state not in ("", "commissioned"):
+            return state
+        return "rejected" if self.off.intersection(chain) else "packed"
 
     def doubtful(self, thing: bytes) -> bool:
         """Whether it or a container around it is in doubt or broken."""
@@ -276,9 +285,13 @@ class World:
         for key in each.about:
             named = self.now(key)
             self._restate(named, each)
+            step, disposition = each.detail.get("bizStep"), each.detail.get("disposition")
+            if step == "inspecting" and disposition in _OFF:
+                (self.off.add if _OFF[disposition] else self.off.discard)(named)
             for thing in self.things:
                 if thing == named or named in self.chain(thing):
-                    self._happened(self.things[thing], key, thing, each)
+                    if thing == named or step not in _OWN:
+                        self._happened(self.things[thing], key, thing, each)
                     self.mattered[thing].append(each)
 
     def _restate(self, key: bytes, each: Statement) -> None:
@@ -327,6 +340,12 @@ _STATES: Mapping[tuple[Any, Any], str] = {
     ("receiving", None): "received",
     ("void_shipping", None): "commissioned",
 }
+
+_OWN = frozenset({"commissioning", "decommissioning", "inspecting"})
+"""Steps that say something of what they name and nothing of what is in it."""
+
+_OFF: Mapping[Any, bool] = {"non_sellable_other": True, "active": False}
+"""Dispositions of an inspection that take a thing off the line, or back."""
 
 _MOVES = frozenset({"shipping", "void_shipping", "receiving", "stock_taking", "commissioning"})
 

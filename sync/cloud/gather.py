@@ -144,12 +144,15 @@ class Gatherer:
         return found
 
     def _raw(self, code: bytes) -> dict[bytes, str]:
-        """All texts in the document that named a child."""
-        row = self._conn.one(
+        """All texts in a document that named a child, or the new name of a thing."""
+        row = None
+        for query in (
             "SELECT e.stream, e.seq, e.n FROM link l JOIN event e ON e.id = l.event "
             "WHERE l.child = ? ORDER BY e.id LIMIT 1",
-            (code,),
-        )
+            "SELECT e.stream, e.seq, e.n FROM alias a JOIN event e ON e.id = a.event "
+            "WHERE a.unit = ? ORDER BY e.id LIMIT 1",
+        ):
+            row = row or self._conn.one(query, (code,))
         if row is None:
             return {}
         stream, seq, n = row
@@ -164,7 +167,8 @@ class Gatherer:
         for doc in batch.docs:
             if (doc.seq, doc.n) == (seq, n):
                 for event in orjson.loads(bytes(doc.doc))["epcisBody"]["eventList"]:
-                    found.update((key(uri), uri) for uri in event.get("childEPCs", ()))
+                    uris = (event.get("parentID"), *event.get("childEPCs", ()))
+                    found.update((key(uri), uri) for uri in uris if uri)
         return found
 
     # ------------------------------------------------------------------------------- names

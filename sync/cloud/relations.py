@@ -161,9 +161,7 @@ def _row(
     ilmd = ilmd if isinstance(ilmd, dict) else {}
     levels = {world.containers[each].level or "case": shown.get(each) for each in chain}
     told = world.mattered[thing]
-    known = world.things[thing]
     disputed = any(name in found.disputed for name in found.names(thing))
-    state = "packed" if chain and known.state == "commissioned" else known.state
     return {
         "bottle": shown[thing],
         "box": levels.get("box"),
@@ -173,7 +171,7 @@ def _row(
         "lot": ilmd.get("cbvmda:lotNumber"),
         "time": iso(told[-1].ms) if told else None,
         "integrity": world.weakest(thing),
-        "state": "quarantined" if disputed else state or None,
+        "state": "quarantined" if disputed else world.state(thing) or None,
         "doubtful": world.doubtful(thing),
     }
 

@@ -201,6 +201,35 @@ def test_doubt_hold_and_reject(cloud: Cloud) -> None:
     assert asked(cloud, case(1))["integrity"] == "anchored"
 
 
+def test_an_old_code_that_dies_takes_nothing_with_it(cloud: Cloud) -> None:
+    """A case gets another label; the bottles in it stay what they are."""
+    agent = Teller()
+    agent.case(case(1), bottles(2))
+    agent.bear(case(2), [case(1)], **{"x:relabel": "case-outer"})
+    agent.move([case(1)], "decommissioning", "inactive", **{"x:reason": "torn"})
+    cloud.take(agent.cut())
+    found = asked(cloud, bottles(2)[0])
+    assert (found["state"], found["up"][0]["code"]) == ("packed", case(2))
+    assert {row["state"] for row in relations(cloud.conn).rows} == {"packed"}
+
+
+def test_what_is_in_a_rejected_container_is_rejected_as_long_as_it_is_in_it(cloud: Cloud) -> None:
+    agent = Teller()
+    first, second = bottles(2)
+    agent.case(case(1), [first, second])
+    agent.look([case(1)], "non_sellable_other", **{"x:reason": "own_no_read"})
+    agent.look([second], "non_sellable_other", **{"x:reason": "rejected"})
+    cloud.take(agent.cut())
+    assert [asked(cloud, each)["state"] for each in (first, second)] == ["rejected"] * 2
+    assert {row["state"] for row in relations(cloud.conn).rows} == {"rejected"}
+    agent.unpack(case(1), [first])
+    agent.pack(case(2), [first])
+    agent.look([case(1)], "active", **{"x:why": "passed"})
+    cloud.take(agent.cut(4, 6))
+    # The case is back on the line; what was refused for itself is still refused.
+    assert [asked(cloud, each)["state"] for each in (first, second)] == ["packed", "rejected"]
+
+
 def test_a_code_in_a_void_range_of_its_pool(cloud: Cloud) -> None:
     agent = Teller()
     say = agent.speaker()
