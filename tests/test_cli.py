@@ -99,6 +99,7 @@ def commands() -> Iterator[tuple[str, ...]]:
 def test_there_are_these_commands() -> None:
     assert sorted(" ".join(command) for command in commands()) == [
         "alarms",
+        "backup",
         "bypass start",
         "bypass stop",
         "clearance",
@@ -141,10 +142,12 @@ def test_there_are_these_commands() -> None:
         "pin set",
         "pool import",
         "pool list",
+        "pool settle",
         "relabel",
         "release",
         "reopen",
         "replace",
+        "restore",
         "run",
         "sample",
         "scan",
@@ -572,3 +575,43 @@ def test_refused_documents_are_listed(packed: Shell) -> None:
     status, _, err = packed(*settle)
     assert status == 1
     assert "No document of row 4" in err
+
+
+# ---------------------------------------------------------------------------- backup and restore
+
+
+def backed_up(shell: Shell, file: Path) -> Said:
+    """In a process of its own: the command lets others go first for good."""
+    words = ("backup", str(file), "--json", "--config", str(shell.site))
+    done = subprocess.run(
+        [sys.executable, "-m", "agent.cli", *words], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_backup_is_made_restored_and_settled(packed: Shell) -> None:
+    file = packed.folder / "evening.bak"
+    status, out, _ = backed_up(packed, file)
+    assert status == 0
+    made = json.loads(out)
+    assert (made["file"], made["archives"]) == (str(file), [])
+    status, _, err = backed_up(packed, file)
+    assert (status, "overwrites nothing" in err) == (1, True)
+    assert packed("restore", file)[0] == 2, "who restores must be said"
+    status, out, _ = packed("restore", file, "--by", "li", "--json")
+    assert status == 0
+    done = json.loads(out)
+    assert (done["rows"], done["first"], done["lost"]) == (made["rows"], made["rows"] + 1, 0)
+    assert done["in_question"] == ["bottles", "cases"]
+    pools = json.loads(packed("pool", "list", "--json")[1])
+    assert all(pool["in_question"] for pool in pools)
+    status, _, err = packed("restore", file, "--by", "li")
+    assert status == 1
+    assert "1 rows that the backup lacks" in err
+    status, out, _ = packed("restore", file, "--by", "li", "--force", "a test")
+    assert (status, "kept as" in out) == (0, True)
+    why = ("--by", "li", "--reason", "no cloud", "--void-rest")
+    assert packed("pool", "settle", "cases", *why)[0] == 0
+    assert "are void" in packed("pool", "settle", "*", *why)[1]
+    assert not any(p["in_question"] for p in json.loads(packed("pool", "list", "--json")[1]))
+    assert packed("db", "verify")[0] == 0

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from agent.store import journal
+from agent.core import facts as f
+from agent.core.pools import next_free
+from agent.services import settle
+from agent.store import backup, journal, pools
 from agent.store.outbox import Outbox
 from agent.store.readers import Readers
+from agent.store.restore import Terms, restore
 from sync.build import Builder
 from sync.cloud.consumer import Consumer
 from sync.cloud.database import Database, open_database
 from sync.envelope import Batch, decode
 from sync.mqtt import Backoff, Broker
-from tests.store.store_help import Plant, shift
+from tests.store.store_help import BODY, BOTTLES, Plant, shift
 from tests.sync.brokers import BrokerProcess
 from tests.sync.cloud.delivery import doubled
 from tests.sync.test_build import documents, everything
@@ -128,3 +132,62 @@ def test_a_backup_goes_on_and_what_it_lost_stays_known(
     assert before.items() <= after.items()
     assert {epoch for epoch, _, _ in after} == {streams[0][0], "second"}
     back.close()
+
+
+def test_a_restored_agent_is_told_what_was_used_and_goes_on(
+    broker: BrokerProcess, plant: Plant, tmp_path: Path
+) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'cloud.db'}")
+    where = plant.path.parent
+    backup.backup(plant.path, plant.key_file, tmp_path / "evening.bak", US.agent)
+
+    def printed() -> None:
+        for to in ("allocated", "sending"):
+            put(plant, f.CodesMoved(BOTTLES, BODY, 120, 30, to, "coder", 1))
+
+    async def before() -> None:
+        async with (
+            writing(plant) as port,
+            consuming(broker, database),
+            running(port, broker.url) as uplink,
+        ):
+            await asyncio.to_thread(printed)
+            await until(lambda: uplink.status.acked == last(plant))
+
+    asyncio.run(before())
+    plant.close()
+    stopped = Terms("li", "the disk broke", backup.read_sheet(tmp_path / "evening.bak").made_ms)
+    restore(plant.path, plant.key_file, tmp_path / "evening.bak", stopped)
+    plant.open()
+    assert where == plant.path.parent
+
+    async def after() -> None:
+        readers = Readers(plant.path, plant.key_file, 1)
+        try:
+            async with (
+                writing(plant) as port,
+                consuming(broker, database),
+                running(
+                    port,
+                    broker.url,
+                    restored=lambda told: settle.by_cloud(
+                        plant.writer.wait, readers.connection, told
+                    ),
+                ) as uplink,
+            ):
+                await until(lambda: not asked(port))
+                await until(lambda: uplink.status.acked == last(plant))
+                assert not uplink.status.fork
+        finally:
+            readers.close()
+
+    asyncio.run(after())
+    pool = pools.known(plant.conn, BOTTLES)
+    assert pool is not None
+    assert next_free(pool)[0] == 150, "what was printed after the backup is not printed again"
+    received(database)
+
+
+def asked(port: Outbox) -> bool:
+    with port.view() as view:
+        return view.asks()
