@@ -281,7 +281,14 @@ def test_a_pool_is_imported_and_listed(shell: Shell) -> None:
     status, out, _ = import_pool(shell, "body\nB1\nB2\nB3\n", "--product", "cola")
     assert (status, out) == (0, "Pool caps: 3 rows, roles body.\n")
     (pool,) = pools(shell)
-    assert pool == {"pool": "caps", "level": "bottle", "roles": ["body"], "count": 3, "used": 0}
+    assert pool == {
+        "pool": "caps",
+        "level": "bottle",
+        "roles": ["body"],
+        "count": 3,
+        "used": 0,
+        "in_question": False,
+    }
     status, out, _ = shell("pool", "list")
     assert "caps" in out
 

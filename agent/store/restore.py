@@ -247,6 +247,7 @@ def _swap(draft: Path, database: Path, epoch: str) -> Path | None:
     # A log that stayed would be taken for the new file's.
     log.unlink(missing_ok=True)
     database.with_name(database.name + "-shm").unlink(missing_ok=True)
+    sync_directory(database.parent)
     draft.rename(database)
     sync_directory(database.parent)
     return kept

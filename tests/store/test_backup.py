@@ -2,16 +2,18 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from agent.core import facts as f
-from agent.core.errors import ConfigError, DomainError
+from agent.core.errors import ConfigError, DomainError, TransientError
 from agent.core.life import CodeState
 from agent.core.pools import allocate
 from agent.store import backup, journal, pools
@@ -256,6 +258,37 @@ def test_an_agent_does_not_begin_anew_where_a_restore_was_cut_short(here: Path) 
 
 
 # ---------------------------------------------------------------------------- power and disk
+
+
+@contextmanager
+def disk_full(size: int) -> Iterator[None]:
+    """No file may grow beyond this while it lasts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [2_000, 60_000])
+def test_a_full_disk_leaves_no_backup_and_says_what_to_do(
+    plant: Plant, here: Path, size: int
+) -> None:
+    before = names(here)
+    with disk_full(size), pytest.raises(TransientError, match="disk has room"):
+        backup.backup(plant.path, plant.key_file, here / "new.bak", "agent-1")
+    assert names(here) == before
+    assert verify(plant.conn).ok
+
+
+@pytest.mark.parametrize("size", [2_000, 60_000])
+def test_a_full_disk_leaves_what_was_there(here: Path, size: int) -> None:
+    before = names(here), (here / "caselink.db").read_bytes()
+    with disk_full(size), pytest.raises(TransientError, match="is as it was"):
+        back(here)
+    assert (names(here), (here / "caselink.db").read_bytes()) == before
+
 
 _BACKUP = """
 import sys
