@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from agent.core.errors import ConfigError, DomainError, TransientError
 from sync.cloud import answers, lists, notices, tokens
+from sync.cloud.body_limit import BodyLimit
 from sync.cloud.database import Connection, Database
 from sync.cloud.ingest import Ingest
 from sync.cloud.relations import MOST_ROWS, as_csv, as_lines, relations
@@ -232,7 +233,13 @@ def create_app(database: Database, clock: Callable[[], int], base: str = BASE) -
         with pool.connection() as conn:
             return lists.quarantine(conn, limit, after)
 
+    def manages(token: str) -> bool:
+        with pool.connection() as conn:
+            found = tokens.who(conn, token)
+        return found is not None and found[1]
+
     add_commands(app, pool.connection, clock, caller, manager)
+    app.add_middleware(BodyLimit, manages=manages)
     return app
 
 

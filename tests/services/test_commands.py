@@ -375,19 +375,18 @@ def test_too_many_unfinished_commands_push_the_oldest_out(box: Box) -> None:
 
 
 def test_a_command_goes_on_when_its_connection_is_lost(box: Box) -> None:
-    (payload,) = map(
-        messages.write, cut("p-1", "pool", sealed(box.key.public, "p-1", pool_file(900)))
-    )
+    *others, last = cut("p-1", "pool", sealed(box.key.public, "p-1", pool_file(9_000)))
+    box.say(*others)
+    payload = messages.write(last)
 
     async def main() -> bytes | None:
         waiting = asyncio.create_task(box.inbox.take(payload))
-        while not box.inbox._running:  # noqa: ASYNC110 - as soon as it is being carried out
-            await asyncio.sleep(0)
+        while not await asyncio.to_thread(box.count, "staging"):  # the import has begun
+            assert not waiting.done()
         waiting.cancel()
         await asyncio.wait({waiting})
         assert waiting.cancelled()
-        again = asyncio.create_task(box.inbox.take(payload))
-        said = await again
+        said = await box.inbox.take(payload)
         await box.inbox.close()
         return said
 
@@ -397,6 +396,7 @@ def test_a_command_goes_on_when_its_connection_is_lost(box: Box) -> None:
     assert isinstance(answer, messages.Answer)
     assert answer.ok
     assert len(box.facts(f.PoolImported)) == 1
+    assert box.count("inbox_part") == 0
 
 
 def test_a_store_that_does_not_answer_is_asked_again(tmp_path: Path) -> None:

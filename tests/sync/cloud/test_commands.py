@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -208,3 +209,22 @@ def test_commands_over_http(cloud: Cloud, ask: Ask) -> None:  # noqa: F811
     assert ask("POST", "/commands/mine-1/withdraw").json() == {"withdrawn": "mine-1"}
     assert ask("GET", where, "").status_code == 401
     assert ask("POST", where, "", json={"kind": "resend", "body": {"from": 9}}).status_code == 401
+
+
+def test_who_may_not_send_a_pool_may_not_send_much(cloud: Cloud, ask: Ask) -> None:  # noqa: F811
+    online(cloud)
+    where = f"/agents/{ME}/commands"
+    rows = "".join(f"S-{n:06d},https://q.example.cn/h/{n:06d}\n" for n in range(40_000))
+    heading = {"name": "h", "level": "bottle", "roles": ["cap", "body"], "secret": ["cap"]}
+    asked = {"kind": "pool", "body": heading, "file": "cap,body\n" + rows}
+    for token in ("", "wrong"):
+        answer = ask("POST", where, token, json=asked)
+        assert (answer.status_code, answer.json()["reason"]) == (413, "too_large")
+    assert ask("POST", where, json=asked).status_code == 202
+    huge = ask("POST", where, content=b"{}", headers={"Content-Length": "90000000"})
+    assert (huge.status_code, huge.json()["reason"]) == (413, "too_large")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    assert ask("POST", where, content=pieces()).status_code == 411
