@@ -50,8 +50,8 @@ class Frame:
     """One hardware-triggered picture.
 
     `counter` is the camera's own number of the exposure (+1 each; a gap is a lost frame),
-    `camera_time` the camera's clock in seconds or None, `received` is time.monotonic() when the
-    last byte had arrived.
+    `camera_time` the camera's clock at the exposure in seconds (within 1 ms, running on by itself;
+    pairs are proven by it) or None, `received` is time.monotonic() when the last byte had arrived.
     """
 
     image: Image

@@ -15,6 +15,7 @@ from agent.ports import (
     Image,
     Read,
 )
+from drivers.sim.camera_clock import CameraClock
 from drivers.sim.troubles import Dice
 from drivers.sim.world import Exposure, Scene, Symbol
 
@@ -59,6 +60,7 @@ class MemoryCamera:
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
         self._dice = Dice(seed, f"latency/{name}")
+        self._clock = CameraClock(name, seed)
         self._frames: Mailbox[Frame] = Mailbox()
         self._shown = 0
         self._last = 0.0  # when the picture before arrives
@@ -80,7 +82,7 @@ class MemoryCamera:
     def _arrived(self, exposure: Exposure, chance: int) -> None:
         now = _loop().time()
         picture = sight(exposure, chance)
-        self._frames.put(Frame(picture, exposure.counter, exposure.camera_time, now))
+        self._frames.put(Frame(picture, exposure.counter, self._clock.stamp(exposure), now))
 
     async def next_frame(self, timeout: float) -> Frame | None:
         return await self._frames.get(timeout)

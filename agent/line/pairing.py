@@ -19,12 +19,20 @@ because the camera missed some triggers. It and what follows are held back until
 before the trigger after its own was fired: had triggers been missed, it would show that one. A
 frame that comes before its own trigger was fired proves that one too many was taken or a trigger
 lost: the counts have slipped, and only the next silence helps.
+
+Items closer than `frameclock.NEAR` are not told apart by when frames come. A camera that stamps its
+frames proves each pair by its own clock (see there): what does not fit is a slip at once, what it
+cannot prove there has no pair, and two frames one after the other that fit one trigger each, and no
+other, show the offset without a silence.
 """
 
 import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Generic, TypeVar
+
+from agent.line.frameclock import SHORTEST, FrameClock, Word
 
 F = TypeVar("F")
 
@@ -47,6 +55,10 @@ SLOWER = 3
 """Silences, one after the other, at which a frame is later than usual, to say that all are now."""
 LATE_POLLS = 2
 """Triggers that may be told after the frames that they fired."""
+LOOKED = 4, 16
+"""Newest frames and triggers among which the camera's clock looks for pairs."""
+REFUSED = 2
+"""Silences, one after the other, that speak against the camera's clock, to give it up."""
 KEPT = 64
 """Triggers or frames that may wait for each other; the oldest are given up."""
 
@@ -96,13 +108,20 @@ class Pairing(Generic[F]):
     _fired: float = -math.inf  # the last trigger was not fired before
     _owing: float = -math.inf  # nor was the last one before the silence
     _answered: float = -math.inf  # the last frame before the silence
-    # Item, when it was told, and since when a frame may be its own.
-    _triggers: OrderedDict[int, tuple[int, float, float]] = field(default_factory=OrderedDict)
-    _frames: OrderedDict[int, tuple[F, float]] = field(default_factory=OrderedDict)
+    _clock: FrameClock = field(default_factory=FrameClock)
+    _taken: float = -math.inf  # camera time of the last frame
+    _refused: int = 0  # silences since a pair that fit the clock at which it did not
+    # Item, when it was told, since when a frame may be its own, and when it was not told yet.
+    _triggers: OrderedDict[int, tuple[int, float, float, float]] = field(
+        default_factory=OrderedDict
+    )
+    # What was sent, when it came, and when the camera's clock says that it was taken.
+    _frames: OrderedDict[int, tuple[F, float, float | None]] = field(default_factory=OrderedDict)
 
     def reset(self, at: float) -> None:
         """Nothing is certain any longer: the PLC or the camera started anew, or we did."""
         self._doubt()
+        self._forget_clock()
         self._since = at
         self._fired = -math.inf
         self._lead_trigger = self._lead_frame = None
@@ -140,14 +159,17 @@ class Pairing(Generic[F]):
             self._misled = False
         self._trigger_at = at
         self._fired = untold - LAG
-        self._triggers[self._index] = (number, at, max(at - AHEAD, self._fired))
+        self._triggers[self._index] = (number, at, max(at - AHEAD, self._fired), untold)
         self._get_used()
         while len(self._triggers) > KEPT:
             self._triggers.popitem(last=False)
         return self._match(at)
 
-    def frame(self, counter: int, frame: F, at: float) -> list[Paired[F]]:
-        """A frame of this camera; returns the pairs that are now certain."""
+    def frame(
+        self, counter: int, frame: F, at: float, taken: float | None = None
+    ) -> list[Paired[F]]:
+        """A frame of this camera, `taken` by its own clock; returns the pairs that are now
+        certain."""
         before = self._counter
         if counter == before and at - self._frame_at < REPEAT:
             return []  # the same picture sent twice
@@ -158,6 +180,12 @@ class Pairing(Generic[F]):
             self.slips += 1
         if away:
             self._doubt()
+            self._forget_clock()
+        if taken is not None and taken < self._taken - SHORTEST:
+            self.slips += 1
+            self._doubt()  # its clock was set
+            self._forget_clock()
+        self._taken = self._taken if taken is None else taken
         self._index_before = self._index
         since = max(self._frame_at, self._since)
         if at - since >= QUIET:
@@ -170,7 +198,7 @@ class Pairing(Generic[F]):
             self._answered = math.inf if anew else self._frame_at
             self._get_slower(at)
         self._counter, self._frame_at = counter, at
-        self._frames[counter] = (frame, at)
+        self._frames[counter] = (frame, at, taken)
         while len(self._frames) > KEPT:
             self._frames.popitem(last=False)
         return self._match(at)
@@ -187,7 +215,7 @@ class Pairing(Generic[F]):
         while self._triggers and now - next(iter(self._triggers.values()))[1] > self.window:
             self._triggers.popitem(last=False)
             self._owes += 1
-        frames = [(frame, at) for frame, at in self._frames.values() if now - at <= self.window]
+        frames = [(frame, at) for frame, at, _ in self._frames.values() if now - at <= self.window]
         if self._owes and frames:
             self._owes = 0
             self._triggers.clear()
@@ -196,7 +224,7 @@ class Pairing(Generic[F]):
             if not frames:
                 self._frames.clear()
             return []
-        _, (number, triggered, _) = next(iter(self._triggers.items()))
+        number, triggered, _, _ = next(iter(self._triggers.values()))
         answers = [each for each in frames if each[1] >= triggered - EARLY]
         waiting = len(self._triggers)
         self._frames.clear()
@@ -228,7 +256,8 @@ class Pairing(Generic[F]):
         if not self.counted:
             return self._alone(now)
         self._hear()
-        if self.offset is None and not self._anchor(now) and not self._resume():
+        found = self.offset is not None or self._anchor(now) or self._resume() or self._by_clock()
+        if not found:
             return []
         assert self.offset is not None
         pairs: list[Paired[F]] = []
@@ -238,32 +267,45 @@ class Pairing(Generic[F]):
                 if index <= self._index:
                     del self._frames[counter]  # its trigger was given up or never ours
                 continue
-            number, triggered, earliest = self._triggers[index]
-            frame, received = self._frames[counter]
-            if received < earliest:
-                # Its own trigger was lost without a trace, or nobody fired it. The next silence
-                # tells them apart.
-                del self._frames[counter]
+            number, triggered, earliest, untold = self._triggers[index]
+            frame, received, taken = self._frames[counter]
+            word = self._clock.judge(taken, triggered, untold)
+            if received < earliest or word is Word.DIFFERS:
+                # Its own trigger was lost without a trace, or nobody fired it, or some were missed.
+                # The next silence tells them apart, or the camera's clock.
+                if word is not Word.DIFFERS:
+                    del self._frames[counter]
                 self.slips += 1
                 self._doubt()
                 self._misled = True
                 return pairs
-            if received - triggered > self._limit:
+            if received - triggered > self._limit and word is not Word.FITS:
                 self.slips += 1
                 self._doubt(held=self.offset)
                 return pairs
             del self._triggers[index], self._frames[counter]
             self._before = index, received - triggered, received
-            pairs.append(Paired(number, frame, triggered, received))
+            self._clock.learn(counter, taken, triggered, untold, received)
+            if word is Word.FITS:
+                self._refused = 0
+            if word is not Word.UNSURE or not self._clock.near:
+                pairs.append(Paired(number, frame, triggered, received))
         return pairs
 
     def _hear(self) -> None:
         """Bring what is taken for certain up to what the silence shows."""
-        shown = self._shown()
+        shown, word = self._shown(), self._silence_word
         known = self._held if self.offset is None else self.offset
+        if shown is not None and word is Word.DIFFERS:
+            self._refused += 1
+            if self._refused < REFUSED:
+                # The frame is a late one of before, or nobody fired it.
+                self._lead_trigger = self._lead_frame = None
+                return
+            self._forget_clock()
         if shown is None or known is None or shown == known:
             return
-        if shown > known or shown == self._claimed:
+        if shown > known or shown == self._claimed or word is Word.FITS:
             if self.offset is not None:
                 self.slips += 1
             self._doubt()
@@ -275,6 +317,52 @@ class Pairing(Generic[F]):
         if self.offset is not None:
             self.slips += 1
             self._doubt(held=self.offset)
+
+    @property
+    def _silence_word(self) -> Word:
+        """What the camera's clock says of the first trigger and frame after a silence."""
+        trigger = self._triggers.get(self._lead_trigger or 0)
+        frame = self._frames.get(self._lead_frame or 0)
+        if trigger is None or frame is None:
+            return Word.SILENT
+        return self._clock.judge(frame[2], trigger[1], trigger[3])
+
+    def _forget_clock(self) -> None:
+        self._clock.forget()
+        self._taken = -math.inf
+        self._refused = 0
+
+    def _shown_by_clock(self, counter: int) -> int | None:
+        """The offset at which this frame fits one trigger, if it fits no other."""
+        _, received, taken = self._frames[counter]
+        if not self._clock.prompt(taken, received):
+            return None
+        words = [
+            (index, self._clock.judge(taken, told, untold))
+            for index, (_, told, _, untold) in islice(reversed(self._triggers.items()), LOOKED[1])
+        ]
+        close = [(index, word) for index, word in words if word is not Word.DIFFERS]
+        if len(close) != 1 or close[0][1] is not Word.FITS:
+            return None
+        return counter - close[0][0]
+
+    def _by_clock(self) -> bool:
+        """Find the offset by the camera's clock alone."""
+        later: tuple[int, int | None] = (0, None)
+        for counter in list(islice(reversed(self._frames), LOOKED[0])):
+            shown = self._shown_by_clock(counter)
+            if shown is not None and later == (counter + 1, shown):
+                break
+            later = counter, shown
+        else:
+            return False
+        self.offset, self._held, self._claimed = shown, None, None
+        for old in [old for old in self._frames if old < counter]:
+            trigger = self._triggers.get(old - shown)
+            _, _, taken = self._frames[old]
+            if trigger and self._clock.judge(taken, trigger[1], trigger[3]) is not Word.FITS:
+                del self._frames[old]
+        return True
 
     @property
     def _limit(self) -> float:
@@ -315,7 +403,7 @@ class Pairing(Generic[F]):
         held, newest = self._held, None
         if held is None:
             return False
-        for counter, (_, received) in self._frames.items():
+        for counter, (_, received, _) in self._frames.items():
             trigger = self._triggers.get(counter - held)
             if trigger is not None and received < trigger[2]:
                 self._doubt()
@@ -346,7 +434,7 @@ class Pairing(Generic[F]):
     def _anchor(self, now: float) -> bool:
         """Find a certain pair."""
         shown = self._shown()
-        if shown is None or self._owed:
+        if shown is None or (self._owed and self._silence_word is not Word.FITS):
             return False
         assert self._lead_trigger is not None
         assert self._lead_frame is not None

@@ -132,7 +132,8 @@ class Watch:
             if frame is None:
                 continue
             self.health.alive()
-            self._take(self.pairing.frame(frame.counter, frame, frame.received))
+            pairs = self.pairing.frame(frame.counter, frame, frame.received, frame.camera_time)
+            self._take(pairs)
 
     async def _run_reader(self, reader: CodeReader) -> None:
         while True:

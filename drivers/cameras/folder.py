@@ -167,7 +167,8 @@ class FolderCamera:
         counter = self._order
         if number is not None and self._config.counter == "name":
             counter = int(number[1])
-        return Frame(image, counter, about.st_mtime, time.monotonic())
+        # A file's time says when it was written, not when the picture was taken.
+        return Frame(image, counter, None, time.monotonic())
 
     def _put_away(self, path: Path) -> None:
         if self._config.after == "delete":

@@ -17,7 +17,7 @@ import signal
 import stat
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from agent.core.codes import canonical
 from agent.core.errors import CaselinkError, ConfigError
+from drivers.sim.camera_clock import CameraClock
 from drivers.sim.layout import Feed, Layout, check
 from drivers.sim.modbus_server import SimPlcServer
 from drivers.sim.plant import Plant
@@ -151,6 +152,7 @@ class Host:
                 models[name] = labels
                 self._servers[name] = ZplServer(labels, lambda: self._now, port=printer.port)
         self._cameras: dict[str, PushCamera] = {}
+        self._clocks: dict[str, CameraClock] = {}
         self.plant = Plant(spec.layout, spec.seed, spec.troubles, models, spec.feed)
         self._now = 0.0  # the plant's time, s
         self._stalled = 0.0
@@ -169,6 +171,7 @@ class Host:
             self._cameras[name] = PushCamera(
                 name, camera.host, camera.port, camera.token, picture=camera.picture
             )
+            self._clocks[name] = CameraClock(name, self._spec.seed)
         self._began = self._last = monotonic()
         return ports
 
@@ -269,8 +272,11 @@ class Host:
         self._plc.publish(out.plc)
         if out.away != self._away:
             await self.unplug(out.away)
+        behind = now - self._now  # the plant's clock stands still while the host stalls
         for exposure in out.exposures:
-            self._cameras[exposure.camera].submit(exposure)
+            fired = replace(exposure, camera_time=exposure.camera_time + behind)
+            stamp = self._clocks[exposure.camera].stamp(fired)
+            self._cameras[exposure.camera].submit(replace(fired, camera_time=stamp))
 
     async def unplug(self, away: frozenset[str]) -> None:
         """Cut the links of what is away now, and listen again for what is back. A camera that is
