@@ -38,7 +38,7 @@ MUTANTS = (
         "agent/line/pairing.py",
         "        before = self._counter\n",
         "        before = self._counter\n        counter = (before or 0) + 1\n",
-        "--seeds 1 --bottles 300 --site liquor --speed 72000 --trouble lost_frame=0.02 "
+        "--seeds 1 --bottles 75 --site liquor --speed 72000 --trouble lost_frame=0.02 "
         "--trouble unreadable=0.05",
     ),
     ShiftMutant(
@@ -61,21 +61,21 @@ MUTANTS = (
         "agent/core/verdict.py",
         "    if code.unit is not None and code.unit.unit != own_unit:\n",
         "    if code.unit is not None and code.unit.unit != own_unit and code.unit.held:\n",
-        "--seeds 1 --bottles 300 --site liquor --trouble duplicate=0.05",
+        "--seeds 1 --bottles 37 --site liquor --trouble duplicate=0.05",
     ),
     ShiftMutant(
         "who is overtaken where nothing overtakes is not missed",
         "agent/core/decide.py",
         "    before = overtaken(out.plan, out.state, station.id, number)\n",
         "    before: list[int] = []\n",
-        "--seeds 1 --bottles 300 --trouble taken=0.02",
+        "--seeds 1 --bottles 75 --trouble taken=0.02",
     ),
     ShiftMutant(
         "what passed and was in no container is certain after a restart",
         "agent/core/decide.py",
         "    units |= {unit for loose in state.loose.values() for unit in loose}\n",
         "",
-        "--seeds 1..3 --bottles 500 --pack sequence --trouble agent_killed=240",
+        "--seeds 1 --bottles 31 --pack sequence --trouble agent_killed=240",
     ),
     ShiftMutant(
         "what came onto a path on the way is not told from what was sent",
@@ -89,14 +89,14 @@ MUTANTS = (
         "agent/line/runner.py",
         "        before = was & DISTURBING\n        after = report.flags & DISTURBING\n",
         "        before = after = frozenset[str]()\n",
-        "--seeds 1..3 --bottles 800 --pack sequence --trouble jam=600",
+        "--seeds 2 --bottles 800 --pack sequence --trouble jam=600",
     ),
     ShiftMutant(
         "a PASS stays though hands were between picture and gate",
         "agent/core/doubt.py",
         "    _recall(out, what.station, what.why)\n",
         "",
-        "--seeds 1..3 --bottles 800 --pack sequence --trouble jam=600",
+        "--seeds 1 --bottles 75 --pack sequence --trouble jam=600",
     ),
     ShiftMutant(
         "a gate obeys a verdict that speaks of another item",
@@ -117,7 +117,7 @@ MUTANTS = (
         "agent/core/coding.py",
         '            _suspect(out, station, window, IN_DOUBT, "printer_session")\n',
         '            _suspect(out, station, window, set(), "printer_session")\n',
-        "--seeds 1 --bottles 200 --trouble agent_killed=240",
+        "--seeds 1 --bottles 40 --trouble agent_killed=240",
     ),
     ShiftMutant(
         "proven without the container's own code read in one frame or captive with its content",
