@@ -11,7 +11,7 @@ from math import ceil
 from typing import NamedTuple
 
 from agent.clockwatch import clock
-from agent.core.errors import DomainError
+from agent.core.errors import ConfigError, DomainError
 from agent.core.facts import (
     CodeKey,
     CodesMoved,
@@ -71,22 +71,20 @@ def questions(conn: Connection) -> list[Question]:
 
 
 def by_cloud(run: Jobs, view: View, told: Told) -> list[Settled]:
-    """Settle every pool in question by what the cloud knows. Blocking, for a thread. DomainError:
+    """Settle every pool in question by what the cloud knows. Blocking, for a thread. ConfigError:
     it is about another restore, or does not tell all."""
     with view() as conn:
         asked = questions(conn)
         for each in asked:
             (row,) = journal.rows(conn, each.seq, each.seq)
             if (told.epoch, told.after) != (row.epoch, each.restored.upto):
-                raise DomainError(
-                    "restored_otherwise",
+                raise ConfigError(
                     f"This is about epoch {told.epoch} after row {told.after}; pool {each.name} "
                     f"waits to hear of epoch {row.epoch} after row {each.restored.upto}: send "
                     "what is known of that one.",
                 )
     if asked and not told.whole:
-        raise DomainError(
-            "restored_unknown",
+        raise ConfigError(
             "The cloud cannot tell which codes were used after the backup: void the rest of the "
             "pools with caselink pool settle NAME --void-rest, and import new ones.",
         )

@@ -31,7 +31,7 @@ STOP_SECONDS = 3
 _STUCK_MS = 10_000
 """A peer that acknowledges nothing for so long is cut off by the kernel."""
 
-_NOT_THERE = frozenset({"unknown_line", "unknown_code", "unknown_order", "unknown_alarm"})
+_NOT_THERE = frozenset({"unknown_line", "unknown_code"})
 
 
 def create_app(
