@@ -188,7 +188,7 @@ MUTANTS = (
     Mutant(
         "proven though events were lost",
         "agent/core/evolve/orders.py",
-        "            container.doubtful = True\n",
+        "            container.doubtful = container.doubtful or container.unit is not None\n",
         "            container.doubtful = container.doubtful or not container.unit\n",
         "coded",
         "overrun",
