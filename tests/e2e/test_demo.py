@@ -6,10 +6,14 @@ made to differ.
 
 import fcntl
 import json
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from sync.lint import problems
 
@@ -146,6 +150,12 @@ def test_it_leaves_nothing_behind_when_it_is_told_to_end(tmp_path: Path) -> None
     finally:
         process.kill()
     assert process.returncode != 0
-    # The agent closed its store: nobody holds the writer's lock any more.
-    with (tmp_path / "var" / "caselink.db.lock").open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    # Agent and consumer closed their stores: nobody holds their locks any more.
+    for name in ("var/caselink.db.lock", "cloud.db.lock"):
+        with (tmp_path / name).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    # And nobody serves the broker's port.
+    port = re.search(r'listen = "127.0.0.1:(\d+)"', (tmp_path / "broker.toml").read_text())
+    assert port is not None
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(port[1])), 5)
