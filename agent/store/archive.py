@@ -118,7 +118,7 @@ def move(
         return 0
     where = folder(database)
     try:
-        where.mkdir(exist_ok=True)
+        where.mkdir(mode=0o700, exist_ok=True)
         sync_directory(where.parent)
         made = _write(view, where, load_key(key_file), first, last, stop)
     except (OSError, dbapi2.OperationalError) as error:

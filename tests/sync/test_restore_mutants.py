@@ -71,8 +71,9 @@ MUTANTS = (
     Mutant(
         "a backup of many moments",
         "agent/store/backup.py",
+        "    made = wall_ms()\n",
+        '    made = wall_ms()\n    source.execute("COMMIT")\n    time.sleep(0.5)\n'
         '    source.execute("BEGIN")\n',
-        '    source.execute("SELECT 1")\n',
         f"{BACKUP}::test_a_backup_of_a_running_agent_is_of_one_moment",
     ),
     Mutant(
