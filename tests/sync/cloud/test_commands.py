@@ -14,7 +14,7 @@ from sync.kinds import Pool
 from sync.messages import Answer, State
 from sync.sealed import BoxKey
 from tests.sync.cloud.test_web import Ask, ask  # noqa: F401 - a fixture
-from tests.sync.cloud.told import NOW, Cloud
+from tests.sync.cloud.told import NOW, Cloud, Teller, bottles
 
 ME = "acme/plant-1/box"
 KEY = BoxKey.new()
@@ -143,6 +143,20 @@ def test_a_pool_is_kept_and_resolves_what_is_secret(cloud: Cloud) -> None:
     assert pools.text_at(cloud.conn, "p", "cap", 5) is None
     assert pools.text_at(cloud.conn, "p", "lid", 3) is None
     assert answers.trace(cloud.conn, "p-SECRET-0003")["code"] == place.uri()
+
+
+def test_a_secret_code_that_is_scanned_finds_its_bottle(cloud: Cloud) -> None:
+    online(cloud)
+    pool(cloud)
+    agent = Teller(ME)
+    (bottle,) = bottles(1)
+    agent.commission([bottle])
+    agent.bear(bottle, ["https://id.caselink.example/pool/p/cap/3"])
+    cloud.take(agent.cut())
+    found = answers.trace(cloud.conn, "p-SECRET-0003")
+    assert (found["answer"], found["name"]) == ("known", bottle)
+    assert "SECRET" not in json.dumps(found)
+    assert answers.trace(cloud.conn, "p-SECRET-0002")["answer"] == "not_known_yet"
 
 
 def test_no_code_is_issued_twice(cloud: Cloud) -> None:
