@@ -8,8 +8,10 @@ cloud answers against both.
 
 import json
 import random
+import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -165,7 +167,12 @@ class Demo:
         return self._child(command, folder, "plant", 1)
 
     def _child(self, command: list[str], folder: Path, name: str, core: int) -> Child:
-        return Child(command, folder / f"{name}.log", core if self._options.pin else None)
+        # Killed with -9 we end nobody: the kernel does, when the thread that started them is gone.
+        ours = threading.current_thread() is threading.main_thread()
+        fatal = ["setpriv", "--pdeathsig", "TERM"] if ours and shutil.which("setpriv") else []
+        return Child(
+            [*fatal, *command], folder / f"{name}.log", core if self._options.pin else None
+        )
 
     def _write_site(self, folder: Path, ports: Mapping[str, Any]) -> Path:
         options = self._options

@@ -7,9 +7,11 @@ made to differ.
 import fcntl
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +137,10 @@ def test_it_does_not_write_over_a_folder_in_use(tmp_path: Path) -> None:
     assert "is not empty" in done.stderr
 
 
-def test_it_leaves_nothing_behind_when_it_is_told_to_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
+def test_it_leaves_nothing_behind_when_it_ends_early(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     process = subprocess.Popen(
         [*CASELINK, "demo", "--no-web", "--for", "10m", "--keep", str(tmp_path)],
         stderr=subprocess.PIPE,
@@ -145,17 +150,38 @@ def test_it_leaves_nothing_behind_when_it_is_told_to_end(tmp_path: Path) -> None
     try:
         while "runs" not in process.stderr.readline():
             assert process.poll() is None
-        process.terminate()
+        process.send_signal(number)
         process.communicate(timeout=SECONDS)
     finally:
         process.kill()
     assert process.returncode != 0
-    # Agent and consumer closed their stores: nobody holds their locks any more.
-    for name in ("var/caselink.db.lock", "cloud.db.lock"):
-        with (tmp_path / name).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    # And nobody serves the broker's port.
+    # Agent and consumer closed their stores: nobody holds their locks any more. And nobody serves
+    # the broker's port.
     port = re.search(r'listen = "127.0.0.1:(\d+)"', (tmp_path / "broker.toml").read_text())
     assert port is not None
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", int(port[1])), 5)
+    end = time.monotonic() + 30
+    while left := [*held(tmp_path), *answering(int(port[1]))]:
+        assert number == signal.SIGKILL, left  # the kernel tells them when it is gone
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+def held(folder: Path) -> list[str]:
+    """Whose lock somebody has."""
+    found = []
+    for name in ("var/caselink.db.lock", "cloud.db.lock"):
+        with (folder / name).open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.append(name)
+    return found
+
+
+def answering(port: int) -> list[str]:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except ConnectionRefusedError:
+        return []
+    return ["broker"]
