@@ -37,7 +37,8 @@ MUTANTS = (
         "frames are taken in their order, not by the camera's count",
         "agent/line/pairing.py",
         "        before = self._counter\n",
-        "        before = self._counter\n        counter = (before or 0) + 1\n",
+        # The camera's clock would notice it too: here it has none.
+        "        before = self._counter\n        counter, taken = (before or 0) + 1, None\n",
         "--seeds 1 --bottles 75 --site liquor --speed 72000 --trouble lost_frame=0.02 "
         "--trouble unreadable=0.05",
     ),
@@ -45,7 +46,8 @@ MUTANTS = (
         "a silence makes any frame the certain one",
         "agent/line/pairing.py",
         "            self._lead_frame, self._quiet_frame = counter if whole else None, since\n",
-        "            self._lead_frame, self._quiet_frame = counter, since\n",
+        "            self._lead_frame, self._quiet_frame = counter, since\n"
+        "            taken = self._clock.forget()\n",
         "--seeds 1 --bottles 300 --site liquor --trouble lost_frame=0.3 --trouble guard_open=600 "
         "--trouble unreadable=0.05",
     ),
