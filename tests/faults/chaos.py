@@ -40,6 +40,8 @@ GAP = 0.2, 1.0
 """Seconds between two faults."""
 PATIENCE = 180.0
 """Seconds for everything to arrive once nothing is in its way."""
+FLOW = 4.0
+"""Seconds that an acknowledgement is waited for at most, before a fault."""
 GRACE = 1.5
 """Seconds in which a receipt that must not be given would come."""
 
@@ -55,7 +57,8 @@ class Options:
     seed: int = 1
     source: Path = ROOT
     long: bool = False
-    """Half-open links stay so until the other end has noticed."""
+    """Half-open links stay so until the other end has noticed, and most faults wait until something
+    has come through since the last one."""
     patience: float = PATIENCE
 
 
@@ -159,6 +162,8 @@ class Chaos:
         try:
             while self._kills < self._options.kills:
                 await asyncio.sleep(self._dice.uniform(*GAP))
+                if self._options.long and self._dice.random() < 0.7:
+                    await self._flowing()
                 await self._fault()
         finally:
             feeding.cancel()
@@ -168,6 +173,14 @@ class Chaos:
         await self._everything("the last rows")
         for part in self._parts:
             self.outcome.faults.update(part.proxy.met)
+
+    async def _flowing(self) -> None:
+        """Wait a while for an acknowledgement to reach an agent."""
+        before = [agent.proxy.came["down ack"] for agent in self._agents]
+        for _ in range(int(FLOW / 0.05)):
+            if before != [agent.proxy.came["down ack"] for agent in self._agents]:
+                return
+            await asyncio.sleep(0.05)
 
     async def _feed(self) -> None:
         """Let the lines record at a pace at which the kills hit them in the middle of it."""
