@@ -380,6 +380,7 @@ SILENT: frozenset[type[Fact]] = frozenset(
         f.PartialAllowed,
         f.PoolImported,
         f.PoolSettled,
+        f.PoolsUsed,
         f.PrinterSessionBegan,
         f.ReferenceChanged,
         f.RejectFailed,

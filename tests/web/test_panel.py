@@ -134,7 +134,7 @@ def test_every_tap_on_a_changing_cell_counts(site: Site, open_panel: OpenPanel) 
         for n, cell in enumerate(current["cells"]):
             cell["s"] = kinds[(n + tap) % 4]
         site.line.set(current=current, good=tap)
-        page.locator(".cell").nth(tap % 24).click(timeout=1000)
+        page.locator(".cell").nth(tap % 24).click(timeout=5000)
         opened += page.locator("dialog[open]").count()
         assert f" {tap % 24 + 1} " in page.locator("dialog h2").inner_text()
         page.keyboard.press("Escape")
