@@ -14,7 +14,7 @@ from agent.core.facts import Attachment, CodeKey, Fact
 from agent.core.life import CodeState
 from agent.ports import Entry, Look
 from sync.events import EARLIEST_MS, LATEST_MS, Document, Event, Speaker, only
-from sync.pending import State, Thing, absorb, begins, concerned
+from sync.pending import State, Thing, absorb, begins, concerned, steps
 from sync.teller import Teller
 from sync.uris import Identity
 
@@ -132,8 +132,9 @@ class _Row(Teller):
         after = self.content("ADD", f"pack/{unit}", unit, self.thing(unit, self.seq))
         for event in after:
             event["x:why"] = fact.why
-        wrong = self._wrong(unit, [event["eventID"] for event in after])
-        gone = self._gone_since(unit, fact)
+        telling = self._telling(unit)
+        wrong = self._wrong(unit, telling, [event["eventID"] for event in after])
+        gone = self._gone_since(unit, telling, fact)
         return [*events, *wrong, *gone, *after, *self._whereabouts(fact)]
 
     def _whereabouts(self, fact: f.LinksCorrected) -> list[Event]:
@@ -150,12 +151,13 @@ class _Row(Teller):
         there = {"x:doubtful": False, "x:why": fact.why}
         return events + self.inspected(found, "in_progress", "found", there)
 
-    def _wrong(self, unit: int, corrective: Sequence[str]) -> list[Event]:
+    def _wrong(
+        self, unit: int, telling: tuple[Entry, Thing] | None, corrective: Sequence[str]
+    ) -> list[Event]:
         """The events that told the container's content first, declared wrong."""
-        found = self._telling(unit)
-        if found is None:
+        if telling is None:
             return []
-        entry, thing = found
+        entry, thing = telling
         at = entry.clock.wall_ms
         teller = Teller(State(), self.look, Speaker(self.identity, entry, at))
         events = teller.content("ADD", f"pack/{unit}", unit, thing)
@@ -168,21 +170,16 @@ class _Row(Teller):
 
     def _telling(self, unit: int) -> tuple[Entry, Thing] | None:
         """The row that told a container, and what it was then; None if the end of its order did."""
-        thing: Thing | None = None
-        for entry in self.look.history(unit, self.seq - 1):
-            began = begins(entry)
-            if began is not None and began[0] == unit:
-                thing = began[1]
-            elif thing is not None and unit in concerned(entry.fact):
-                absorb(thing, unit, entry.fact)
-            if thing is not None and thing.closed and self.primary(thing) is not None:
+        for entry, thing in steps(self.look.history(unit, self.seq - 1), unit):
+            if thing.closed and self.primary(thing) is not None:
                 return entry, thing
         return None
 
-    def _gone_since(self, unit: int, fact: f.LinksCorrected) -> list[Event]:
+    def _gone_since(
+        self, unit: int, telling: tuple[Entry, Thing] | None, fact: f.LinksCorrected
+    ) -> list[Event]:
         """Children that came into the container after it was told, and were never in it."""
-        found = self._telling(unit)
-        first = {child for child, _ in found[1].children} if found else set()
+        first = {child for child, _ in telling[1].children} if telling else set()
         names = [self.known_as(child) for child in fact.removed if child not in first]
         more = {"x:why": fact.why}
         return self.say.aggregated("DELETE", f"gone/{unit}", self.known_as(unit), names, more)

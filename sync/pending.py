@@ -5,7 +5,7 @@ so that its commissioning can travel with its case. The state is a function of t
 row, and small: what is between the first station and a closed case. Pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -158,8 +158,8 @@ def absorb(thing: Thing, unit: int, fact: Fact) -> None:
             thing.seen_off = True
 
 
-def replay(entries: Iterable[Entry], unit: int) -> Thing | None:
-    """A unit after the rows that concern it, given in order; None if it does not begin in them."""
+def steps(entries: Iterable[Entry], unit: int) -> Iterator[tuple[Entry, Thing]]:
+    """A unit after each row that says something of it, given in order: one Thing, changed."""
     thing: Thing | None = None
     for entry in entries:
         began = begins(entry)
@@ -167,6 +167,16 @@ def replay(entries: Iterable[Entry], unit: int) -> Thing | None:
             thing = began[1]
         elif thing is not None and unit in concerned(entry.fact):
             absorb(thing, unit, entry.fact)
+        else:
+            continue
+        yield entry, thing
+
+
+def replay(entries: Iterable[Entry], unit: int) -> Thing | None:
+    """A unit after the rows that concern it, given in order; None if it does not begin in them."""
+    thing: Thing | None = None
+    for _, changed in steps(entries, unit):
+        thing = changed
     return thing
 
 

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.store.outbox import Outbox
+from agent.store.readers import Readers
+from tests.store.store_help import Plant, shift
 from tests.sync import brokers
 from tests.sync.brokers import BrokerProcess
 
@@ -23,3 +26,23 @@ def broker(
         process = brokers.iotcore(folder)
     with brokers.running(process):
         yield process
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Plant]:
+    """A store after a busy day, its writer in a thread."""
+    plant = Plant(tmp_path).load()
+    for facts in shift(plant):
+        plant.put(*facts)
+    plant.writer.start()
+    yield plant
+    plant.writer.close()
+    plant.close()
+
+
+@pytest.fixture
+def port(plant: Plant) -> Iterator[Outbox]:
+    """The way out of that store."""
+    readers = Readers(plant.path, plant.key_file, 3)
+    yield Outbox(readers, plant.writer)
+    readers.close()

@@ -1,37 +1,16 @@
 """Sending again on request: from any row that is here, kept before it is answered."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from agent.core.errors import TransientError
 from agent.store import journal
 from agent.store.outbox import Outbox
-from agent.store.readers import Readers
-from tests.store.store_help import Plant, shift
+from tests.store.store_help import Plant
 from tests.sync.brokers import BrokerProcess
 from tests.sync.test_uplink import consuming, everything_arrived, running, until
 from tests.sync.tiny import Tiny
-
-
-@pytest.fixture
-def plant(tmp_path: Path) -> Iterator[Plant]:
-    plant = Plant(tmp_path).load()
-    for facts in shift(plant):
-        plant.put(*facts)
-    plant.writer.start()
-    yield plant
-    plant.writer.close()
-    plant.close()
-
-
-@pytest.fixture
-def port(plant: Plant) -> Iterator[Outbox]:
-    readers = Readers(plant.path, plant.key_file, 3)
-    yield Outbox(readers, plant.writer)
-    readers.close()
 
 
 def test_rows_are_sent_again_as_far_as_the_consumer_wants(

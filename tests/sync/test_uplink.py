@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import pytest
 from agent.core import facts as f
 from agent.store import journal, outbox
 from agent.store.outbox import Outbox
-from agent.store.readers import Readers
 from agent.store.record import record
 from sync.build import Builder
 from sync.messages import State, read
@@ -21,7 +20,7 @@ from sync.mqtt import Backoff, Broker, Connection
 from sync.status import About
 from sync.uplink import Uplink
 from sync.uris import Identity
-from tests.store.store_help import LINE, Plant, at, shift
+from tests.store.store_help import LINE, Plant, at
 from tests.sync import brokers
 from tests.sync.brokers import BrokerProcess, Proxy, needs_mosquitto
 from tests.sync.test_build import documents, everything
@@ -29,24 +28,6 @@ from tests.sync.tiny import Tiny
 
 US = Identity("acme", "plant-1", "box-7")
 ABOUT = About("1", {"L1": "execute"}, 1_700_000_500_000, "synced")
-
-
-@pytest.fixture
-def plant(tmp_path: Path) -> Iterator[Plant]:
-    plant = Plant(tmp_path).load()
-    for facts in shift(plant):
-        plant.put(*facts)
-    plant.writer.start()
-    yield plant
-    plant.writer.close()
-    plant.close()
-
-
-@pytest.fixture
-def port(plant: Plant) -> Iterator[Outbox]:
-    readers = Readers(plant.path, plant.key_file, 3)
-    yield Outbox(readers, plant.writer)
-    readers.close()
 
 
 def put(plant: Plant, *facts: f.Fact) -> None:
