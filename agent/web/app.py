@@ -18,6 +18,8 @@ from agent.web.auth import COOKIE, Sessions
 from agent.web.files import build_of, files_router, read_files
 from agent.web.guard import Guard
 from agent.web.live import Hub, live_router
+from agent.web.pda_page import PREFIX as PDA_PREFIX
+from agent.web.pda_page import pda_files
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +80,11 @@ def create_app(
     async def root() -> RedirectResponse:
         return RedirectResponse("/panel/")
 
+    static = read_files(STATIC)
     app.include_router(files_router("/panel", panel))
-    app.include_router(files_router("/static", read_files(STATIC)))
+    app.include_router(files_router("/static", static))
+    pda = pda_files({"/panel": panel, "/static": static})
+    app.include_router(files_router(PDA_PREFIX, pda))
     return app
 
 

@@ -21,31 +21,36 @@ _TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class ServedFile:
+    """What a path is answered with."""
+
     content: bytes
     media_type: str
     etag: str
 
+    @classmethod
+    def of(cls, content: bytes, media_type: str) -> "ServedFile":
+        """The file with its ETag, a hash of the content."""
+        return cls(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:16]}"')
 
-def read_files(folder: Path) -> dict[str, _File]:
+
+def read_files(folder: Path) -> dict[str, ServedFile]:
     """Every file of a folder by its name, and `index.html` by the empty name too."""
     found = {}
     for path in sorted(folder.iterdir()):
-        content = path.read_bytes()
-        etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-        found[path.name] = _File(content, _TYPES[path.suffix], etag)
+        found[path.name] = ServedFile.of(path.read_bytes(), _TYPES[path.suffix])
     if "index.html" in found:
         found[""] = found["index.html"]
     return found
 
 
-def build_of(files: dict[str, _File]) -> str:
+def build_of(files: dict[str, ServedFile]) -> str:
     """A short hash over all of them: an open page reloads itself when it changes."""
     tags = "".join(file.etag for file in files.values())
     return hashlib.sha256(tags.encode()).hexdigest()[:12]
 
 
-def files_router(prefix: str, files: dict[str, _File]) -> APIRouter:
+def files_router(prefix: str, files: dict[str, ServedFile]) -> APIRouter:
     """`prefix/name`, with an ETag: a browser asks each time and is mostly told "not modified"."""
     router = APIRouter(prefix=prefix, include_in_schema=False)
 

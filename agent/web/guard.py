@@ -44,6 +44,9 @@ _POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+SCANS = "/pda/"
+"""Below it a page may ask for the camera of the phone it runs on, to read codes."""
+
 _HEADERS = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
@@ -53,6 +56,7 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_MAY_SCAN = _HEADERS["permissions-policy"].replace("camera=()", "camera=(self)")
 
 
 class _Refusal(Exception):
@@ -194,12 +198,15 @@ def _hardened(scope: Scope, send: Send) -> Send:
     """A `send` that adds the security headers; nothing of the API is ever cached, and a page's
     file only after asking whether it changed."""
     cache = "no-store" if scope["path"].startswith("/api/") else "no-cache"
+    scans = scope["path"].startswith(SCANS)
 
     async def hardened(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers.update(_HEADERS)
             headers["cache-control"] = cache
+            if scans:
+                headers["permissions-policy"] = _MAY_SCAN
         await send(message)
 
     return hardened
