@@ -2,7 +2,7 @@
 
 There is no build step. What would come out of one is made once at the start:
 
-- `gs1.json`, the application identifiers for codes.js, from the same table that agent.core.gs1 reads;
+- `gs1.json`, the application identifiers for codes.js, from the table that agent.core.gs1 reads;
 - the head of `sw.js`: the list of all files with a version made from their hashes. A browser sees
   that there is something new because the bytes of sw.js changed, and never mixes two versions.
 """
@@ -36,8 +36,9 @@ def pda_files(folders: Mapping[str, Mapping[str, ServedFile]]) -> dict[str, Serv
         for name in wanted
     }
     version = build_of({**files, **shared, "sw.js": worker})
-    head = f"const VERSION = {json.dumps(version)};\nconst FILES = {json.dumps([*names, *shared])};\n"
-    files["sw.js"] = ServedFile.of(head.encode() + worker.content, worker.media_type)
+    kept = json.dumps([*names, *shared])
+    head = f"const VERSION = {json.dumps(version)};\nconst FILES = {kept};\n".encode()
+    files["sw.js"] = ServedFile.of(head + worker.content, worker.media_type)
     files["version.json"] = ServedFile.of(
         json.dumps({"version": version}).encode(), "application/json"
     )
@@ -45,11 +46,10 @@ def pda_files(folders: Mapping[str, Mapping[str, ServedFile]]) -> dict[str, Serv
 
 
 def gs1_table() -> bytes:
-    """All application identifiers, grouped: `[[pattern of the value, needs a separator, "AIs"]]`."""
+    """All application identifiers by form: `[[pattern of the value, needs a separator, "AIs"]]`."""
     groups: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for ai, entry in _GS1_APPLICATION_IDENTIFIERS.items():
         pattern = entry.pattern.removeprefix(f"^{ai}").removesuffix("$")
         groups[pattern, entry.separator_required].append(ai)
     rows = [[pattern, int(mark), " ".join(ais)] for (pattern, mark), ais in groups.items()]
     return json.dumps(rows, separators=(",", ":")).encode()
-
