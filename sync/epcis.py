@@ -385,6 +385,17 @@ SILENT: frozenset[type[Fact]] = frozenset(
         f.RollClosed,
         f.TestModeBegan,
         f.TestModeEnded,
+        f.CountPosted,
+        f.DeviceEnrolled,
+        f.DeviceRevoked,
+        f.DocumentClosed,
+        f.DocumentHandedOver,
+        f.DocumentOpened,
+        f.DocumentReversed,
+        f.GoodsOpened,
+        f.GoodsPacked,
+        f.GoodsTold,
+        f.ItemDone,
     }
 )
 """Kinds of rows that have no document: SYNC's table does not name them."""

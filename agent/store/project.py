@@ -406,6 +406,17 @@ _NO_TABLE: frozenset[type[Fact]] = frozenset(
         facts.BypassEnded,
         facts.TestModeBegan,
         facts.TestModeEnded,
+        facts.CountPosted,
+        facts.DeviceEnrolled,
+        facts.DeviceRevoked,
+        facts.DocumentClosed,
+        facts.DocumentHandedOver,
+        facts.DocumentOpened,
+        facts.DocumentReversed,
+        facts.GoodsOpened,
+        facts.GoodsPacked,
+        facts.GoodsTold,
+        facts.ItemDone,
     }
 )
 

@@ -68,6 +68,17 @@ HANDLED: frozenset[type[f.Fact]] = (
         f.Restored,
         f.PoolSettled,
         f.PoolsUsed,
+        f.CountPosted,
+        f.DeviceEnrolled,
+        f.DeviceRevoked,
+        f.DocumentClosed,
+        f.DocumentHandedOver,
+        f.DocumentOpened,
+        f.DocumentReversed,
+        f.GoodsOpened,
+        f.GoodsPacked,
+        f.GoodsTold,
+        f.ItemDone,
     }
 )
 """Every kind of fact, those that change nothing of a line too; a test compares it with the

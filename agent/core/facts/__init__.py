@@ -23,6 +23,7 @@ from agent.core.facts.orders import *  # noqa: F403
 from agent.core.facts.pools import *  # noqa: F403
 from agent.core.facts.rework import *  # noqa: F403
 from agent.core.facts.testmode import *  # noqa: F403
+from agent.core.facts.warehouse import *  # noqa: F403
 from agent.core.facts.words import *  # noqa: F403
 from agent.core.facts.words import Fact
 
