@@ -1,4 +1,5 @@
-"""Every refusal that the agent can give has its words in both languages."""
+"""Every refusal that the agent can give has its words in both languages, on the page where it can
+come: the panel's, the warehouse's or the PDA's."""
 
 import json
 import re
@@ -25,6 +26,8 @@ def reasons() -> set[str]:
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_reason_has_its_words(language: str) -> None:
-    words = json.loads((ROOT / "web" / "panel" / f"text.{language}.json").read_text("utf-8"))
+    words: dict[str, str] = {}
+    for path in sorted(ROOT.glob(f"web/*/text.{language}.json")):
+        words |= json.loads(path.read_text("utf-8"))
     assert len(reasons()) > 60
     assert sorted(r for r in reasons() if not words.get(f"refused.{r}")) == []
