@@ -372,6 +372,12 @@ class Look(Protocol):
     def history(self, unit: int, seq: int) -> Iterable[Entry]:
         """The rows up to `seq` that say something of a unit, in order."""
 
+    def wall_ms(self, seq: int, earliest: int, latest: int) -> int | None:
+        """The wall time of the newest row up to `seq` whose time is in [earliest, latest)."""
+
+    def order_ends(self, number: str) -> Iterable[int]:
+        """The rows that ended a work order or cleared its line."""
+
 
 class Acked(NamedTuple):
     """Rows up to `seq` are at the cloud; `hash` is the journal chain's there (hex), `at_ms` the

@@ -159,6 +159,8 @@ class _Row(Teller):
             return []
         entry, thing = telling
         at = entry.clock.wall_ms
+        if not EARLIEST_MS <= at < LATEST_MS:
+            at = self.look.wall_ms(entry.seq, EARLIEST_MS, LATEST_MS) or EARLIEST_MS
         teller = Teller(State(), self.look, Speaker(self.identity, entry, at))
         events = teller.content("ADD", f"pack/{unit}", unit, thing)
         declared = {
@@ -170,9 +172,15 @@ class _Row(Teller):
 
     def _telling(self, unit: int) -> tuple[Entry, Thing] | None:
         """The row that told a container, and what it was then; None if the end of its order did."""
+        closed = 0
         for entry, thing in steps(self.look.history(unit, self.seq - 1), unit):
+            if thing.closed and not closed:
+                closed = entry.seq
             if thing.closed and self.primary(thing) is not None:
-                return entry, thing
+                late = closed < entry.seq and any(
+                    closed < end < entry.seq for end in self.look.order_ends(thing.order)
+                )
+                return None if late else (entry, thing)
         return None
 
     def _gone_since(

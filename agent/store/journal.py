@@ -37,6 +37,10 @@ _SELECT = (
 )
 _END = (1 << 63) - 1
 _ARCHIVED = "SELECT file, first, last FROM archive WHERE last >= ? AND first <= ? ORDER BY first"
+_NEWEST_WALL = (
+    "SELECT wall_ms FROM journal WHERE seq <= ? AND wall_ms >= ? AND wall_ms < ? "
+    "ORDER BY seq DESC LIMIT 1"
+)
 _FEW = 3
 """Rows from which on `_INSERT_MANY` is quicker."""
 
@@ -246,6 +250,16 @@ def when(conn: Connection, seq: int) -> Clock:
     for row in rows(conn, seq, seq):
         return Clock(row.wall_ms, row.mono_ms, row.clock)
     raise KeyError(f"the journal has no row {seq}")
+
+
+def newest_wall_ms(conn: Connection, seq: int, earliest: int, latest: int) -> int | None:
+    """The wall time of the newest row up to `seq` that is in [earliest, latest); None without."""
+    held = [conn, *reversed([archive for archive, _, _ in _archives(conn, 1, seq)])]
+    for each in held:
+        row = each.execute(_NEWEST_WALL, (seq, earliest, latest)).fetchone()
+        if row is not None:
+            return int(row[0])
+    return None
 
 
 def hash_at(conn: Connection, seq: int) -> bytes | None:

@@ -82,3 +82,16 @@ class Journalled:
         if born is not None:
             seqs.add(int(born[0]))
         return iter(journal.read_some(conn, (at for at in seqs if at <= seq)))
+
+    def wall_ms(self, seq: int, earliest: int, latest: int) -> int | None:
+        """The wall time of the newest row up to `seq` whose time is in [earliest, latest)."""
+        return journal.newest_wall_ms(self._conn, seq, earliest, latest)
+
+    def order_ends(self, number: str) -> list[int]:
+        """The rows that ended a work order or cleared its line."""
+        found = self._conn.execute(
+            "SELECT finished FROM work_order WHERE number = ?1 AND finished IS NOT NULL UNION "
+            "SELECT seq FROM clearance WHERE number = ?1",
+            (number,),
+        )
+        return [int(at) for (at,) in found.fetchall()]

@@ -82,6 +82,7 @@ def test_what_is_archived_reads_as_before(plant: Plant) -> None:
     told = [trace.trace(plant.conn, code) for code in CODES]
     alarms = orders.alarm_history(plant.conn)
     tail = snapshots.tail(plant.conn, LINE, 0)
+    walls = [row.wall_ms for row in before]
     assert move(plant) == last - 1
     assert left(plant) == [last], "the newest row stays"
     assert len(files(plant)) == 1
@@ -89,6 +90,11 @@ def test_what_is_archived_reads_as_before(plant: Plant) -> None:
         assert everything(plant) == before
         assert list(journal.read(plant.conn)) == entries
         assert list(journal.rows(plant.conn, 7, 9)) == before[6:9]
+        assert journal.newest_wall_ms(plant.conn, last, 0, walls[-1] + 1) == walls[-1]
+        assert journal.newest_wall_ms(plant.conn, last, 0, walls[8]) == max(
+            wall for wall in walls if wall < walls[8]
+        )
+        assert journal.newest_wall_ms(plant.conn, 9, walls[8] + 1, walls[-1] + 1) is None
         assert [trace.trace(plant.conn, code) for code in CODES] == told
         assert orders.alarm_history(plant.conn) == alarms
         assert snapshots.tail(plant.conn, LINE, 0) == tail

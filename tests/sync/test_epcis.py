@@ -16,13 +16,16 @@ from epcis_event_hash_generator.hash_generator import epcis_hashes_from_events
 from epcis_event_hash_generator.json_to_py import event_list_from_epcis_document_json
 
 from agent.core import facts as f
+from agent.core.facts import Fact
 from agent.core.known import Clock
+from agent.core.poolfile import PoolFile
 from agent.demo.simulate import SimOptions
 from agent.demo.simulate import simulate as play
 from agent.ports import Entry
 from agent.store import journal, trace
 from agent.store.database import Connection, open_reader
 from agent.store.look import Journalled
+from agent.store.pool_import import import_pool
 from agent.store.words import code_key
 from sync.epcis import HANDLED, translate
 from sync.events import Document
@@ -270,6 +273,86 @@ def test_a_correction_declares_the_first_telling_wrong(day: Any) -> None:
     (lost,) = (e for e in after_it if e["bizStep"] == "inspecting")
     assert (len(lost["epcList"]), lost["x:doubtful"]) == (1, True)
     assert wrong[0]["errorDeclaration"]["correctiveEventIDs"] == corrective
+
+
+def check_corrections(events: Iterator[dict[str, Any]]) -> tuple[int, int]:
+    """Each event that is declared wrong was told before, in the same bytes: how many there are, and
+    how many of them were told while the clock could not be believed."""
+    first: dict[str, bytes] = {}
+    many = unbelievable = 0
+    for event in events:
+        again = {name: value for name, value in event.items() if name != "errorDeclaration"}
+        if "errorDeclaration" not in event:
+            first[event["eventID"]] = orjson.dumps(event)
+            continue
+        assert orjson.dumps(again) == first.get(event["eventID"]), event["x:seq"]
+        many += 1
+        unbelievable += "x:wallMs" in event
+    return many, unbelievable
+
+
+def test_a_correction_repeats_what_was_told(conn: Connection) -> None:
+    many, _ = check_corrections(event for _, each in documents(conn) for event in each.events)
+    if not many:
+        pytest.skip("nothing was corrected in this shift: another one shows it")
+
+
+def test_a_shift_told_by_a_clock_years_off_is_corrected(tmp_path: Path) -> None:
+    rates = {"clock_jumped": 600, "put_elsewhere": 0.02, "taken": 0.01}
+    options = SimOptions(bottles=300, pack="sequence", keep=tmp_path)
+    play(with_rates(options, rates), 1)
+    kept = tmp_path / "seed-1" / "var"
+    conn = open_reader(kept / "caselink.db", kept / "caselink.key")
+    told_off = [document for _, document in documents(conn)]
+    for document in told_off:
+        assert problems(orjson.loads(document.body), len(document.body)) == []
+    _, unbelievable = check_corrections(event for each in told_off for event in each.events)
+    assert unbelievable >= 3
+    conn.close()
+
+
+def test_a_correction_of_the_beginning_of_time(tmp_path: Path) -> None:
+    """Nothing before it has a time that could be told instead."""
+    helper = _store_help()
+    early = Clock(5_000, 5_000, "unset")
+
+    class Early(helper.Plant):  # type: ignore[misc, name-defined]
+        def take(self, file: PoolFile) -> Any:
+            return self.writer.run_inline(lambda conn: import_pool(conn, file, "", early))
+
+        def put(self, *facts: Fact) -> Any:
+            return self.writer.run_inline(lambda c: helper.record(c, helper.LINE, facts, early))
+
+    plant = Early(tmp_path).load()
+    plant.put(*plant.case(1, 0, 0))
+    why = (f.LinkEvidence.SCANNED,)
+    right = f.LinksCorrected(5, (2, 3, 4), (1,), why, f.Integrity.PROVEN, "scanned", "li")
+    later = Clock(1_700_000_000_000, 99_000, "synced")
+    plant.writer.run_inline(lambda conn: helper.record(conn, helper.LINE, [right], later))
+    assert all(not problems(orjson.loads(d.body)) for _, d in documents(plant.conn))
+    assert check_corrections(iter(told(plant.conn))) == (1, 1)
+    plant.close()
+
+
+def test_what_the_end_of_its_order_told_is_corrected_by_what_left_it(tmp_path: Path) -> None:
+    """A case whose code nobody read until later: no event of the row that named it told it."""
+    helper = _store_help()
+    plant = helper.Plant(tmp_path).load()
+    read = (f.LabelAssigned, f.LabelBound)
+    plant.put(*[fact for fact in plant.case(1, 0, 0) if not isinstance(fact, read)])
+    plant.put(f.OrderFinished(helper.ORDER.number, "li"))
+    key = f.CodeKey(helper.CASES, 7, 0)
+    pair = f.PairIntegrity.PROVEN
+    plant.put(f.Relabelled(5, "case-outer", None, key, pair, "never read", "li"))
+    before = folded(iter(told(plant.conn)))
+    why = (f.LinkEvidence.SCANNED,)
+    plant.put(f.LinksCorrected(5, (2, 3, 4), (1,), why, f.Integrity.PROVEN, "scanned", "li"))
+    events = told(plant.conn)
+    assert check_corrections(iter(events)) == (0, 0)
+    (gone,) = (event for event in events if event["action"] == "DELETE")
+    assert len(gone["childEPCs"]) == 1
+    assert set(gone["childEPCs"]) < before[ME.unit(5)]
+    plant.close()
 
 
 def test_a_clock_that_cannot_be_true_is_told_beside_the_time(tmp_path: Path) -> None:
