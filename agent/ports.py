@@ -372,6 +372,9 @@ class Look(Protocol):
     def history(self, unit: int, seq: int) -> Iterable[Entry]:
         """The rows up to `seq` that say something of a unit, in order."""
 
+    def made_void(self, keys: Sequence[CodeKey], seq: int) -> list[CodeKey]:
+        """Those of the codes that row `seq` made void, in order."""
+
     def wall_ms(self, seq: int, earliest: int, latest: int) -> int | None:
         """The wall time of the newest row up to `seq` whose time is in [earliest, latest)."""
 

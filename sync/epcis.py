@@ -12,6 +12,7 @@ from typing import Any
 from agent.core import facts as f
 from agent.core.facts import Attachment, CodeKey, Fact
 from agent.core.life import CodeState
+from agent.core.testmode import ALARM as TEST_MODE
 from agent.ports import Entry, Look
 from sync.events import EARLIEST_MS, LATEST_MS, Document, Event, Speaker, only
 from sync.pending import State, Thing, absorb, begins, concerned, steps
@@ -271,8 +272,18 @@ class _Row(Teller):
             }
             return [self.say.range("decommissioning", "inactive", "DELETE", about)]
         keys = [CodeKey(fact.pool, fact.first + n, fact.column) for n in range(fact.count)]
-        codes = [Attachment(role, key, f.PairIntegrity.UNKNOWN) for key in keys]
-        return self._decommission(self.uris(codes), fact.why)
+        return self._void(keys, fact.why)
+
+    def tested(self, fact: f.ItemTested) -> list[Event]:
+        """Of an item of a test nothing is told but which of its codes will never live."""
+        return self._void(self.look.made_void(fact.codes, self.seq), TEST_MODE)
+
+    def _void(self, keys: Sequence[CodeKey], why: str) -> list[Event]:
+        codes = [
+            Attachment(self.look.pool(key.pool).roles[key.column], key, f.PairIntegrity.UNKNOWN)
+            for key in keys
+        ]
+        return self._decommission(self.uris(codes), why)
 
     def sampled(self, fact: f.UnitsSampled) -> list[Event]:
         events = self.first(fact.units)
@@ -353,6 +364,7 @@ _TELL: dict[type[Fact], Callable[[_Row, Any], list[Event]]] = {
     f.ContainersBroken: _Row.broken,
     f.Relabelled: _Row.relabelled,
     f.CodesMoved: _Row.moved,
+    f.ItemTested: _Row.tested,
     f.UnitsSampled: _Row.sampled,
     f.UnitsDestroyed: _Row.destroyed,
     f.HoldPlaced: _Row.held,
@@ -376,7 +388,6 @@ SILENT: frozenset[type[Fact]] = frozenset(
         f.ContainerScanned,  # what it changes is told by a correction
         f.ContainerUnseen,
         f.ItemRejected,  # what has become a unit is told when it is off the line
-        f.ItemTested,
         f.ItemUnseen,
         f.LabelAssigned,
         f.OrderCreated,

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from agent.core.errors import ConfigError
 from agent.core.facts import CodeKey, HoldPlaced, PoolImported
+from agent.core.life import CodeState
 from agent.core.scheme import WorkOrder
 from agent.ports import Entry
 from agent.store import journal, orders, pools, units
 from agent.store.database import Connection
-from agent.store.words import STEP, code_id
+from agent.store.words import CODE_NUMBER, STEP, code_id
 
 _SEQS = """
     SELECT seq FROM unit_event WHERE unit = ?1 UNION
@@ -22,6 +23,7 @@ _SEQS = """
     SELECT code.seq FROM unit_code JOIN code USING (id) WHERE unit_code.unit = ?1
         AND code.seq IS NOT NULL"""
 _OWN = "SELECT packed, assigned, bound, closed FROM container WHERE unit = ?"
+_VOID = "SELECT 1 FROM code WHERE id = ? AND state = ? AND moved = ?"
 _HOME = "SELECT seq FROM code WHERE id = ? AND unit = ?"
 
 
@@ -82,6 +84,11 @@ class Journalled:
         if born is not None:
             seqs.add(int(born[0]))
         return iter(journal.read_some(conn, (at for at in seqs if at <= seq)))
+
+    def made_void(self, keys: Sequence[CodeKey], seq: int) -> list[CodeKey]:
+        """Those of the codes that row `seq` made void, in order. None leaves that state."""
+        given = CODE_NUMBER[CodeState.VOID], seq
+        return [key for key in keys if self._conn.execute(_VOID, (code_id(key), *given)).fetchone()]
 
     def wall_ms(self, seq: int, earliest: int, latest: int) -> int | None:
         """The wall time of the newest row up to `seq` whose time is in [earliest, latest)."""

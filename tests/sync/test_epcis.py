@@ -405,3 +405,25 @@ def test_a_void_range_is_one_event(day: Any) -> None:
         {"epcClass": "https://id.caselink.example/pool/bottles/body", "quantity": 60}
     ]
     assert (event["x:first"], event["x:reason"]) == (100, "torn")
+
+
+def test_a_code_that_a_test_made_void_is_told_and_no_other(tmp_path: Path) -> None:
+    helper = _store_help()
+    plant = helper.Plant(tmp_path).load()
+    plant.put(*plant.case(1, 0, 0))
+    for to in ("allocated", "sending", "accepted", "printed"):
+        plant.put(f.CodesMoved(helper.BOTTLES, helper.BODY, 30, 2, to, "coder", 1))
+    printed, on_a_unit, never_sent = (
+        f.CodeKey(helper.BOTTLES, at, helper.BODY) for at in (30, 0, 90)
+    )
+    item = f.ItemTested("verify", 9, "pass", helper.ORDER.number, (on_a_unit, printed, never_sent))
+    seq = plant.put(item)
+    again = plant.put(item)
+    events = told(plant.conn)
+    (event,) = (each for each in events if each["bizStep"] == "decommissioning")
+    (name,) = event["epcList"]
+    assert (event["action"], event["x:reason"], event["x:seq"]) == ("DELETE", "test_mode", seq)
+    assert name == ME.code(Journalled(plant.conn).texts([printed])[0])
+    assert not [each for each in events if each["x:seq"] == again]
+    assert all(not problems(orjson.loads(d.body)) for _, d in documents(plant.conn))
+    plant.close()

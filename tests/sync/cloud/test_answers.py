@@ -246,6 +246,16 @@ def test_a_code_in_a_void_range_of_its_pool(cloud: Cloud) -> None:
     assert asked(cloud, f"{column}/150")["answer"] == "not_known_yet"
 
 
+def test_a_code_that_was_never_on_anything_is_known_to_be_void(cloud: Cloud) -> None:
+    agent = Teller()
+    say, (code,) = agent.speaker(), bottles(1)
+    more = {"x:reason": "test_mode"}
+    agent.say(say, say.objects("DELETE", "void", "decommissioning", "inactive", [code], more))
+    cloud.take(agent.cut())
+    found = asked(cloud, code)
+    assert (found["answer"], found["state"]) == ("known", "void")
+
+
 def test_two_claims_on_a_code_are_told_alike_whoever_came_first(cloud: Cloud) -> None:
     one, two = Teller(), Teller("brand/plant-1/edge-2")
     one.case(case(1), bottles(2))
