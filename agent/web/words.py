@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 Language = Literal["zh", "en"]
 
-_PANEL = Path(__file__).parent / "panel"
+_HERE = Path(__file__).parent
+_PANEL = _HERE / "panel"
 _HOLE = re.compile(r"\{(\w+)\}")
 
 
@@ -18,6 +19,32 @@ def catalogue(language: Language) -> Mapping[str, Any]:
     """Every text of a language by its key; an entry is a text, or `one` and `other` of them."""
     found: dict[str, Any] = json.loads((_PANEL / f"text.{language}.json").read_text("utf-8"))
     return found
+
+
+@cache
+def _refusals(language: Language) -> Mapping[str, str]:
+    found: dict[str, str] = json.loads(
+        (_HERE / "scan" / f"text.{language}.json").read_text("utf-8")
+    )
+    return found
+
+
+def refusal(language: Language, reason: str, otherwise: str) -> str:
+    """What a person is told of a refusal: the words of who scans before those of the panel."""
+    key = f"refused.{reason}"
+    found = _refusals(language).get(key) or catalogue(language).get(key)
+    return found if isinstance(found, str) and not _HOLE.search(found) else otherwise
+
+
+def wanted_language(accepted: str) -> Language:
+    """The first of our languages in an Accept-Language header; English without one."""
+    for part in accepted[:200].split(","):
+        tag = part.split(";")[0].strip().lower()
+        if tag.startswith("zh"):
+            return "zh"
+        if tag.startswith("en"):
+            return "en"
+    return "en"
 
 
 def text(language: Language, key: str, /, **holes: object) -> str:

@@ -213,4 +213,7 @@ def rework(plant: Plant) -> Iterable[list[Fact]]:
     missing = (("loose_bottle", 2),)
     yield [f.Restored("e0", 3, 5, (PALLETS, CASES)), f.PoolSettled(CASES, 60, "person", "", "li")]
     yield [f.PoolsUsed((("ab" * 32, 7),)), f.PoolSettled(0, 0, "cloud")]
+    scope = "F01", ("A-01",), ("receive", "ship")
+    yield [f.DeviceEnrolled("D1", "one", "04ab", *scope, "li", "cd" * 32, "CT58")]
+    yield [f.DeviceEnrolled("D2", "two", "04cd", *scope, "li"), f.DeviceRevoked("D2", "li", "lost")]
     yield [f.LineCleared(ORDER.number, False, missing, counts, 0, "counted", "li")]

@@ -213,7 +213,8 @@ class CountPosted(Fact):
 
 @dataclass(frozen=True, slots=True)
 class DeviceEnrolled(Fact):
-    """A device may sign for a party: its public `key` (JWK, JSON), where and for what."""
+    """A device may sign for a party: its public `key` (P-256, SEC 1 uncompressed, hex), where (()
+    = everywhere) and for what. `token` is the SHA-256 (hex) of its bearer token."""
 
     device: str
     name: str
@@ -222,6 +223,8 @@ class DeviceEnrolled(Fact):
     locations: tuple[str, ...]
     operations: tuple[str, ...]
     by: str
+    token: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

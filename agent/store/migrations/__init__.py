@@ -12,6 +12,7 @@ from agent.store.migrations import (
     m0006_commands,
     m0007_vault,
     m0008_settled,
+    m0009_devices,
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -23,6 +24,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     m0006_commands.STATEMENTS,
     m0007_vault.STATEMENTS,
     m0008_settled.STATEMENTS,
+    m0009_devices.STATEMENTS,
 )
 """The statements that lead from version n to n + 1. A released migration never changes."""
 
@@ -34,6 +36,7 @@ REPLAYED = (
     *m0004_clearance.REPLAYED,
     *m0006_commands.REPLAYED,
     *m0007_vault.REPLAYED,
+    *m0009_devices.REPLAYED,
 )
 """The tables that a replay of the journal builds."""
 
