@@ -12,10 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from agent.core.effects import Effect
 from agent.core.facts import CodeKey, Fact, HoldPlaced, PoolImported
@@ -27,7 +24,13 @@ from agent.core.state import LineState
 T = TypeVar("T")
 Stamped = tuple[Input, Clock]
 
-Image = NDArray[np.uint8]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Image = NDArray[np.uint8]
+else:
+    Image = Any  # who deals with no picture need not load numpy
 """A picture: height x width, 8-bit grey."""
 
 

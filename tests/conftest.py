@@ -5,12 +5,18 @@ word, and a thread would go on into the next test: both are told here, by name.
 """
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from asyncio import runners
 from collections.abc import Iterator
 
 import pytest
+
+# Hundreds of our programs are started: each would compile all that it imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 LIVES_ON: dict[str, str] = {
     "asyncio-waitpid": "watches a child process of an event loop and ends with the child",

@@ -13,9 +13,10 @@ from typing import Any
 
 from agent import clockwatch
 from agent.app import watchdog
+from agent.app.files import Files
 from agent.app.lines import Line, LineBuilder, RealDevices
 from agent.app.services import Services
-from agent.app.site import Files, check_devices
+from agent.app.site import check_devices
 from agent.app.uplink import CloudWay
 from agent.clockwatch import clock
 from agent.config import Site

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from threading import Event
 
-from agent.app.site import Files
+from agent.app.files import Files
 from agent.core.errors import CaselinkError
 from agent.store import archive
 from agent.store.readers import Readers

@@ -1,6 +1,5 @@
-"""Where an agent keeps its state, and what is wrong with the devices of a site file."""
+"""What is wrong with the devices of a site file."""
 
-import os
 import re
 from pathlib import Path
 
@@ -9,28 +8,6 @@ from agent.core.errors import ConfigError
 from agent.site_file import in_effect
 from agent.vision.settings import DecodeSettings
 from drivers import registry
-
-
-class Files:
-    """Where an agent keeps its state, below the data directory of its site file."""
-
-    def __init__(self, site: Site, config: Path) -> None:
-        data = Path(site.agent.data)
-        self.data = data if data.is_absolute() else config.resolve().parent / data
-        self.database = self.data / "caselink.db"
-        self.key = _credential("caselink.key") or self.data / "caselink.key"
-        self.token = self.data / "caselink.token"
-        self.wire = self.data / "wire"
-        self.box_key = _credential("caselink.box") or self.data / "caselink.box"
-        self.pins = self.data / "caselink.pins"
-        self.pepper = _credential("caselink.pepper") or self.data / "caselink.pepper"
-
-
-def _credential(name: str) -> Path | None:
-    """The file that systemd's LoadCredential= gave under this name."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
-    path = Path(folder) / name
-    return path if folder and path.is_file() else None
 
 
 def check_devices(site: Site, config: Path) -> list[str]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from agent import now
 from agent.app.archiving import keep_archiving
+from agent.app.files import Files
 from agent.app.lines import Line
-from agent.app.site import Files, check_devices
+from agent.app.site import check_devices
 from agent.clockwatch import clock
 from agent.config import Site, SyncSection
 from agent.core import inputs as i

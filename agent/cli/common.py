@@ -5,9 +5,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import httpx
 import typer
 from rich.console import Console
 
@@ -17,6 +16,9 @@ from agent.config import Site
 from agent.core.errors import DomainError, TransientError
 from agent.store.database import Connection, Database, open_reader
 from agent.store.writer import Writer
+
+if TYPE_CHECKING:
+    import httpx
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", envvar="CASELINK_CONFIG", help="The site file.")
@@ -86,6 +88,8 @@ def ask(
 ) -> dict[str, Any] | None:
     """Ask the running agent; None when none runs. DomainError when it refuses, TransientError when
     it does not answer within `seconds` or breaks off."""
+    import httpx
+
     try:
         token = files.token.read_text("ascii").strip()
     except OSError:
@@ -119,8 +123,10 @@ def ask(
     )
 
 
-def _unanswered(error: httpx.TransportError, where: str, seconds: float) -> str:
+def _unanswered(error: "httpx.TransportError", where: str, seconds: float) -> str:
     """What happened to a request that the agent may have carried out or not, and what to do."""
+    import httpx
+
     unsure = (
         "Whether it was carried out is not known: look at the panel or at `caselink order list` "
         "before you repeat it. If this comes again, look into the agent's log and start it anew."

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from agent import config as site_file
-from agent.app import check_devices
 from agent.cli.common import out, print_json
 from agent.config import Site
 from agent.core.errors import ConfigError
@@ -17,6 +16,8 @@ app = typer.Typer(no_args_is_help=True, help="Check and describe the site file."
 @app.command()
 def check(file: Annotated[Path, typer.Argument(help="The site file.")]) -> None:
     """Say everything that is wrong with a site file, or that nothing is."""
+    from agent.app import check_devices
+
     site = site_file.check(file)
     problems = check_devices(site, file)
     if problems:

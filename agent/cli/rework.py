@@ -31,7 +31,6 @@ from agent.store import clearance as stored_clearances
 from agent.store import holds as stored_holds
 from agent.store.gate import Gate
 from agent.store.writer import Writer
-from agent.web.rework import BODIES, wish
 
 app = typer.Typer()
 By = Annotated[str, typer.Option("--by", envvar="USER", help="Who does it.")]
@@ -71,6 +70,8 @@ _SAID = {
 
 
 def _do(config: Path, deed: Deed, as_json: bool, **body: Any) -> None:
+    from agent.web.rework import BODIES, wish
+
     site, files = load_site(config)
     try:
         checked = BODIES[deed](**body)

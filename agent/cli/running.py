@@ -5,12 +5,11 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent import site_file
-from agent.app import Agent
 from agent.cli.common import (
     DEFAULT,
     AsJson,
@@ -26,6 +25,9 @@ from agent.cli.common import (
     print_json,
 )
 
+if TYPE_CHECKING:
+    from agent.app import Agent
+
 app = typer.Typer()
 
 
@@ -36,6 +38,8 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything.")] = False,
 ) -> None:
     """Run the agent of a site file until it is told to stop."""
+    from agent.app import Agent
+
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -47,7 +51,7 @@ def run(
     asyncio.run(_run(Agent(site, config, web=web)))
 
 
-async def _run(agent: Agent) -> None:
+async def _run(agent: "Agent") -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, agent.stop)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.app.archiving import keep_archiving
-from agent.app.site import Files
+from agent.app.files import Files
 from agent.store import archive, journal, outbox
 from agent.store.readers import Readers
 from tests.store.store_help import Plant, shift
