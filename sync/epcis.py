@@ -411,6 +411,7 @@ SILENT: frozenset[type[Fact]] = frozenset(
         f.DocumentHandedOver,
         f.DocumentOpened,
         f.DocumentReversed,
+        f.GoodsFollowed,
         f.GoodsOpened,
         f.GoodsPacked,
         f.GoodsTold,

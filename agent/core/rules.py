@@ -13,7 +13,8 @@
    where the product is named, otherwise `not_expected` (ask) for what comes in, is returned or is
    found in a count, and `unknown` for everything else; what is in another party's record is
    `not_for_party` where it comes in, otherwise `unknown`;
-5. what may never move: `void`, `destroyed`, `sampled`, `rejected`, `empty`;
+5. what may never move: `void`, `destroyed`, `sampled`, `rejected`, `empty`, `unfinished` (still
+   being packed);
 6. `claimed` by another open document (a count passes over it);
 7. a count takes whatever is on the shelf;
 8. by operation: received or back already (`duplicate`), `shipped_already`, `not_for_party`,
@@ -59,6 +60,7 @@ WORDS: dict[str, Severity] = {
     "sampled": "stop",
     "rejected": "stop",
     "empty": "stop",
+    "unfinished": "stop",
     "broken": "stop",
     "shipped_already": "stop",
     "not_here": "stop",
@@ -74,7 +76,7 @@ WORDS: dict[str, Severity] = {
 }
 """Every word of a scan and how it looks: a scan counts if it is `ok` or `warn`."""
 
-FINAL = ("void", "destroyed", "sampled", "rejected", "empty")
+FINAL = ("void", "destroyed", "sampled", "rejected", "empty", "unfinished")
 """States of a unit that are words too."""
 
 INWARD = ("receive", "return_in")
@@ -113,9 +115,9 @@ class Doc:
 class Good:
     """What a verdict needs of the unit.
 
-    `state`: expected, made, stock, in_transit, lost, sampled, destroyed, void, rejected, empty; or
-    `elsewhere`: it is in another party's record, and nothing else is told. `mine`: the record of
-    this party has it (in its stock, or it shipped it). `location` is where it is in stock.
+    `state`: expected, made, stock, in_transit, lost, a word of FINAL, or `elsewhere`: it is in
+    another party's record, and nothing else is told. `mine`: the record of this party has it (in
+    its stock, or it shipped it). `location` is where it is in stock.
     `expected`: it is on this document's ASN. `sent_to` is the party that it was sent to ("" = not
     known), `to` the one that this party shipped it to, `when` then (ms). `claimed` is the other
     open document that has it, `older` a lot of the same product that is older and still here.
@@ -232,7 +234,7 @@ def _nothing_known(case: Case) -> str:
 
 def _receive(case: Case, good: Good) -> _Answer:
     doc = case.doc
-    if good.state == "in_transit" and good.mine:
+    if good.state == "in_transit" and good.mine and not good.expected:
         return "shipped_already", {"to": good.to, "when": good.when}
     if good.state == "stock":
         return "duplicate", {"location": good.location}
@@ -252,7 +254,8 @@ def _return_in(case: Case, good: Good) -> _Answer:
     wrong = _against_lines(case.doc, good)
     if wrong is not None:
         return wrong
-    return ("accepted" if good.state == "in_transit" else "accepted_implicit"), {}
+    known = good.state in ("in_transit", "expected")
+    return ("accepted" if known else "accepted_implicit"), {}
 
 
 def _outward(case: Case, good: Good) -> _Answer:

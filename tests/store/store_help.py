@@ -183,7 +183,58 @@ def shift(plant: Plant) -> Iterable[list[Fact]]:
         f.ReferenceChanged("product", "sku-9", '{"sku":"sku-9"}'),
         f.CommandDone("c-1", "product", True, sum="ab"),
     ]
+    yield from warehouse()
     yield [f.OrderFinished(ORDER.number, "li")]
+
+
+def warehouse() -> Iterable[list[Fact]]:
+    """An ASN that is received in part, a shipment that is being scanned."""
+    told = [f.Told("SSCC-1", "pallet", "sku-7", "L1", "2030-01-01", 0, "", 48, "proven", ("P-1",))]
+    told += [
+        f.Told(f"BOX-{n}", "case", "sku-7", "L1", "2030-01-01", 0, "SSCC-1", 24, "proven")
+        for n in range(2)
+    ]
+    told += [f.Told("SSCC-2", "pallet", "sku-7", "L2", "", 86_400_000, "", 48, "proven")]
+    lines = (f.Asked("sku-7", "case", 2, "", 48),)
+    yield [
+        f.DocumentOpened(
+            "F01", "ASN-1", "receive", "A-01", "F00", "", "", "", lines, "", False, "cloud", ""
+        ),
+        f.GoodsTold("F01", "ASN-1", tuple(told)),
+    ]
+    content = (f.Content("sku-7", "L1", 24),)
+    body = '{"content":[["sku-7","L1",24]],"level":"case","above":["SSCC-1"]}'
+    yield [
+        f.ItemDone(
+            "pda-1", 1, "F01", "scan", "ASN-1", "BOX-0", "BOX-0", "accepted", "li", 5, 5, body
+        ),
+        f.GoodsOpened("F01", "SSCC-1", ("BOX-0",), "moved_alone", "li"),
+        f.DocumentOpened(
+            "F01", "ASN-1.1", "receive", "A-01", "", "", "", "", (), "ASN-1", False, "agent", "li"
+        ),
+        f.DocumentClosed(
+            "F01",
+            "ASN-1.1",
+            (f.Moved("BOX-0", content, "expected", "", "A-01"),),
+            (),
+            True,
+            "",
+            "li",
+            0,
+            6,
+            "1970-01-01",
+        ),
+        f.DocumentOpened(
+            "F01", "S-1", "ship", "A-01", "D1", "", "", "", (), "", False, "pda", "li"
+        ),
+    ]
+    body = '{"content":[["sku-7","L1",24]],"above":["SSCC-1"],"held_at":"A-01"}'
+    yield [
+        f.ItemDone(
+            "pda-1", 2, "F01", "scan", "S-1", "BOX-0", "BOX-0", "accepted", "li", 7, 7, body
+        ),
+        f.ItemDone("pda-1", 3, "F01", "scan", "S-1", "", "NOPE", "unknown", "li", 8, 8),
+    ]
 
 
 def rework(plant: Plant) -> Iterable[list[Fact]]:

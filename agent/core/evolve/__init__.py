@@ -75,6 +75,7 @@ HANDLED: frozenset[type[f.Fact]] = (
         f.DocumentHandedOver,
         f.DocumentOpened,
         f.DocumentReversed,
+        f.GoodsFollowed,
         f.GoodsOpened,
         f.GoodsPacked,
         f.GoodsTold,

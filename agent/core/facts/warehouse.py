@@ -107,6 +107,7 @@ class DocumentOpened(Fact):
     by: str
     reason: str = ""
     condition: str = ""
+    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,8 @@ class DocumentClosed(Fact):
     """A document is posted: these units moved. `missing` are outermost units that it expected and
     that did not come (or lines that were not filled, as "product/lot"); `difference` that there
     was one and somebody acknowledged it, with a `reason`. `sampled` units were scanned where a
-    whole ASN was accepted (0 = every unit was scanned)."""
+    whole ASN was accepted (0 = every unit was scanned). `at_ms` is when, `day` that day (ISO) where
+    the warehouse is: postings are summed by it."""
 
     party: str
     number: str
@@ -153,6 +155,8 @@ class DocumentClosed(Fact):
     reason: str
     by: str
     sampled: int = 0
+    at_ms: int = 0
+    day: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,8 @@ class DocumentReversed(Fact):
     number: str
     by: str
     reason: str
+    at_ms: int = 0
+    day: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +215,24 @@ class CountPosted(Fact):
     found: tuple[Moved, ...]
     lost: tuple[Moved, ...]
     by: str
+    at_ms: int = 0
+    day: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GoodsFollowed(Fact):
+    """A unit of this agent that had a place in a warehouse, by itself or in `parent`, and what the
+    fact before this one did with it. `why` is unpacked (it has its own place now, the parent's),
+    packed (into `parent`: its place is that one's, or nowhere: back on the line), sampled or
+    destroyed. `content` is what it holds."""
+
+    ref: str
+    parent: str
+    why: str
+    content: tuple[Content, ...]
+    level: str
+    at_ms: int
+    day: str
 
 
 @dataclass(frozen=True, slots=True)

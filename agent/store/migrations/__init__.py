@@ -13,6 +13,7 @@ from agent.store.migrations import (
     m0007_vault,
     m0008_settled,
     m0009_devices,
+    m0010_warehouse,
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -25,6 +26,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     m0007_vault.STATEMENTS,
     m0008_settled.STATEMENTS,
     m0009_devices.STATEMENTS,
+    m0010_warehouse.STATEMENTS,
 )
 """The statements that lead from version n to n + 1. A released migration never changes."""
 
@@ -37,6 +39,7 @@ REPLAYED = (
     *m0006_commands.REPLAYED,
     *m0007_vault.REPLAYED,
     *m0009_devices.REPLAYED,
+    *m0010_warehouse.REPLAYED,
 )
 """The tables that a replay of the journal builds."""
 

@@ -71,6 +71,7 @@ export const WORDS = {
   sampled: "stop",
   rejected: "stop",
   empty: "stop",
+  unfinished: "stop",
   broken: "stop",
   shipped_already: "stop",
   not_here: "stop",
@@ -85,7 +86,7 @@ export const WORDS = {
   not_allowed: "stop",
 };
 
-const FINAL = ["void", "destroyed", "sampled", "rejected", "empty"];
+const FINAL = ["void", "destroyed", "sampled", "rejected", "empty", "unfinished"];
 const INWARD = ["receive", "return_in"];
 
 /**
@@ -152,7 +153,7 @@ function nothingKnown(it) {
  */
 function receive(it, good) {
   const { doc } = it;
-  if (good.state === "in_transit" && good.mine) return shipped(good);
+  if (good.state === "in_transit" && good.mine && !good.expected) return shipped(good);
   if (good.state === "stock") return ["duplicate", { location: good.location }];
   if (good.sent_to && good.sent_to !== doc.party) return ["not_for_party", { to: good.sent_to }];
   if (doc.asn && !good.expected && !says(it, "not_expected")) return ["not_expected"];
@@ -170,7 +171,9 @@ function receive(it, good) {
 function returnIn(it, good) {
   if (good.state === "stock") return ["duplicate", { location: good.location }];
   const wrong = againstLines(it.doc, good);
-  return wrong ?? [good.state === "in_transit" ? "accepted" : "accepted_implicit"];
+  if (wrong) return wrong;
+  const known = good.state === "in_transit" || good.state === "expected";
+  return [known ? "accepted" : "accepted_implicit"];
 }
 
 /**
