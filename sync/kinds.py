@@ -13,12 +13,16 @@ from agent.core.errors import DomainError
 from agent.core.gs1 import check_digit
 from agent.core.poolfile import Declared
 from sync.envelope import Limits, Refused, unpack
-from sync.parts import MOST_BYTES
+from sync.parts import MOST_BYTES, PART
 
 MOST_JSON = 1_000_000
 """Bytes of a command that is not a pool."""
 POOL_BYTES = 256 << 20
 """Bytes of a pool file and its heading, unpacked."""
+MOST_GOODS = 300_000
+"""Units that one ASN may tell of."""
+GOODS_BYTES = 128 << 20
+"""Bytes of an ASN, unpacked."""
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f/]{1,64}$(?!\n)")]
 Maybe = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f]{0,64}$(?!\n)")]
@@ -120,7 +124,10 @@ class Dispatch(_Model, frozen=True):
 
 
 class Coming(_Model, frozen=True):
-    """A unit on its way: its code, and the codes of what is directly in it where they are told."""
+    """A unit on its way. Either `children` are the codes of what is directly in it, or each of
+    these is told too, after it, with its code as `parent`. `pieces` are the units of the lowest
+    level in it, `made` when it was commissioned (ms), `integrity` what the record of its content is
+    worth, `codes` its other codes. `product` and `lot` are empty where its content is mixed."""
 
     code: Code
     level: Name
@@ -128,17 +135,26 @@ class Coming(_Model, frozen=True):
     lot: Maybe = ""
     quantity: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 0
     children: Annotated[list[Code], msgspec.Meta(max_length=2_000)] = []
+    parent: Annotated[str, msgspec.Meta(max_length=512)] = ""
+    expires: Date = ""
+    made: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] = 0
+    pieces: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 0
+    integrity: Literal["", "proven", "anchored", "inferred", "incomplete"] = ""
+    codes: Annotated[list[Code], msgspec.Meta(max_length=32)] = []
 
 
 class Asn(_Model, frozen=True):
-    """What is on its way to a warehouse, so that receiving can be checked without a network."""
+    """What is on its way to a warehouse, so that receiving can be checked without a network.
+    `territory` and `channel` are those that it was shipped to. `withdrawn`: it does not come."""
 
     number: Name
     sender: Name
-    units: Annotated[list[Coming], msgspec.Meta(min_length=1, max_length=5_000)]
+    units: Annotated[list[Coming], msgspec.Meta(min_length=1, max_length=MOST_GOODS)]
     receiver: Maybe = ""
     purchase_order: Maybe = ""
     withdrawn: bool = False
+    territory: Maybe = ""
+    channel: Maybe = ""
 
 
 class Config(_Model, frozen=True):
@@ -174,6 +190,9 @@ KINDS: dict[str, type[Any]] = {
 }
 """The model of each kind whose content is JSON; the other kind is "pool"."""
 
+_ZSTD = b"\x28\xb5\x2f\xfd"
+"""How a zstd frame begins (RFC 8878); no JSON does."""
+
 _DECODERS = {kind: msgspec.json.Decoder(model).decode for kind, model in KINDS.items()}
 _pool = msgspec.json.Decoder(Pool).decode
 
@@ -186,20 +205,57 @@ def parse(kind: str, content: bytes) -> Asked:
             "unknown_kind",
             f"This agent knows no command {kind}: update it, then send the command again.",
         )
-    if len(content) > MOST_JSON:
+    most = GOODS_BYTES if kind == "asn" else MOST_JSON
+    if kind == "asn" and content.startswith(_ZSTD):
+        plain = unpack(content, Limits(MOST_BYTES, GOODS_BYTES))
+        if isinstance(plain, Refused):
+            raise DomainError(f"command_{plain.reason}", plain.text)
+        content = plain
+    if len(content) > most:
         raise DomainError(
             "command_too_large",
-            f"The {kind} has {len(content):,} bytes, at most {MOST_JSON:,} are taken: split it.",
+            f"The {kind} has {len(content):,} bytes, at most {most:,} are taken: split it.",
         )
     try:
         content.decode()
         asked: Asked = decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(kind, str(error)) from None
+    if isinstance(asked, Asn):
+        _check_goods(asked)
     for what, digits in (("gtin", getattr(asked, "gtin", "")), ("gln", getattr(asked, "gln", ""))):
         if digits and check_digit(digits[:-1]) != digits[-1]:
             raise _malformed(kind, f"the check digit of {what} {digits} is wrong")
     return asked
+
+
+def _check_goods(asn: Asn) -> None:
+    """Each unit once, and after its parent."""
+    there: set[str] = set()
+    for each in asn.units:
+        for code in (each.code, *each.children):
+            if code in there:
+                raise _malformed("asn", f"the code {code[:100]} is in it twice")
+            there.add(code)
+        if each.parent and (each.parent == each.code or each.parent not in there):
+            raise _malformed("asn", f"{each.code[:100]} comes before what it is in")
+    if len(there) > MOST_GOODS:
+        raise _malformed("asn", f"it names {len(there):,} units, at most {MOST_GOODS:,} are taken")
+
+
+def pack(kind: str, content: bytes) -> bytes:
+    """The content of a command as it travels: a large ASN compressed. DomainError: too large."""
+    if kind != "asn" or len(content) <= MOST_JSON:
+        return content
+    packed = zstandard.ZstdCompressor(level=6).compress(content)
+    # One part that is not JSON would be taken for a command of an earlier form.
+    chosen = packed if PART < len(packed) < len(content) else content
+    if len(content) > GOODS_BYTES or len(chosen) > MOST_BYTES:
+        raise DomainError(
+            "command_too_large",
+            f"The {kind} has {len(content):,} bytes, at most {GOODS_BYTES:,} are taken: split it.",
+        )
+    return chosen
 
 
 def _malformed(kind: str, why: str) -> DomainError:

@@ -1,15 +1,15 @@
 """Goods that move between parties and places: ship, receive, return, count, as EPCIS events.
 
-A movement names top-level units only: what they hold moves with them. Pure; `sync.epcis` calls it
+A movement names top-level units only: what they hold moves with them. Pure; `sync.goods` calls it
 for the warehouse's rows of the journal.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from sync.events import Event, Speaker
+from sync.events import Event, Speaker, split
 
 
 class Kind(StrEnum):
@@ -21,6 +21,7 @@ class Kind(StrEnum):
     RETURN_SHIPPED = "return_shipped"
     RETURN_RECEIVED = "return_received"
     COUNTED = "counted"
+    LOST = "lost"
 
 
 _STEPS: Mapping[Kind, tuple[str, str]] = {
@@ -30,23 +31,37 @@ _STEPS: Mapping[Kind, tuple[str, str]] = {
     Kind.RETURN_SHIPPED: ("shipping", "returned"),
     Kind.RETURN_RECEIVED: ("receiving", "returned"),
     Kind.COUNTED: ("stock_taking", "sellable_not_accessible"),
+    Kind.LOST: ("inspecting", "in_progress"),
 }
 _PAPERS = ("po", "desadv", "recadv", "rma")
 """Business transactions of CBV 2.0 that a movement may refer to."""
 
 
+class Pieces(NamedTuple):
+    """So many units of the lowest level, of a lot of a product ("" = not known)."""
+
+    product: str
+    lot: str
+    many: int
+
+
 @dataclass(frozen=True, slots=True)
 class Movement:
     """`epcs` are the URIs of the goods. `papers` maps po, desadv, recadv, rma to numbers. `source`
-    and `destination` are party and place, "" where not known. `more` are own fields (territory,
-    channel, reason, condition, countSession ...)."""
+    and `destination` are party and place, "" where not known. `more` are own fields (party,
+    document, territory, channel, reason, condition, countSession ...). `content` says of each URI
+    what it holds. `here` is the place where it happens, "" = the agent's. `part` tells movements of
+    one row from each other."""
 
     kind: Kind
     epcs: tuple[str, ...]
     source: tuple[str, str] = ("", "")
     destination: tuple[str, str] = ("", "")
     papers: Mapping[str, str] | None = None
-    more: Mapping[str, str] | None = None
+    more: Mapping[str, Any] | None = None
+    content: Mapping[str, Sequence[Pieces]] = field(default_factory=dict)
+    here: str = ""
+    part: str = ""
 
 
 def moved(say: Speaker, movement: Movement) -> list[Event]:
@@ -54,6 +69,9 @@ def moved(say: Speaker, movement: Movement) -> list[Event]:
     step, disposition = _STEPS[movement.kind]
     own = say.identity.own
     given: dict[str, Any] = {}
+    if movement.here:
+        place = {"id": own("loc", *movement.here.split("/"))}
+        given |= {"readPoint": place, "bizLocation": place}
     papers = movement.papers or {}
     listed = [
         {"type": kind, "bizTransaction": own("bt", kind, papers[kind])}
@@ -70,7 +88,30 @@ def moved(say: Speaker, movement: Movement) -> list[Event]:
         if found:
             given[name] = found
     given |= {f"x:{name}": value for name, value in (movement.more or {}).items() if value}
-    return say.objects("OBSERVE", movement.kind, step, disposition, movement.epcs, given)
+    part = movement.part or movement.kind.value
+    events = []
+    for n, some in enumerate(split(movement.epcs)):
+        held = _pieces(movement.content, some)
+        more = {**given, "x:pieces": held} if held else given
+        events += say.objects(
+            "OBSERVE", f"{part}/{n}" if n else part, step, disposition, some, more
+        )
+    return events
+
+
+def _pieces(
+    content: Mapping[str, Sequence[Pieces]], names: Sequence[str]
+) -> list[dict[str, str | int]]:
+    """What these goods hold together, in the order in which products and lots come."""
+    found: dict[tuple[str, str], int] = {}
+    for name in names:
+        for product, lot, many in content.get(name, ()):
+            found[product, lot] = found.get((product, lot), 0) + many
+    return [
+        {"x:product": product, "x:lot": lot, "x:quantity": many}
+        for (product, lot), many in found.items()
+        if many
+    ]
 
 
 def _ends(say: Speaker, word: str, ends: Sequence[str]) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from sync.cloud import pools
 from sync.cloud.database import Connection
 from sync.cloud.fold import Container, Statement, Stream, Thing, World
 from sync.cloud.gather import Alias, Born, Gathered, Gatherer
-from sync.cloud.keys import key, uri_of
+from sync.cloud.keys import key
 from sync.uris import BASE
 
 MOST_HISTORY = 500
@@ -37,13 +37,8 @@ def trace(
     conn: Connection, text: str, base: str = BASE, depth: int = 1, now_ms: int | None = None
 ) -> dict[str, Any]:
     """All that is known of a code as a person scans or types it. DomainError: no code reads so."""
-    uri = uri_of(text, base)
     with conn.reading():
-        if not text.startswith(base + "/"):
-            # Events name a secret code by its place: which one it is only the sent pools say.
-            place = pools.place(conn, text)
-            if place is not None and place.secret:
-                uri = place.uri(base)
+        uri = pools.named(conn, text, base)
         return _Tracer(conn, uri, base).answer(max(0, min(depth, DEEPEST)))
 
 

@@ -17,7 +17,7 @@ from agent.core.poolread import read_pool
 from agent.core.poolrule import Rule
 from agent.ports import Announced
 from sync import kinds, parts
-from sync.cloud import pools
+from sync.cloud import parties, pools
 from sync.cloud.database import Connection
 from sync.kinds import Pool
 from sync.messages import Answer, State
@@ -48,11 +48,21 @@ def send(
 ) -> str:
     """Queue a command whose content is JSON; its id. DomainError: it is not what its kind is, the
     agent is not known, or it is asked for already under this `uid`."""
+    with conn.writing():
+        return queue(conn, agent, kind, content, who, now_ms, uid)
+
+
+def queue(
+    conn: Connection, agent: str, kind: str, content: bytes, who: str, now_ms: int, uid: str = ""
+) -> str:
+    """The same as `send`, in the caller's transaction."""
     asked = kinds.parse(kind, content)
     about = next((str(getattr(asked, name)) for name in _ABOUT if hasattr(asked, name)), "")
-    exact = msgspec.json.encode(asked)
-    with conn.writing():
-        return _queue(conn, agent, kind, about, exact, who, now_ms, uid)[1]
+    exact = kinds.pack(kind, msgspec.json.encode(asked))
+    _known(conn, agent)
+    if isinstance(asked, kinds.Party):
+        parties.learned(conn, asked, now_ms)
+    return _queue(conn, agent, kind, about, exact, who, now_ms, uid)[1]
 
 
 def send_pool(
@@ -250,14 +260,25 @@ def withdraw(conn: Connection, uid: str, who: str, now_ms: int) -> None:
                 f"Parts of pool command {uid} were sent, so the agent may have the codes: wait for "
                 "its answer.",
             )
-        text = f"Withdrawn by {who}" + (
-            " after it was sent: the agent may have done it." if row[2] else ", never sent."
-        )
-        conn.change(
-            "UPDATE command SET ok = 0, reason = ?, text = ?, answered_ms = ? WHERE id = ?",
-            (WITHDRAWN, text, now_ms, row[0]),
-        )
-        conn.change("DELETE FROM command_part WHERE command = ?", (row[0],))
+        _take_back(conn, row[0], row[2] is not None, who, now_ms)
+
+
+def take_back(conn: Connection, uid: str, who: str, now_ms: int) -> None:
+    """Take back a command of which nothing was sent, in the caller's transaction."""
+    row = conn.one("SELECT id FROM command WHERE uid = ? AND sent_ms IS NULL", (uid,))
+    if row is not None:
+        _take_back(conn, row[0], False, who, now_ms)
+
+
+def _take_back(conn: Connection, number: int, sent_: bool, who: str, now_ms: int) -> None:
+    text = f"Withdrawn by {who}" + (
+        " after it was sent: the agent may have done it." if sent_ else ", never sent."
+    )
+    conn.change(
+        "UPDATE command SET ok = 0, reason = ?, text = ?, answered_ms = ? WHERE id = ?",
+        (WITHDRAWN, text, now_ms, number),
+    )
+    conn.change("DELETE FROM command_part WHERE command = ?", (number,))
 
 
 def _unknown(uid: str) -> DomainError:

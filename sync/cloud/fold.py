@@ -159,13 +159,23 @@ class World:
         """The key under which the thing is known now."""
         return self.name.get(key, key)
 
-    def play(self, statements: Iterable[Statement]) -> None:
-        """All statements, once."""
-        for each in in_order(statements):
-            if each.children is None:
-                self._object(each)
-            else:
+    def play(self, statements: Iterable[Statement], until: int | None = None) -> None:
+        """All statements, once; those after the event `until` not any more."""
+        said = in_order(statements)
+        wrong = {
+            each.uuid
+            for each in said
+            if each.children is None and "errorDeclaration" in each.detail
+        }
+        for each in said:
+            if each.children is not None:
                 self._aggregation(each)
+            elif each.uuid in wrong:
+                self._never(each)
+            else:
+                self._object(each)
+            if each.event == until:
+                return
 
     def chain(self, thing: bytes) -> list[bytes]:
         """The containers around a thing, the nearest first."""
@@ -280,6 +290,13 @@ class World:
             thing.former.append((parent, thing.since.pop(parent, each.ms), each.ms))
 
     # ------------------------------------------------------------------------------ things
+
+    def _never(self, each: Statement) -> None:
+        """What was declared wrong is in the history, and nothing else of it counts."""
+        for named in {self.now(key) for key in each.about}:
+            for thing in self.things:
+                if thing == named or named in self.chain(thing):
+                    self.mattered[thing].append(each)
 
     def _object(self, each: Statement) -> None:
         for key in each.about:

@@ -31,6 +31,12 @@ _STREAM = (
 )
 
 
+def split_keys(packed: Any) -> list[bytes]:
+    """The keys that a row of `box` has one after the other."""
+    data = bytes(packed)
+    return [data[at : at + SIZE] for at in range(0, len(data), SIZE)]
+
+
 @dataclass(frozen=True, slots=True)
 class Alias:
     """`code` is on the thing that `unit` names; `event` said so."""
@@ -62,21 +68,32 @@ class Gathered:
     disputed: dict[bytes, list[Born | Alias]] = field(default_factory=dict)
     statements: dict[int, Statement] = field(default_factory=dict)
     about: dict[int, set[bytes]] = field(default_factory=dict)
+    _former: dict[bytes, list[bytes]] = field(default_factory=dict)
 
-    def world(self, things: Iterable[bytes]) -> World:
-        """Everything played through."""
+    def world(self, things: Iterable[bytes], until: int | None = None) -> World:
+        """Everything played through, or what was up to an event."""
         world = World(self.now, things)
-        world.play(
-            each._replace(about=tuple(sorted(self.about[number])))
-            if each.children is None
-            else each
-            for number, each in self.statements.items()
-        )
+        world.play(self.said(), until)
         return world
+
+    def said(self) -> Iterator[Statement]:
+        """All statements, each with what it is about."""
+        for number, each in self.statements.items():
+            about = each.about or tuple(sorted(self.about.get(number, ())))
+            yield each if each.children is not None else each._replace(about=about)
 
     def names(self, thing: bytes) -> list[bytes]:
         """All names of a thing, that of now first."""
         return [thing, *sorted(name for name, now in self.now.items() if now == thing != name)]
+
+    def names_of(self, thing: bytes) -> Iterable[bytes]:
+        """The same, quick where many things are asked for."""
+        if not self._former:
+            for name, now in self.now.items():
+                if now != name:
+                    self._former.setdefault(now, []).append(name)
+            self._former.setdefault(b"", [])
+        return (thing, *sorted(self._former.get(thing, ())))
 
 
 class Gatherer:
@@ -119,6 +136,60 @@ class Gatherer:
             self._objects(found, parents)
             things = parents
         return found
+
+    def below(self, keys: Iterable[bytes]) -> set[bytes]:
+        """These things and all that was ever in them, by all their names."""
+        found = Gathered()
+        seen: set[bytes] = set()
+        level = set(keys)
+        for _ in range(DEEPEST):
+            level -= seen
+            if not level:
+                break
+            level |= self._named(found, level)
+            seen |= level
+            level = {
+                child
+                for (packed,) in self.many("SELECT children FROM box WHERE parent", level)
+                for child in split_keys(packed)
+            }
+        return seen
+
+    def above(self, keys: Iterable[bytes]) -> set[bytes]:
+        """These things and all that they were ever in, by all their names."""
+        found = Gathered()
+        seen: set[bytes] = set()
+        level = set(keys)
+        for _ in range(DEEPEST):
+            level -= seen
+            if not level or len(seen) > MOST_CONTAINERS:
+                break
+            level |= self._named(found, level)
+            seen |= level
+            level = {
+                bytes(parent)
+                for (parent,) in self.many(
+                    "SELECT DISTINCT b.parent FROM link l JOIN box b ON b.event = l.event "
+                    "WHERE l.child",
+                    level,
+                )
+            }
+        return seen
+
+    def events(self, numbers: Iterable[int]) -> list[Statement]:
+        """These events, each about all that it names as goods that moved."""
+        found = Gathered()
+        wanted = set(numbers)
+        select = f"SELECT {_EVENT} FROM event e JOIN detail d ON d.key = e.detail WHERE e.id"
+        for row in self.many(select, wanted):
+            self._statement(found, row, None)
+        named: dict[int, list[bytes]] = {}
+        for event, code in self.many("SELECT event, key FROM sighting WHERE event", wanted):
+            named.setdefault(event, []).append(bytes(code))
+        return [
+            each._replace(about=tuple(sorted(named.get(number, ()))))
+            for number, each in sorted(found.statements.items())
+        ]
 
     def streams(self, ids: Iterable[int]) -> list[Stream]:
         """What is applied of these streams."""
@@ -274,9 +345,7 @@ class Gatherer:
             f"SELECT b.parent, b.children, {_EVENT} FROM box b {_FROM.format('b')} WHERE b.parent"
         )
         for parent, packed, *row in self.many(select, keys):
-            data = bytes(packed)
-            children = tuple(data[at : at + SIZE] for at in range(0, len(data), SIZE))
-            self._statement(found, tuple(row), children)
+            self._statement(found, tuple(row), tuple(split_keys(packed)))
             found.statements[row[0]] = found.statements[row[0]]._replace(about=(parent,))
 
     def _statement(self, found: Gathered, row: Row, children: tuple[bytes, ...] | None) -> None:

@@ -365,6 +365,13 @@ class Ingest:
         for table, block in blocks.items():
             if not (careful and table in claims.TABLES):
                 conn.copy(table, block)
+        conn.change_many(
+            "INSERT INTO posting VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(event, n, *posting) for event, n, posting in found.postings],
+        )
+        # An event may name a thing twice.
+        conn.change_many("INSERT INTO passage VALUES (?, ?)", found.passages)
+        conn.change_many("INSERT INTO sighting VALUES (?, ?)", sorted(set(found.sightings)))
         conn.change(
             "INSERT INTO arrival (first, last, ms) VALUES (?, ?, ?)",
             (found.events[0][0], found.events[-1][0], now_ms),

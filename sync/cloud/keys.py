@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 from agent.core.codes import canonical
+from agent.core.errors import DomainError
 from sync.uris import BASE, Identity
 
 SIZE = 16
@@ -26,3 +27,14 @@ def uri_of(text: str, base: str = BASE) -> str:
     if text.startswith(base + "/"):
         return text
     return Identity("", "", "", base=base).code(canonical(text).text)
+
+
+def start_of(after: str) -> bytes:
+    """The key after which a page begins. DomainError: that is no `next` of a page."""
+    try:
+        start = bytes.fromhex(after) or bytes(SIZE)
+    except ValueError:
+        start = b""
+    if len(start) != SIZE:
+        raise DomainError("bad_cursor", "after is no `next` of a page: begin without it.")
+    return start

@@ -4,9 +4,9 @@ everything that was told, for whoever holds it against something else."""
 from collections.abc import Iterator
 from typing import Any
 
-from agent.core.errors import DomainError
 from sync.cloud.answers import iso
 from sync.cloud.database import Connection
+from sync.cloud.keys import start_of
 from sync.envelope import Batch, Doc, decode
 
 ROWS = 1_000
@@ -76,16 +76,10 @@ def refused(conn: Connection, limit: int, after: int) -> dict[str, Any]:
 
 def quarantine(conn: Connection, limit: int, after: str) -> dict[str, Any]:
     """Codes that two things claim, in the order of their keys (`after` is one in hex)."""
-    try:
-        start = bytes.fromhex(after) or bytes(16)
-    except ValueError:
-        start = b""
-    if len(start) != 16:
-        raise DomainError("bad_cursor", "after is no `next` of a page: begin without it.")
     rows = conn.rows(
         "SELECT key, max(text), min(ms) FROM claim WHERE duplicate = 1 AND key > ? GROUP BY key "
         "ORDER BY key LIMIT ?",
-        (start, limit),
+        (start_of(after), limit),
     )
     found = [{"code": text, "since": iso(ms)} for _, text, ms in rows]
     return {

@@ -11,7 +11,7 @@ from agent.core.codes import canonical
 from agent.core.errors import DomainError
 from agent.core.poolfile import PoolFile
 from sync.cloud.database import Connection, marks
-from sync.cloud.keys import key
+from sync.cloud.keys import key, uri_of
 from sync.uris import BASE, Identity
 
 _AT_ONCE = 500
@@ -125,6 +125,16 @@ def place(conn: Connection, text: str) -> Place | None:
         return None
     role = msgspec.json.decode(row[1])[row[3]]
     return Place(row[0], role, int(row[4]), role in msgspec.json.decode(row[2]))
+
+
+def named(conn: Connection, text: str, base: str = BASE) -> str:
+    """The URI under which agents name what a person scanned or typed: of a secret code its place,
+    which only the sent pools say. DomainError: no code reads so."""
+    uri = uri_of(text, base)
+    if text.startswith(base + "/"):
+        return uri
+    found = place(conn, text)
+    return found.uri(base) if found is not None and found.secret else uri
 
 
 def text_at(conn: Connection, pool: str, role: str, position: int) -> str | None:

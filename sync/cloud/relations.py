@@ -56,15 +56,15 @@ def relations(conn: Connection, since: str = START, limit: int = MOST_ROWS) -> P
         gatherer = Gatherer(conn)
         wanted: dict[bytes, None] = {}
         more = False
-        for touched, at_event in _touched(conn, at):
-            leaves = _leaves(gatherer, touched)
+        for keys, at_event in touched(conn, at):
+            leaves = _leaves(gatherer, keys)
             if wanted and len(wanted) + len(leaves) > limit:
                 more = True
                 break
             wanted.update(dict.fromkeys(leaves))
             at = at_event
         else:
-            more = next(_touched(conn, at), None) is not None
+            more = next(touched(conn, at), None) is not None
         return Page(_rows(gatherer, list(wanted)), ".".join(map(str, at)), more)
 
 
@@ -79,10 +79,10 @@ def _cursor(text: str) -> tuple[int, int, int]:
     return xid, arrival, event
 
 
-def _touched(
+def touched(
     conn: Connection, at: tuple[int, int, int]
 ) -> Iterator[tuple[list[bytes], tuple[int, int, int]]]:
-    """What each event after the cursor says something of, event by event, at most EVENTS."""
+    """What each event after a place says something of, event by event, at most EVENTS."""
     many = 0
     horizon = conn.horizon()
     arrivals = conn.rows(

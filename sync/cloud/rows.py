@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from sync.cloud.freight import Posting, postings, sees, shipment_of
 from sync.cloud.keys import key, keys
 from sync.envelope import Batch, Doc
 from sync.lint import problems
@@ -62,6 +63,9 @@ class Rows:
     links: list[tuple[bytes, int]] = field(default_factory=list)
     boxes: list[tuple[int, bytes, str, bytes]] = field(default_factory=list)
     movements: list[tuple[bytes, int]] = field(default_factory=list)
+    postings: list[tuple[int, int, Posting]] = field(default_factory=list)
+    passages: list[tuple[bytes, int]] = field(default_factory=list)
+    sightings: list[tuple[bytes, int]] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     newest_ms: int = 0
 
@@ -165,6 +169,17 @@ class _Reader:
         # Of a range (quantityList) the class is named.
         named += [key(each["epcClass"]) for each in event.get("quantityList", ())]
         self._rows.movements.extend(zip(named, repeat(at)))
+        self._moved(event, named, at)
+
+    def _moved(self, event: dict[str, Any], named: list[bytes], at: int) -> None:
+        """Goods that moved, or that were seen where they are."""
+        if sees(event):
+            self._rows.sightings.extend(zip(named, repeat(at)))
+        shipment = shipment_of(event)
+        if shipment is not None:
+            self._rows.passages.append((shipment, at))
+        day = event["eventTime"][:10]
+        self._rows.postings.extend((at, n, each) for n, each in enumerate(postings(event, day)))
 
     def _associate(self, event: dict[str, Any], at: int) -> None:
         children = event["childEPCs"]

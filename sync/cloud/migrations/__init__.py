@@ -1,9 +1,13 @@
 """Numbered migrations of the cloud's tables, each one transaction; the version is in `schema`."""
 
 from sync.cloud.database import Connection
-from sync.cloud.migrations import m0001_initial, m0002_commands
+from sync.cloud.migrations import m0001_initial, m0002_commands, m0003_goods
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (m0001_initial.STATEMENTS, m0002_commands.STATEMENTS)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    m0001_initial.STATEMENTS,
+    m0002_commands.STATEMENTS,
+    m0003_goods.STATEMENTS,
+)
 """The statements that lead from version n to n + 1. A released migration never changes."""
 
 VERSION = len(MIGRATIONS)

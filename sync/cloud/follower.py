@@ -1,0 +1,308 @@
+"""Follows what agents tell, behind the batches: keeps shipments and diversions as they are known
+now, and tells a receiver's agent what is on its way to it.
+
+Everything is made from what the tables say of the things concerned, so it may be made again at any
+time and comes out the same. A step looks at what arrived since the last one, in one reading
+transaction, and writes what has changed together with how far it looked; of two that look at once
+the slower one has worked for nothing.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from agent.core.errors import DomainError, TransientError
+from sync import kinds
+from sync.cloud import cases, commands, parties, shipments
+from sync.cloud.content import Tree
+from sync.cloud.database import Connection, Database
+from sync.cloud.gather import Gatherer
+from sync.cloud.relations import touched
+from sync.cloud.shipments import Shipment
+from sync.uris import BASE
+
+log = logging.getLogger(__name__)
+
+BY = "cloud"
+PAUSE = 0.5
+"""Seconds between two looks where nothing has come."""
+WAITING = 50
+"""Shipments that wait for something, looked at in one step."""
+INSPECTIONS = 200
+ROOTS = 500
+"""Things that were seen, judged in one step."""
+
+
+class _Cursor(NamedTuple):
+    xid: int
+    arrival: int
+    event: int
+    inspection: int
+    turn: int
+
+
+@dataclass
+class _Change:
+    """What a step has found out. `first`: the shipment's key."""
+
+    cursor: _Cursor
+    shipments: dict[bytes, Shipment] = field(default_factory=dict)
+    roots: set[bytes] = field(default_factory=set)
+    rows: list[cases.Row] = field(default_factory=list)
+    more: bool = False
+
+
+def step(conn: Connection, now_ms: int, base: str = BASE) -> bool:
+    """Look once at what has come; whether there is more. TransientError: another one did."""
+    with conn.reading():
+        change = _look(conn, base)
+    with conn.writing():
+        _write(conn, change, now_ms)
+    return change.more
+
+
+def catch_up(conn: Connection, now_ms: int, base: str = BASE) -> None:
+    """Look until nothing is left."""
+    while step(conn, now_ms, base):
+        pass
+
+
+def _look(conn: Connection, base: str) -> _Change:
+    row = conn.one(
+        "SELECT xid, arrival, event, inspection, turn FROM follower WHERE name = 'goods'"
+    )
+    assert row is not None
+    at = cursor = _Cursor(*map(int, row))
+    gatherer = Gatherer(conn)
+    keys: set[bytes] = set()
+    for some, (xid, arrival, event) in touched(conn, at[:3]):
+        keys.update(some)
+        cursor = cursor._replace(xid=xid, arrival=arrival, event=event)
+    found = conn.rows(
+        "SELECT id, key FROM inspection WHERE id > ? ORDER BY id LIMIT ?",
+        (at.inspection, INSPECTIONS),
+    )
+    for number, key in found:
+        keys.add(bytes(key))
+        cursor = cursor._replace(inspection=int(number))
+    change = _Change(cursor, more=cursor != at)
+    waiting = conn.rows("SELECT key FROM shipment WHERE waits = 1 ORDER BY ms LIMIT ?", (WAITING,))
+    concerned = _concerned(gatherer, keys)
+    seen = list(gatherer.many("SELECT key, event FROM sighting WHERE key", concerned))
+    events = {event for _, event in seen}
+    papers = {
+        bytes(shipment)
+        for (shipment,) in gatherer.many("SELECT shipment FROM passage WHERE event", events)
+    } | {bytes(shipment) for (shipment,) in waiting}
+    # Goods that did not come are named, and not seen.
+    papers |= _missed(gatherer, keys)
+    for each in sorted(papers):
+        shipment = shipments.look(gatherer, each, base)
+        if shipment is not None:
+            change.shipments[each] = shipment
+    change.roots = {bytes(key) for key, _ in seen}
+    change.roots |= {
+        bytes(key) for (key,) in gatherer.many("SELECT key FROM inspection WHERE key", concerned)
+    }
+    belongs = parties.belonging(conn)
+    change.rows = cases.of_roots(gatherer, change.roots, belongs, base)
+    return change
+
+
+def _concerned(gatherer: Gatherer, keys: set[bytes]) -> set[bytes]:
+    """All that is in these things or around them: what is told of one concerns the others."""
+    return gatherer.below(keys) | gatherer.above(keys)
+
+
+def _missed(gatherer: Gatherer, keys: Iterable[bytes]) -> set[bytes]:
+    events = {event for (event,) in gatherer.many("SELECT event FROM movement WHERE key", keys)}
+    return {
+        bytes(shipment)
+        for (shipment,) in gatherer.many("SELECT shipment FROM passage WHERE event", events)
+    }
+
+
+# --------------------------------------------------------------------------------------- writing
+
+
+def _write(conn: Connection, change: _Change, now_ms: int) -> None:
+    cursor = change.cursor
+    moved = conn.change(
+        "UPDATE follower SET xid = ?, arrival = ?, event = ?, inspection = ?, turn = turn + 1 "
+        "WHERE name = 'goods' AND turn = ?",
+        cursor,
+    )
+    if not moved:
+        raise TransientError("Another consumer has looked at the same: look again.")
+    for key in sorted(change.shipments):
+        _keep(conn, key, change.shipments[key], now_ms)
+    for case, before in cases.keep(conn, change.roots, change.rows):
+        _alarm(conn, case, before)
+
+
+def _alarm(conn: Connection, case: bytes, before: str) -> None:
+    row = conn.one("SELECT state, rightful, party FROM diversion_case WHERE key = ?", (case,))
+    if row is not None and row[0] in ("open", "suspected") and row[0] != before:
+        log.warning(
+            "diversion %s (%s): goods of %s are with %s; see GET /diversions",
+            case.hex(),
+            row[0],
+            row[1] or "nobody named",
+            row[2] or "somebody not named",
+        )
+
+
+def _keep(conn: Connection, key: bytes, found: Shipment, now_ms: int) -> None:
+    """Keep what a shipment is, and tell its receiver's agent what is to be told."""
+    papers = found.papers
+    row = conn.one("SELECT asn, told FROM shipment WHERE key = ?", (key,))
+    asn, told = (str(row[0]), str(row[1])) if row is not None else ("", "")
+    body = shipments.shown(key, found)
+    waits = False
+    agent = parties.agent_of(conn, papers.destination)
+    if agent and papers.round != told:
+        try:
+            asn, told = _tell(conn, agent, found, asn, told, now_ms)
+        except DomainError as error:
+            body["why"] = str(error)
+        waits = papers.round != told and found.state in ("open", "different")
+    said = papers.sent or papers.received or papers.missed
+    conn.change(
+        "INSERT INTO shipment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
+        "SET state = excluded.state, waits = excluded.waits, ms = excluded.ms, "
+        "body = excluded.body, asn = excluded.asn, told = excluded.told",
+        (
+            key,
+            papers.number,
+            papers.source,
+            papers.destination,
+            found.state,
+            int(waits),
+            said[0].ms if said else now_ms,
+            msgspec.json.encode(body).decode(),
+            asn,
+            told,
+        ),
+    )
+
+
+def _tell(
+    conn: Connection, agent: str, found: Shipment, asn: str, told: str, now_ms: int
+) -> tuple[str, str]:
+    """Tell an agent what is on its way, or that it does not come; the command, and of which
+    dispatch it is. DomainError: it cannot be told now."""
+    papers = found.papers
+    if told and asn:
+        asn, told = _withdraw(conn, agent, found, asn, told, now_ms), ""
+    if not papers.sent or found.state == "closed" or found.goods is None:
+        return asn, papers.round
+    if found.goods.open or found.goods.too_many:
+        return asn, told  # not before the content is known
+    uid = f"asn-{papers.round}"
+    if conn.one("SELECT 1 FROM command WHERE uid = ?", (uid,)) is None:
+        content = msgspec.json.encode(notice(found, found.goods))
+        commands.queue(conn, agent, "asn", content, BY, now_ms, uid)
+    return uid, papers.round
+
+
+def _withdraw(
+    conn: Connection, agent: str, found: Shipment, asn: str, told: str, now_ms: int
+) -> str:
+    """What was told does not come: taken back where it was not sent, else told."""
+    row = conn.one("SELECT sent_ms, answered_ms, about FROM command WHERE uid = ?", (asn,))
+    if row is not None and row[0] is None and row[1] is None:
+        commands.take_back(conn, asn, BY, now_ms)
+        return ""
+    uid = f"asn-{told}-void"
+    if conn.one("SELECT 1 FROM command WHERE uid = ?", (uid,)) is None:
+        papers = found.papers
+        gone = kinds.Asn(
+            number=papers.number,
+            sender=papers.source,
+            receiver=papers.destination,
+            units=[kinds.Coming(code=papers.number, level="document")],
+            withdrawn=True,
+        )
+        commands.queue(conn, agent, "asn", msgspec.json.encode(gone), BY, now_ms, uid)
+    return uid
+
+
+def notice(found: Shipment, goods: Tree) -> kinds.Asn:
+    """What is on its way, with all that is in it. Pure."""
+    papers = found.papers
+    detail: dict[str, Any] = dict(papers.sent[0].detail)
+    units = [
+        kinds.Coming(
+            code=good.name,
+            level=good.level[:64],
+            product=good.product[:64],
+            lot=good.lot[:64],
+            parent="" if good.parent is None else goods.goods[good.parent].name,
+            expires=good.expires if len(good.expires) == 10 else "",
+            made=good.made_ms,
+            pieces=good.pieces,
+            integrity=good.integrity,  # type: ignore[arg-type]
+            codes=list(good.codes)[:32],
+        )
+        for good in goods.goods.values()
+    ]
+    return kinds.Asn(
+        number=papers.number,
+        sender=papers.source,
+        receiver=papers.destination,
+        units=units,
+        territory=str(detail.get("x:territory") or "")[:64],
+        channel=str(detail.get("x:channel") or "")[:64],
+    )
+
+
+# -------------------------------------------------------------------------------------- running
+
+
+class Follower:
+    """Follows in a thread of its own until it is closed."""
+
+    def __init__(self, database: Database, clock: Callable[[], int], base: str = BASE) -> None:
+        self._database = database
+        self._clock = clock
+        self._base = base
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cloud follower", daemon=True)
+        self.steps = 0
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the step that runs."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        conn: Connection | None = None
+        lost = False
+        while not self._stop.is_set():
+            more = False
+            try:
+                if conn is None:
+                    conn = self._database.connect()
+                more = step(conn, self._clock(), self._base)
+                self.steps += 1
+                lost = False
+            except TransientError as error:
+                log.log(logging.DEBUG if lost else logging.WARNING, "Goods: %s", error)
+                lost = True
+                if conn is not None:
+                    conn.close()
+                conn = None
+            if not more:
+                # Of several consumers not all at the same moment.
+                self._stop.wait(PAUSE * (1 + os.urandom(1)[0] / 256))
+        if conn is not None:
+            conn.close()
