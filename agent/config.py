@@ -23,6 +23,7 @@ MAX_FILE = 1_000_000
 """A site file above this many bytes is refused."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")]
 Names = dict[Literal["zh", "en"], Annotated[str, Field(max_length=64)]]
 Where = tuple[str | int, ...]
 Fraction = Annotated[float, Field(ge=0, le=100)]
@@ -39,11 +40,32 @@ class AgentSection(_Section):
     data: str = "var"
 
 
+class LanSection(_Section):
+    """What PDAs reach from the network: their app and API by https, and nothing else.
+
+    `names` are the host names and addresses by which they reach it, the first of them for the QR
+    of an enrolment; they stand in the certificate. `cert` and `key` are PEM files relative to the
+    site file, for a certificate that is not the site's own (`caselink tls init`). `setup_port`
+    serves /setup by plain http (0 = not at all): how a PDA comes to trust the certificate.
+    `open_query`: devices that are not enrolled may ask what a code is, if there is one party only.
+    """
+
+    host: Annotated[str, Field(pattern=r"^[0-9A-Fa-f.:]{2,45}$")] = "0.0.0.0"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8443
+    names: Annotated[tuple[HostName, ...], Field(min_length=1, max_length=16)]
+    cert: str = ""
+    key: str = ""
+    setup_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    open_query: bool = True
+
+
 class WebSection(_Section):
-    """Only loopback hosts: the panel has no user log-in yet."""
+    """The panel and the PDA's app on this machine: only loopback hosts, for the panel has no user
+    log-in. `lan` is what the network sees."""
 
     host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    lan: LanSection | None = None
 
 
 class SyncSection(_Section):
@@ -268,6 +290,11 @@ def _problems(site: Site) -> list[tuple[Where, str]]:
             found.append((("schemes", name), f"{error}."))
     if site.sync is not None:
         found += [(("sync",), problem) for problem in _half(site.sync)]
+    lan = site.web.lan
+    if lan is not None and bool(lan.cert) != bool(lan.key):
+        found.append((("web", "lan"), "cert and key belong together: give both or neither."))
+    if lan is not None and lan.port and lan.port in (lan.setup_port, site.web.port):
+        found.append((("web", "lan"), "port is used twice: give each listener its own."))
     used: list[tuple[Where, str]] = []
     ids = [line.id for line in site.lines]
     for n, line in enumerate(site.lines):

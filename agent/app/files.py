@@ -18,7 +18,16 @@ class Files:
         self.wire = self.data / "wire"
         self.box_key = _credential("caselink.box") or self.data / "caselink.box"
         self.pins = self.data / "caselink.pins"
+        self.users = self.data / "caselink.users"
+        self.badges = self.data / "caselink.badges"
+        self.tls = self.data / "tls"
         self.pepper = _credential("caselink.pepper") or self.data / "caselink.pepper"
+        self._config = config
+
+    def beside(self, name: str) -> Path:
+        """A file that the site file names, relative to it."""
+        path = Path(name)
+        return path if path.is_absolute() else self._config.resolve().parent / path
 
 
 def _credential(name: str) -> Path | None:

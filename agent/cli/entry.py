@@ -12,6 +12,7 @@ from agent.cli import (
     cloud_send,
     configs,
     orders,
+    people,
     pools,
     record,
     rework,
@@ -19,6 +20,7 @@ from agent.cli import (
     simulating,
     sync,
     testmode,
+    tls,
     vault,
 )
 from agent.cli.common import err
@@ -38,6 +40,9 @@ app.add_typer(pools.app, name="pool")
 app.add_typer(orders.app, name="order")
 app.add_typer(bypass.app, name="bypass")
 app.add_typer(bypass.pin_app, name="pin")
+app.add_typer(people.user_app, name="user")
+app.add_typer(people.device_app, name="device")
+app.add_typer(tls.app, name="tls")
 app.add_typer(testmode.app, name="test-mode")
 app.add_typer(record.app)
 app.add_typer(vault.app)

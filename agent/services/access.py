@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -143,10 +143,10 @@ class Access:
             if len(seen) > NONCES:
                 seen.popitem(last=False)
 
-    def signed_items(self, device: Device, items: list[dict[str, Any]]) -> None:
+    def signed_items(self, device: Device, items: Sequence[dict[str, Any]]) -> None:
         """DomainError `item_forged` names the first item that this device did not sign."""
         for item in items:
-            if not verified(device.key, item_text(device.id, item), item["sig"]):
+            if not _signed(device, item):
                 raise DomainError(
                     "item_forged",
                     f"Item {item['seq']} is not signed by this device, so nothing was taken. "
@@ -195,17 +195,33 @@ class Access:
             self._writer.wait(lambda conn: stored.touch_login(conn, key, at_ms))
         return True
 
-    def speaks(self, device: Device, badge: str, at_ms: int) -> Scope:
-        """For whom an item was made at a time (by our clock): with what the person may do if they
-        were logged in on the device then, with nothing otherwise. Who scans without a network
-        stays logged in by it."""
+    def speaks(self, device: Device, badge: str) -> Callable[[int], Scope]:
+        """For whom an item of a badge was made at a time (ms by our clock): with what the person
+        may do if they were logged in on the device then, with nothing otherwise. Who scans
+        without a network stays logged in by it."""
         with self._readers.connection() as conn:
             found = stored.last_login(conn, device.id, badge)
         user = self._users.get(badge)
-        if found is None or user is None or at_ms >= found[1].until_ms:
-            return Scope(device.party, device.locations, (), badge, device.id)
-        self._goes_on(*found, at_ms)
-        return _scope(device, user)
+        nothing = Scope(device.party, device.locations, (), badge, device.id)
+        if found is None or user is None:
+            return lambda at_ms: nothing
+        key, login, scope = *found, _scope(device, user)
+
+        def at(at_ms: int) -> Scope:
+            if at_ms >= login.until_ms:
+                return nothing
+            if user.stamp == login.stamp:
+                self._goes_on(key, login, at_ms)
+            return scope
+
+        return at
+
+
+def _signed(device: Device, item: Mapping[str, Any]) -> bool:
+    try:
+        return verified(device.key, item_text(device.id, item), item["sig"])
+    except ValueError:  # what cannot be written as canonical JSON was never signed
+        return False
 
 
 def scan_time(now_ms: int, device_now_ms: int, device_ms: int) -> int:

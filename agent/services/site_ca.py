@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.core.errors import ConfigError, DomainError
+from agent.now import wall_ms
 from agent.secret_file import sync_directory
 
 CA_DAYS = 3650
@@ -40,9 +41,9 @@ class Leaf(NamedTuple):
     ends: datetime.datetime
     names: tuple[str, ...]
 
-    def due(self, now: datetime.datetime) -> bool:
+    def due(self) -> bool:
         """Whether it is time to renew it."""
-        return now >= self.begins + (self.ends - self.begins) * RENEW_AFTER
+        return _now() >= self.begins + (self.ends - self.begins) * RENEW_AFTER
 
 
 class CaFiles(NamedTuple):
@@ -52,6 +53,11 @@ class CaFiles(NamedTuple):
     cert: Path
     key: Path
     leaf: Path
+
+
+def ca_files(folder: Path) -> CaFiles:
+    """Their names in a folder."""
+    return CaFiles(folder / "site-ca.pem", folder / "site-ca.key", folder / "agent.pem")
 
 
 def create_ca(
@@ -267,4 +273,4 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 
 
 def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    return datetime.datetime.fromtimestamp(wall_ms() // 1000, datetime.UTC)

@@ -1,13 +1,9 @@
 """The web room: the panel's files, its API and its live feed in one FastAPI application."""
 
-import asyncio
 import logging
-import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -20,6 +16,7 @@ from agent.web.guard import Guard
 from agent.web.live import Hub, live_router
 from agent.web.pda_page import PREFIX as PDA_PREFIX
 from agent.web.pda_page import pda_files
+from agent.web.server import PanelServer
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +24,7 @@ _HERE = Path(__file__).parent
 PANEL = _HERE / "panel"
 STATIC = _HERE / "static"
 
-STOP_SECONDS = 3
-"""What uvicorn gives open connections when it stops."""
-
-_STUCK_MS = 10_000
-"""A peer that acknowledges nothing for so long is cut off by the kernel."""
+__all__ = ["PanelServer", "create_app"]
 
 _NOT_THERE = frozenset({"unknown_line", "unknown_code"})
 
@@ -121,101 +114,3 @@ def _answer_errors(app: FastAPI) -> None:
 
 def _refusal(status: int, reason: str, message: str) -> JSONResponse:
     return JSONResponse({"reason": reason, "message": message}, status_code=status)
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn as a guest in our own loop: the signals are ours, and `up` says when it listens."""
-
-    def __init__(self, config: uvicorn.Config, up: asyncio.Event) -> None:
-        super().__init__(config)
-        self._up = up
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self._up.set()
-
-
-class PanelServer:
-    """Serves an application of create_app inside the running loop.
-
-    `run()` is the task to supervise; `started()` waits until it listens and `port` says where
-    (for port 0); `stop()` ends it within about STOP_SECONDS.
-    """
-
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        """Binds at once. ConfigError when host and port cannot be had."""
-        self.hub: Hub = app.state.hub
-        self._up = asyncio.Event()
-        self._socket = _listen(host, port)
-        self._port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="websockets-sansio",
-            ws_max_size=4096,  # a panel has nothing to say on the feed
-            ws_per_message_deflate=False,  # a snapshot is encoded once for all, not once per client
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=256,
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=STOP_SECONDS,
-        )
-        self._server = _Uvicorn(config, self._up)
-
-    @property
-    def port(self) -> int:
-        return self._port
-
-    async def run(self) -> None:
-        """Serve until stop() or cancellation. A failure of the feed ends the server: loud."""
-        feed = asyncio.create_task(self.hub.run(), name="live feed")
-        serving = asyncio.create_task(
-            self._server.serve(sockets=[self._socket]), name="panel server"
-        )
-        try:
-            await asyncio.wait({feed, serving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self.stop()
-            await asyncio.wait({feed, serving})  # bounded by STOP_SECONDS
-            self._socket.close()
-        for task in (feed, serving):
-            task.result()
-
-    async def started(self, timeout: float = 10.0) -> None:
-        """Wait until it listens; TransientError if it does not within `timeout` s."""
-        try:
-            async with asyncio.timeout(timeout):
-                await self._up.wait()
-        except TimeoutError:
-            raise TransientError("The web server did not start in time.") from None
-
-    def stop(self) -> None:
-        """Ask the server to end; `run()` returns when it has."""
-        self.hub.close()
-        self._server.should_exit = True
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted connections inherit it.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_MS)
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"web: cannot listen on {host}:{port} ({error.strerror}); another program may be using "
-            "it: choose another web.port, or stop that program"
-        ) from error
-    listener.setblocking(False)
-    return listener

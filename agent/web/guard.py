@@ -21,6 +21,12 @@ BODY_LIMIT = 64 * 1024
 BODY_SECONDS = 10.0
 """How long a client may take to send its body."""
 
+SIGNED = "/api/pda/v1/"
+"""Below it every request is signed by a device, which checks more than a cookie could; there are
+no cookies, and a body may be as long as a queue of 200 items."""
+
+SIGNED_LIMIT = 512 * 1024
+
 _DRAIN_SECONDS = 1.0
 
 LOCAL = "/api/local/"
@@ -97,7 +103,7 @@ class Guard:
             if scope["method"] not in _SAFE or scope["path"].startswith(LOCAL):
                 self._check_right(headers, scope["path"])
             if scope["method"] not in _SAFE:
-                body = await _read_body(receive)
+                body = await _read_body(receive, _limit(scope["path"]))
         except _Refusal as refusal:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": refusal.reason})
@@ -129,7 +135,7 @@ class Guard:
             raise _Refusal(403, "bad_origin", "Requests from other sites are refused.")
 
     def _check_right(self, headers: Headers, path: str) -> None:
-        if self._has_bearer(headers):
+        if path.startswith(SIGNED) or self._has_bearer(headers):
             return
         if path.startswith(LOCAL):
             raise _Refusal(
@@ -164,8 +170,12 @@ def _same_origin(origin: str, host: str) -> bool:
     return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()
 
 
-async def _read_body(receive: Receive) -> bytes:
-    """The whole body, below BODY_LIMIT and within BODY_SECONDS."""
+def _limit(path: str) -> int:
+    return SIGNED_LIMIT if path == f"{SIGNED}items" else BODY_LIMIT
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body, below `limit` bytes and within BODY_SECONDS."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -174,10 +184,8 @@ async def _read_body(receive: Receive) -> bytes:
                 if message["type"] != "http.request":
                     raise _Refusal(400, "cut_off", "The request ended before its body was whole.")
                 body += message.get("body", b"")
-                if len(body) > BODY_LIMIT:
-                    raise _Refusal(
-                        413, "too_large", f"The request is longer than {BODY_LIMIT} bytes."
-                    )
+                if len(body) > limit:
+                    raise _Refusal(413, "too_large", f"The request is longer than {limit} bytes.")
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:

@@ -1,0 +1,144 @@
+"""uvicorn as a guest in the agent's own loop: an application on a port, until told to stop."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from agent.core.errors import ConfigError, TransientError
+from agent.web.live import Hub
+
+STOP_SECONDS = 3
+"""What uvicorn gives open connections when it stops."""
+
+_STUCK_MS = 10_000
+"""A peer that acknowledges nothing for so long is cut off by the kernel."""
+
+
+class _Uvicorn(uvicorn.Server):
+    """The signals are ours, and `up` says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, up: asyncio.Event) -> None:
+        super().__init__(config)
+        self._up = up
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._up.set()
+
+
+class WebServer:
+    """Serves an application inside the running loop, by https where `tls` is given.
+
+    `run()` is the task to supervise; `started()` waits until it listens and `port` says where
+    (for port 0); `stop()` ends it within about STOP_SECONDS. `setting` names the port's key in the
+    site file.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        setting: str = "web.port",
+    ) -> None:
+        """Binds at once. ConfigError when host and port cannot be had."""
+        self._up = asyncio.Event()
+        self._socket = _listen(host, port, setting)
+        self._port: int = self._socket.getsockname()[1]
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="websockets-sansio",
+            ws_max_size=4096,  # a panel has nothing to say on the feed
+            ws_per_message_deflate=False,  # a snapshot is encoded once for all, not once per client
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=256,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
+        )
+        self._server = _Uvicorn(config, self._up)
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    async def run(self) -> None:
+        """Serve until stop() or cancellation."""
+        serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="web server")
+        try:
+            await asyncio.wait({serving})
+        finally:
+            self.stop()
+            await asyncio.wait({serving})  # bounded by STOP_SECONDS
+            self._socket.close()
+        serving.result()
+
+    async def started(self, timeout: float = 10.0) -> None:
+        """Wait until it listens; TransientError if it does not within `timeout` s."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._up.wait()
+        except TimeoutError:
+            raise TransientError("The web server did not start in time.") from None
+
+    def stop(self) -> None:
+        """Ask the server to end; `run()` returns when it has."""
+        self._server.should_exit = True
+
+
+class PanelServer(WebServer):
+    """Serves an application of create_app and feeds its hub; if the feed fails, it ends: loud."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        super().__init__(app, host, port)
+        self.hub: Hub = app.state.hub
+
+    async def run(self) -> None:
+        feed = asyncio.create_task(self.hub.run(), name="live feed")
+        serving = asyncio.create_task(super().run(), name="panel server")
+        try:
+            await asyncio.wait({feed, serving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.stop()
+            await asyncio.wait({feed, serving})  # bounded by STOP_SECONDS
+        for task in (feed, serving):
+            task.result()
+
+    def stop(self) -> None:
+        self.hub.close()
+        super().stop()
+
+
+def _listen(host: str, port: int, setting: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted connections inherit it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_MS)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"web: cannot listen on {host}:{port} ({error.strerror}); another program may be using "
+            f"it: choose another {setting}, or stop that program"
+        ) from error
+    listener.setblocking(False)
+    return listener
