@@ -15,7 +15,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from agent.core.effects import Effect
-from agent.core.facts import CodeKey, Fact, HoldPlaced, PoolImported
+from agent.core.facts import CodeKey, DocumentOpened, Fact, HoldPlaced, PoolImported
 from agent.core.inputs import Input
 from agent.core.known import Clock
 from agent.core.scheme import WorkOrder
@@ -357,6 +357,13 @@ class LineControl(Protocol):
 # ------------------------------------------------------------------------------- to the cloud
 
 
+class Posted(NamedTuple):
+    """How a document of a warehouse was opened, and the row that posted it (None: none yet)."""
+
+    opened: DocumentOpened
+    entry: Entry | None
+
+
 class Look(Protocol):
     """What translating journal rows asks of the store; answers never change."""
 
@@ -374,6 +381,9 @@ class Look(Protocol):
 
     def history(self, unit: int, seq: int) -> Iterable[Entry]:
         """The rows up to `seq` that say something of a unit, in order."""
+
+    def document(self, party: str, number: str) -> Posted | None:
+        """A document of a party's warehouse."""
 
     def made_void(self, keys: Sequence[CodeKey], seq: int) -> list[CodeKey]:
         """Those of the codes that row `seq` made void, in order."""

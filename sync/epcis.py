@@ -14,6 +14,7 @@ from agent.core.facts import Attachment, CodeKey, Fact
 from agent.core.life import CodeState
 from agent.core.testmode import ALARM as TEST_MODE
 from agent.ports import Entry, Look
+from sync import goods
 from sync.events import EARLIEST_MS, LATEST_MS, Document, Event, Speaker, only
 from sync.pending import State, Thing, absorb, begins, concerned, steps
 from sync.teller import Teller
@@ -371,6 +372,7 @@ _TELL: dict[type[Fact], Callable[[_Row, Any], list[Event]]] = {
     f.HoldReleased: _Row.held,
     f.OrderFinished: lambda row, fact: row.ended(fact.number),
     f.LineCleared: lambda row, fact: row.ended(fact.order),
+    **goods.TELL,
 }
 
 SILENT: frozenset[type[Fact]] = frozenset(
@@ -404,16 +406,11 @@ SILENT: frozenset[type[Fact]] = frozenset(
         f.RollClosed,
         f.TestModeBegan,
         f.TestModeEnded,
-        f.CountPosted,
         f.DeviceEnrolled,
         f.DeviceRevoked,
-        f.DocumentClosed,
         f.DocumentHandedOver,
         f.DocumentOpened,
-        f.DocumentReversed,
         f.GoodsFollowed,
-        f.GoodsOpened,
-        f.GoodsPacked,
         f.GoodsTold,
         f.ItemDone,
     }

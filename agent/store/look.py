@@ -6,11 +6,11 @@
 from collections.abc import Iterator, Sequence
 
 from agent.core.errors import ConfigError
-from agent.core.facts import CodeKey, HoldPlaced, PoolImported
+from agent.core.facts import CodeKey, DocumentOpened, HoldPlaced, PoolImported
 from agent.core.life import CodeState
 from agent.core.scheme import WorkOrder
-from agent.ports import Entry
-from agent.store import journal, orders, pools, units
+from agent.ports import Entry, Posted
+from agent.store import documents, journal, orders, pools, units
 from agent.store.database import Connection
 from agent.store.words import CODE_NUMBER, STEP, code_id
 
@@ -71,6 +71,17 @@ class Journalled:
             if isinstance(entry.fact, HoldPlaced):
                 return entry.fact
         raise ConfigError(f"there is no hold {hold}: run caselink db verify")
+
+    def document(self, party: str, number: str) -> Posted | None:
+        """A document of a party's warehouse; None if there is none, or its row is archived."""
+        found = documents.find(self._conn, party, number)
+        if found is None:
+            return None
+        entries = {each.seq: each for each in journal.read_some(self._conn, found[-2:])}
+        opened = entries.get(found.rank)
+        if opened is None or not isinstance(opened.fact, DocumentOpened):
+            return None
+        return Posted(opened.fact, entries.get(found.posted))
 
     def history(self, unit: int, seq: int) -> Iterator[Entry]:
         """The rows up to `seq` that say something of a unit, in order."""

@@ -98,22 +98,27 @@ def sees(detail: Mapping[str, Any]) -> bool:
     return detail.get("bizStep") in MOVES or detail.get("x:lost") is True
 
 
-def postings(detail: Mapping[str, Any], day: str) -> list[Posting]:
-    """What an event posts for the party whose books it is of."""
-    kind, sign = _kind(detail)
-    party = owner(detail)
-    listed = detail.get("x:pieces")
+def postings(event: Mapping[str, Any]) -> list[Posting]:
+    """What an event posts for the party whose books it is of. What is declared wrong is taken back
+    on the day on which that was said."""
+    kind, sign = _kind(event)
+    party = owner(event)
+    listed = event.get("x:pieces")
     if not kind or not party or not isinstance(listed, list):
         return []
-    if "errorDeclaration" in detail:
+    day = _word(event.get("x:day")) or _word(event.get("eventTime"))
+    wrong = event.get("errorDeclaration")
+    if wrong is not None:
         sign = -sign
+        day = _word(wrong.get("declarationTime")) if isinstance(wrong, dict) else day
+    day = day[:10]
     found = []
     for each in listed:
         many = each.get("x:quantity") if isinstance(each, dict) else None
         if isinstance(many, int) and 0 < many < 1 << 40:
             product, lot = _word(each.get("x:product")), _word(each.get("x:lot"))
             found.append(Posting(party, kind, day, product, lot, sign * many))
-            if detail.get("x:implicit") is True and kind in ("shipped", "returned_out"):
+            if event.get("x:implicit") is True and kind in ("shipped", "returned_out"):
                 # It was there, and nobody had told that it came.
                 found.append(Posting(party, "implicit", day, product, lot, sign * many))
     return found

@@ -178,8 +178,7 @@ class _Reader:
         shipment = shipment_of(event)
         if shipment is not None:
             self._rows.passages.append((shipment, at))
-        day = event["eventTime"][:10]
-        self._rows.postings.extend((at, n, each) for n, each in enumerate(postings(event, day)))
+        self._rows.postings.extend((at, n, each) for n, each in enumerate(postings(event)))
 
     def _associate(self, event: dict[str, Any], at: int) -> None:
         children = event["childEPCs"]
