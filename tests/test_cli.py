@@ -381,7 +381,19 @@ def test_export_gives_one_json_line_per_container(packed: Shell) -> None:
     assert status == 0
     (case,) = map(json.loads, out.splitlines())
     marks = {"doubtful", "broken"}
-    assert set(case) == {"level", "code", "children", "integrity", "state", "closed_at"} | marks
+    assert (
+        set(case)
+        == {
+            "level",
+            "code",
+            "children",
+            "evidence",
+            "integrity",
+            "state",
+            "closed_at",
+        }
+        | marks
+    )
     assert (case["level"], case["code"], case["integrity"]) == ("case", "C-0000", "proven")
     assert sorted(case["children"]) == ["B-0000", "B-0001"]
 

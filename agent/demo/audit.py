@@ -3,10 +3,18 @@
 What the plant wrote (`truth.jsonl`, `plant.json`) is held against what the record says
 (`caselink export containers`, the line's account, the pools' balances). Nothing here knows how the
 agent came to its record.
+
+The integrity of a container's record (proven, anchored, inferred, incomplete) is a word about what
+is in it. Where the container itself is, is said by the record of the one that holds it: a proven
+box in a case that was packed by order is known for sure in its content, and in its whereabouts no
+better than that case. So a wrong content is judged by the integrity of the container itself, and a
+wrong whereabouts by that of its parent, as a part of the parent's content; without a parent the
+record of a unit that is off the line must say so, or that it is in doubt. What was never closed has
+no integrity: its links claim what their evidence does, and by order that is inferred.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -160,8 +168,9 @@ def audit(
     recorded = list(record)
     blind = killed or bool(BLINDING & plant.get("happened", {}).keys())
     _counts(result, plant, account, balances)
-    _bottles(result, plant["items"], list(units), _refused(physical, fates))
-    _bad_ones(result, plant["bad_kept"], _refused(physical, fates), strict=strict)
+    bottles = list(units)
+    _bottles(result, plant["items"], bottles, _refused(physical, fates))
+    _bad_ones(result, plant["bad_kept"], bottles, _refused(physical, fates), strict=strict)
     if not blind:
         _gates(result, plant, account, stations or {})
     contents(result, physical, fates, recorded)
@@ -220,6 +229,10 @@ NO_WINDOW = -1
 """The number of a thing that lies in no window of the PLC."""
 GONE = frozenset({"rejected", "sampled", "destroyed"})
 """Unit states of what is no longer good stock."""
+UNSURE = frozenset({"inferred", "unknown"})
+"""Pairs of codes that may not be on one unit, by what the record says of them."""
+BY_ORDER = frozenset({"order", "preset"})
+"""Evidence of links that nobody has read."""
 
 
 def _refused(
@@ -287,12 +300,23 @@ def _pairs(result: Result, unit: Recorded, bottle: Mapping[str, Any]) -> None:
 
 
 def _bad_ones(
-    result: Result, kept: Sequence[Mapping[str, Any]], refused: set[int], *, strict: bool
+    result: Result,
+    kept: Sequence[Mapping[str, Any]],
+    units: Iterable[Recorded],
+    refused: set[int],
+    *,
+    strict: bool,
 ) -> None:
     """Bad bottles that are on the line though the gates could have taken them: nothing happened to
-    them but what every camera sees. What is in a container that was rejected is not there."""
+    them but what every camera sees. What is in a container that was rejected is not there. A code
+    that cannot be read is seen by no camera where the record says that another one was read for it
+    before the bottle had it (`wrong_inferred_pairs` counts those)."""
+    unsure = {unit.code: {r for r, _, worth in unit.others if worth in UNSURE} for unit in units}
     for fate in kept:
         if fate.get("container") in refused:
+            continue
+        damaged = {role for role, (_, readable) in fate.get("marks", {}).items() if not readable}
+        if fate["bad"] == "unreadable" and damaged and damaged <= unsure.get(fate["code"], set()):
             continue
         if strict or set(fate["befell"]) <= ON_MARKS:
             result.unexplained += 1
@@ -349,7 +373,8 @@ def contents(
     refused = {level: _refused(physical, fates, level) for level in levels}
     for container, fate in zip(physical, fates, strict=True):
         inside = fate.get("container") in refused[container["level"]]
-        _one(result, container, fate, left, inside=inside)
+        beside = _beside(container, fate, physical, fates, recorded)
+        _one(result, container, fate, left, inside=inside, packed=parents, beside=beside)
     gone = [each for each, fate in zip(physical, fates, strict=True) if fate["rejected"]]
     for each in left:
         # Its code was read on its neighbour, whose record took its place above: what it says of
@@ -366,6 +391,25 @@ def contents(
             result.containers[worth] = result.containers.get(worth, 0) + 1
 
 
+def _beside(
+    container: Mapping[str, Any],
+    fate: Mapping[str, Any],
+    physical: Sequence[Mapping[str, Any]],
+    fates: Sequence[Mapping[str, Any]],
+    recorded: Sequence[Mapping[str, Any]],
+) -> list[Mapping[str, Any]]:
+    """The doubtful records of the containers before and behind one whose picture may show these
+    instead of it."""
+    if "neighbour" not in fate.get("befell", ()):
+        return []
+    codes = {
+        each["code"]
+        for each, other in zip(physical, fates, strict=True)
+        if each["level"] == container["level"] and abs(other["serial"] - fate["serial"]) == 1
+    }
+    return [each for each in recorded if each["code"] in codes - {None} and each.get("doubtful")]
+
+
 def _one(
     result: Result,
     container: Mapping[str, Any],
@@ -373,9 +417,12 @@ def _one(
     left: list[Mapping[str, Any]],
     *,
     inside: bool,
+    packed: Collection[str],
+    beside: Sequence[Mapping[str, Any]],
 ) -> None:
     """One physical container; its record is taken out of `left`. `inside`: it is in another one
-    that was rejected."""
+    that was rejected; `packed` are the codes of what stands in some record's content; `beside`:
+    `_beside`."""
     rejected = bool(fate["rejected"])
     name = f"{container['level']} {container['code']}"
     if container["level"] == "case":
@@ -385,7 +432,7 @@ def _one(
     if rejected and not fate["bad"]:
         result.good_containers_rejected += 1
         result.notes.append(f"good {name} rejected: {fate['why']}")
-    said = _record_of(container, left)
+    said = _record_of(container, left, rejected=rejected)
     if said is not None:
         left.remove(said)
     if container["open"]:
@@ -393,19 +440,15 @@ def _one(
             _wrong(result, said, "differs from a container that is still being filled")
         return
     if rejected:
-        if said is not None and said["state"] != "rejected" and not said.get("doubtful"):
-            _wrong(result, said, f"was rejected, the record says {said['state']}")
-        elif said is not None:
+        if said is not None:
             _compare(result, container, said)
+            _whereabouts(result, name, said, packed)
         return
     for each in [each for each in left if each["code"] in fate.get("former", ())]:
         left.remove(each)  # another label is stuck over it
         _compare(result, container, each)
-    stayed = fate["bad"] and "gate_failed" in fate.get("befell", ())
-    # It lagged behind its window: the gate was told to take it, and took what was not there.
-    stayed = stayed or fate.get("number") == NO_WINDOW
-    if (fate["place"] == "taken" or stayed or inside) and (said is None or not said["integrity"]):
-        if said is not None:  # hands or a gate took it otherwise than the gate was told
+    if _unnamed(fate, said, inside=inside):
+        if said is not None:
             _compare(result, container, said)
         return
     named = said is not None and said["code"] is not None and said["code"] == container["code"]
@@ -413,17 +456,47 @@ def _one(
         _wrong(result, said, f"names another than {name}")
         return
     if said is None or not named or not said["integrity"] or said["state"] == "rejected":
-        result.missing += 1
-        result.notes.append(f"{name} has no closed record that names it")
+        for each in beside[:1]:
+            _wrong(result, each, f"was read on {name}")
+        if not beside:
+            result.missing += 1
+            result.notes.append(f"{name} has no closed record that names it")
     if said is not None:
         _compare(result, container, said)
 
 
+def _whereabouts(
+    result: Result, name: str, said: Mapping[str, Any], packed: Collection[str]
+) -> None:
+    """What the record says of where a rejected container is. One that stands in another's content
+    is judged with that one."""
+    if said["state"] == "rejected" or said.get("doubtful") or said["code"] in packed:
+        return
+    result.unexplained += 1
+    result.notes.append(f"{name}: was rejected, the record says {said['state']}")
+
+
+def _unnamed(fate: Mapping[str, Any], said: Mapping[str, Any] | None, *, inside: bool) -> bool:
+    """Whether no closed record need name this container, and this is what there is of it."""
+    befell = fate.get("befell", ())
+    off = fate["place"] == "taken" or inside
+    if off and said is not None and said["state"] == "rejected":
+        return True  # off the line, by a hand or in another, and the gate took what came for it
+    if said is not None and said["integrity"]:
+        return False
+    # It lagged behind its window: the gate was told to take it, and took what was not there.
+    stayed = (fate["bad"] and "gate_failed" in befell) or fate.get("number") == NO_WINDOW
+    # A hand put it behind the camera that would have named it; what is known of it says doubt.
+    unmet = not fate.get("shown", True)
+    unmet = unmet and (said is None or said.get("doubtful") or said["state"] == "rejected")
+    return bool(off or stayed or unmet)
+
+
 def _record_of(
-    container: Mapping[str, Any], left: list[Mapping[str, Any]]
+    container: Mapping[str, Any], left: list[Mapping[str, Any]], *, rejected: bool
 ) -> Mapping[str, Any] | None:
-    """The record with the container's code; else a doubtful one of just its children; else the one
-    without a code of most of them."""
+    """The record with the container's code; else a doubtful one of just its children, if both are
+    `rejected` or neither; else the one without a code of most of them."""
     for each in left:
         if each["code"] is not None and each["code"] == container["code"]:
             return each
@@ -431,6 +504,7 @@ def _record_of(
     for each in left:
         # Its neighbour's code was read on it: the record names that one, and is in doubt for it.
         same = each["level"] == container["level"] and each.get("doubtful")
+        same = same and (each["code"] is None or rejected == (each["state"] == "rejected"))
         if same and inside and Counter(each["children"]) == Counter(container["children"]):
             return each
     best, most = None, 0
@@ -465,6 +539,8 @@ def _compare(result: Result, container: Mapping[str, Any], said: Mapping[str, An
 
 def _wrong(result: Result, said: Mapping[str, Any], why: str) -> None:
     worth = said["integrity"] or "incomplete"
+    if worth == "incomplete" and not BY_ORDER.isdisjoint(said.get("evidence", ())):
+        worth = "inferred"
     unsure = said.get("doubtful") and worth in ("inferred", "incomplete")
     name = "wrong_doubtful" if unsure else f"wrong_{worth}"
     setattr(result, name, getattr(result, name) + 1)

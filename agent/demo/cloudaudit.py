@@ -60,6 +60,16 @@ class Record:
         code = trace.name_of(self._conn, unit)
         return self._identity.unit(unit) if code is None else self._identity.code(code)
 
+    def evidence(self) -> dict[str, list[str]]:
+        """Why each container's children are believed to be in it, by its name. The cloud's answers
+        do not say it, and its containers are judged by it all the same."""
+        found: dict[str, list[str]] = {}
+        for (unit,) in self._conn.execute("SELECT unit FROM container ORDER BY unit").fetchall():
+            links = content.links(self._conn, unit).values()
+            kinds = {str(link.evidence) for link in links if link.child is not None}
+            found[self.uri(unit)] = sorted(kinds)
+        return found
+
     def containers(self) -> Iterator[tuple[str, str | None, Held]]:
         """Every container in the order in which they were formed: its name, that of the one it is
         in, and what it holds; `doubtful` and `rejected` are said of itself alone."""
@@ -128,6 +138,7 @@ def compare(
             uri = kept[uri][0]
 
     answered: dict[str, Held] = {}
+    evidence = record.evidence()
     for uri, (above, own) in kept.items():
         told = found[uri]
         if told is None:
@@ -158,7 +169,7 @@ def compare(
             if places != {level: row[level] for level in LEVELS if row.get(level)}:
                 wrong += 1
                 result.notes.append(f"cloud: the relations of {item} are {row}, not {places}")
-    judged = _judged(answered, physical, fates, code)
+    judged = _judged(answered, physical, fates, code, evidence)
     for name in JUDGED:
         before, now = getattr(result, name), getattr(judged, name)
         if before != now:
@@ -172,6 +183,7 @@ def _judged(
     physical: Sequence[Mapping[str, Any]],
     fates: Sequence[Mapping[str, Any]],
     code: Callable[[str], str],
+    evidence: Mapping[str, Sequence[str]],
 ) -> Result:
     """What the plant's account says of the cloud's containers."""
     texts = {
@@ -185,6 +197,7 @@ def _judged(
             "level": held.level,
             "code": texts.get(name),
             "children": [*map(texts.get, held.children.elements()), *[None] * held.unknown],
+            "evidence": evidence.get(name, ()),
             "integrity": held.integrity,
             "state": str(UnitState.REJECTED) if held.rejected else "",
             "doubtful": held.doubtful,

@@ -19,6 +19,6 @@ def trace(conn: Connection, code: str) -> dict[str, Any]:
 
 
 def containers(conn: Connection) -> Iterator[dict[str, Any]]:
-    """One object per container: level, code, children (None = unknown), integrity, state,
+    """One object per container: level, code, children (None = unknown), evidence, integrity, state,
     doubtful, broken, closed_at."""
     return store.containers(conn)

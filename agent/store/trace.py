@@ -177,8 +177,8 @@ def trace_unit(conn: Connection, unit: int) -> dict[str, Any] | None:
 
 def containers(conn: Connection) -> Iterator[dict[str, Any]]:
     """Every container in the order in which they were formed: level, code (None without one),
-    children (codes by place, None = unknown), integrity (None while open), state,
-    doubtful, broken, closed_at."""
+    children (codes by place, None = unknown), the kinds of evidence of the known ones, integrity
+    (None while open), state, doubtful, broken, closed_at."""
     last = 0
     while True:
         row = conn.execute(
@@ -189,10 +189,12 @@ def containers(conn: Connection) -> Iterator[dict[str, Any]]:
         container = Container._make(row)
         last = container.unit
         unit = units.get(conn, last)
+        links = content.links(conn, last).values()
         yield {
             "level": names.text(conn, unit.level),
             "code": _code(conn, container),
-            "children": _children(conn, container),
+            "children": [_child(conn, link) for link in links],
+            "evidence": sorted({str(link.evidence) for link in links if link.child is not None}),
             "integrity": _integrity(container.integrity),
             "state": str(UNIT_STATES[unit.state]),
             "doubtful": bool(unit.flags & (DOUBTFUL | BROKEN)),
@@ -258,10 +260,11 @@ def _before(conn: Connection, unit: int) -> list[_Membership]:
 
 def _children(conn: Connection, container: Container, upto: int | None = None) -> list[str | None]:
     """Primary codes in the order of their places; None for an unknown child."""
-    return [
-        None if link.child is None else name_of(conn, link.child)
-        for link in content.links(conn, container.unit, upto).values()
-    ]
+    return [_child(conn, link) for link in content.links(conn, container.unit, upto).values()]
+
+
+def _child(conn: Connection, link: content.Link) -> str | None:
+    return None if link.child is None else name_of(conn, link.child)
 
 
 def name_of(conn: Connection, unit: int) -> str | None:

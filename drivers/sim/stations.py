@@ -110,6 +110,7 @@ class CameraStation(Point):
         if self._own and self._neighbour.hits(item.serial):
             own = self._look_aside(item, beside, now)
         self._trigger(item.number, travel)
+        item.shown = item.shown or self._own
         for camera in self._cameras:
             camera.shoot(now, own, item.children, cap, beside)
         return Outcome.STAYS

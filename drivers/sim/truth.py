@@ -27,7 +27,8 @@ class Item:
 
     What the PLC has of it: `number`, and `seen_at`, the station whose eye saw it last (both
     UNKNOWN until an eye saw it). A `ghost` is a window of the PLC with nothing in it. What is
-    `hidden` no eye sees; it may stand `next_to` another, whose edge covers its own.
+    `hidden` no eye sees; it may stand `next_to` another, whose edge covers its own. It was `shown`
+    if a camera for its own code ever took its picture, whatever came of it.
     """
 
     __slots__ = (
@@ -49,6 +50,7 @@ class Item:
         "rejected",
         "seen_at",
         "serial",
+        "shown",
         "why",
     )
 
@@ -61,6 +63,7 @@ class Item:
         self.hidden = False
         self.next_to: Item | None = None
         self.befell: tuple[str, ...] = ()
+        self.shown = False
         self.marks: dict[str, Mark] = {}
         self.former: tuple[str, ...] = ()  # what is under a second label
         self.children: list[Item] = []
@@ -242,6 +245,7 @@ class Truth:
             "why": item.why or None,
             "container": None if parent is None else parent.serial,
             "befell": list(item.befell),
+            "shown": item.shown,
         }
 
     def write(self, folder: Path, canonical: Callable[[str], str], more: Mapping[str, Any]) -> None:

@@ -124,7 +124,7 @@ WRONG: dict[str, tuple[str, Callable[[Shift], object]]] = {
     "recorded without its code": ("missing", lambda s: s.record[0].update(code=None)),
     "unlabelled on the line": ("missing", lambda s: s.fates[1].update(rejected=None)),
     "rejected, yet live": (
-        "wrong_proven",
+        "unexplained",
         lambda s: s.record[1].update(state="verified", integrity="proven"),
     ),
     "rejected with other content": (

@@ -390,6 +390,7 @@ def test_containers_are_exported_with_their_children_by_place(plant: Plant) -> N
         "level": "case",
         "code": None,
         "children": [text[1], text[0], text[3], None],
+        "evidence": ["order", "read"],
         "integrity": None,
         "state": "commissioned",
         "doubtful": False,

@@ -1,0 +1,175 @@
+"""What the audit calls wrong, and what it does not: each container in hand-written words."""
+
+from typing import Any
+
+import pytest
+
+from agent.demo.audit import Result, audit, contents
+from agent.store.balance import Recorded
+
+Row = dict[str, Any]
+
+
+def physical(level: str, code: str | None, *children: str, **fate: Any) -> tuple[Row, Row]:
+    """A container of the plant, and its fate."""
+    there = {"level": level, "code": code, "children": list(children), "open": False}
+    return there, {
+        "serial": fate.pop("serial", 1),
+        "bad": None,
+        "place": "packed",
+        "rejected": None,
+        "why": None,
+        "container": None,
+        "befell": [],
+        "shown": True,
+        **fate,
+    }
+
+
+def recorded(
+    level: str, code: str | None, *children: str | None, worth: str | None = "proven", **more: Any
+) -> Row:
+    """A container of the record."""
+    return {
+        "level": level,
+        "code": code,
+        "children": list(children),
+        "evidence": ["read"],
+        "integrity": worth,
+        "state": "packed",
+        "doubtful": False,
+        **more,
+    }
+
+
+def judged(plant: list[tuple[Row, Row]], record: list[Row]) -> Result:
+    result = Result(bottles=1)
+    contents(result, [each for each, _ in plant], [fate for _, fate in plant], record)
+    return result
+
+
+def wrong(result: Result) -> dict[str, int]:
+    names = ("proven", "anchored", "inferred", "incomplete", "doubtful")
+    found = {name: getattr(result, f"wrong_{name}") for name in names}
+    found |= {name: getattr(result, name) for name in ("missing", "unexplained")}
+    return {name: count for name, count in found.items() if count}
+
+
+REJECTED = {"rejected": "box", "place": "rejected"}
+
+
+def test_a_proven_box_that_holds_something_else_is_wrong_and_proven() -> None:
+    for fate in ({}, REJECTED, {"place": "taken"}):
+        result = judged([physical("box", "B1", "b", **fate)], [recorded("box", "B1", "a")])
+        assert wrong(result)["proven"] == 1, fate
+        assert not result.good
+
+
+def test_where_a_proven_box_is_was_said_by_its_case() -> None:
+    """It was rejected, and the record has it in a case: as sure as that case is."""
+    box = physical("box", "B1", "a", **REJECTED)
+    case = physical("case", "C1", "B2")
+    told = recorded("box", "B1", "a")
+    other = recorded("box", "B2", "b")
+    plant = [box, physical("box", "B2", "b", serial=2), case]
+    sure = judged(plant, [told, other, recorded("case", "C1", "B1")])
+    assert wrong(sure) == {"proven": 1}
+    order = recorded("case", "C1", "B1", worth="inferred", evidence=["order"])
+    assert wrong(judged(plant, [told, other, order])) == {"inferred": 1}
+    doubt = {**order, "doubtful": True}
+    assert wrong(judged(plant, [told, other, doubt])) == {"doubtful": 1}
+
+
+def test_a_rejected_box_that_the_record_has_on_the_line_is_unexplained() -> None:
+    plant = [physical("box", "B1", "a", **REJECTED)]
+    assert wrong(judged(plant, [recorded("box", "B1", "a", state="verified")])) == {
+        "unexplained": 1
+    }
+    for said in ({"state": "rejected"}, {"state": "verified", "doubtful": True}):
+        assert not wrong(judged(plant, [recorded("box", "B1", "a", **said)]))
+
+
+@pytest.mark.parametrize(
+    "fate", [{"place": "taken"}, {"container": 9}], ids=["in a hand", "in a rejected case"]
+)
+def test_a_box_off_the_line_may_be_recorded_as_rejected(fate: Row) -> None:
+    plant = [physical("box", "B1", "a", **fate)]
+    plant.append(physical("case", None, "B1", serial=9, **REJECTED))
+    said = recorded("box", "B1", "a", state="rejected")
+    refused = recorded("case", None, "B1", worth=None, state="rejected")
+    assert not wrong(judged(plant, [said, refused]))
+    on_the_line = [physical("box", "B1", "a", place="packed", container=8)]
+    assert wrong(judged(on_the_line, [said])) == {"missing": 1}
+
+
+def test_an_open_container_by_order_claims_what_an_inferred_one_does() -> None:
+    plant = [physical("pallet", None, "C1", open=True, place="packer")]
+    plant[0][0]["open"] = True
+    by_order = recorded("pallet", None, "C1", "C2", worth=None, evidence=["order"])
+    assert wrong(judged(plant, [by_order])) == {"inferred": 1}
+    read = {**by_order, "evidence": ["read"]}
+    assert wrong(judged(plant, [read])) == {"incomplete": 1}
+    mixed = {**by_order, "integrity": "proven"}
+    assert wrong(judged(plant, [mixed])) == {"proven": 1}
+
+
+def test_what_no_camera_was_shown_need_not_be_named_but_must_be_in_doubt() -> None:
+    plant = [physical("case", None, "a", "b", befell=["cleared"], place="lane", shown=False)]
+    open_one = recorded("case", None, "a", "b", worth=None, evidence=["order"])
+    assert wrong(judged(plant, [open_one])) == {"missing": 1}
+    assert not wrong(judged(plant, [{**open_one, "doubtful": True}]))
+    plant[0][1]["shown"] = True
+    assert wrong(judged(plant, [{**open_one, "doubtful": True}])) == {"missing": 1}
+
+
+def test_a_neighbours_code_is_in_doubt_where_it_was_read_twice() -> None:
+    plant = [
+        physical("box", "B1", "a", befell=["neighbour"]),
+        physical("box", "B2", "b", serial=2, **REJECTED),
+    ]
+    record = [recorded("box", "B2", "x", worth="inferred", evidence=["order"])]
+    assert wrong(judged(plant, record))["missing"] == 1
+    record[0]["doubtful"] = True
+    assert not judged(plant, record).missing
+
+
+def test_the_record_of_a_code_is_that_of_the_container_that_bears_it() -> None:
+    """Two cases changed places before their labels; a third with the content of one was rejected,
+    and takes nobody's record."""
+    plant = [
+        physical("case", None, "a", **REJECTED),
+        physical("case", "C2", "b", serial=2),
+    ]
+    swapped = recorded("case", "C2", "a", worth="inferred", evidence=["order"], doubtful=True)
+    assert wrong(judged(plant, [swapped])) == {"doubtful": 1}
+
+
+@pytest.mark.parametrize(
+    ("worth", "unexplained", "pairs"), [("inferred", 0, 0), ("proven", 1, 1), ("unknown", 0, 0)]
+)
+def test_a_damaged_cap_that_no_camera_looked_at(worth: str, unexplained: int, pairs: int) -> None:
+    """The camera saw another cap in its place: a bottle with one that nobody can read passes."""
+    bottle = {
+        "serial": 1,
+        "code": "https://q.example.cn/B",
+        "marks": {"body": ["https://q.example.cn/B", True], "cap-inner": ["CAP1", False]},
+        "bad": "unreadable",
+        "place": "packed",
+        "container": None,
+        "befell": ["unreadable"],
+        "level": "bottle",
+    }
+    plant = {
+        "fed": 1,
+        "finished": True,
+        "items": [bottle],
+        "good_rejected": [],
+        "bad_kept": [bottle],
+        "containers": [],
+        "happened": {},
+        "gates": {},
+    }
+    account = {"tally": {"reasons": {}}, "latency_ms": {}, "differences": [], "counts": {}}
+    unit = Recorded(bottle["code"], "packed", False, True, (("cap-inner", "CAP2", worth),))
+    result = audit([], plant, [], account, {}, [unit], strict=False)
+    assert (result.unexplained, result.wrong_pairs) == (unexplained, pairs), result.notes
