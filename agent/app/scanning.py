@@ -17,9 +17,8 @@ from agent.services.devices import ALLOWED, Devices
 from agent.services.gatekeeper import Gatekeeper
 from agent.services.pins import Pins
 from agent.services.site_ca import ca_files
-from agent.services.uploads import Uploads
+from agent.services.uploads import Depot, Uploads
 from agent.services.users import Users
-from agent.services.warehouse import Depot
 from agent.store.readers import Readers
 from agent.store.writer import Writer
 from agent.web.devices import devices_router

@@ -23,7 +23,7 @@ from agent.core.poolread import read_pool
 from agent.ports import Announced, Done, Gathered
 from agent.services import pool_files
 from agent.services.orders import Orders, OrderSpec, Reads
-from agent.store import commands
+from agent.store import commands, devices
 from agent.store.database import Connection
 from agent.store.record import record
 from agent.store.writer import Writer
@@ -97,14 +97,20 @@ class Desk:
         """Write down that a command is refused, unless it has an answer."""
         return self._record(done)
 
-    def _record(self, done: Done, *facts: f.Fact) -> Done:
+    def _record(
+        self,
+        done: Done,
+        *facts: f.Fact,
+        also: Callable[[Connection], list[f.Fact]] = lambda conn: [],
+    ) -> Done:
         """Write facts and the answer in one transaction; the answer, or the one that it had: a
-        thread whose connection was lost may have been faster."""
+        thread whose connection was lost may have been faster. `also`: facts that go by what the
+        store says then."""
 
         def write(conn: Connection) -> Done:
             known = commands.answer(conn, done.id)
             if known is None:
-                record(conn, "", (*facts, f.CommandDone(*done)), clock())
+                record(conn, "", (*facts, *also(conn), f.CommandDone(*done)), clock())
             return known or done
 
         return self._writer.wait(write)
@@ -165,7 +171,21 @@ class Desk:
             text = f"What is known of {kind} {key} is replaced."
         done = task.done(text, {"key": key})
         body = msgspec.json.encode(asked).decode()
-        return self._record(done, f.ReferenceChanged(kind, key, body))
+        changed = f.ReferenceChanged(kind, key, body)
+        if isinstance(asked, kinds.Revoke):
+            return self._revoke(done, changed, asked)
+        return self._record(done, changed)
+
+    def _revoke(self, done: Done, changed: f.Fact, asked: kinds.Revoke) -> Done:
+        """A device that is ours is no longer believed, if it still was."""
+
+        def revoked(conn: Connection) -> list[f.Fact]:
+            device = devices.get(conn, asked.device)
+            if device is None or device.revoked is not None:
+                return []
+            return [f.DeviceRevoked(asked.device, BY, asked.why)]
+
+        return self._record(done, changed, also=revoked)
 
     async def _order(self, task: "_Task", asked: kinds.Order) -> Done:
         orders = self._around.orders

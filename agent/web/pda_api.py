@@ -18,8 +18,7 @@ from agent.core.goods import Scope
 from agent.now import wall_ms
 from agent.services.access import Access, Signed
 from agent.services.devices import Devices
-from agent.services.uploads import Uploads
-from agent.services.warehouse import Depot
+from agent.services.uploads import Depot, Uploads
 from agent.store.devices import Device, Seen
 from agent.web import pda_models as m
 from agent.web.pda_route import PdaRoute, Workers

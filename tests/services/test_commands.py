@@ -12,6 +12,8 @@ import zstandard
 from agent import config as site_config
 from agent import site_file
 from agent.core import facts as f
+from agent.services.devices import Devices
+from agent.services.devices import Wanted as Invited
 from agent.store import commands as stored
 from agent.store import verify
 from sync import messages, parts
@@ -19,6 +21,7 @@ from sync.kinds import Asn, Coming, Config, Dispatch, Order, Party, Product, Res
 from sync.messages import Command
 from sync.sealed import BoxKey, seal
 from tests.services.desk_help import NAME, Box, cut, final, head, pool_file, sealed
+from tests.services.pda_help import Key
 
 
 @pytest.fixture
@@ -227,6 +230,19 @@ def test_what_is_not_what_its_kind_is_gets_a_reason(
     assert box.count("reference") == 0
     assert [fact.reason for fact in done(box)] == [reason]
     assert box.say(command) == [answer]
+
+
+def test_the_word_of_the_cloud_revokes_a_device_that_is_here(box: Box) -> None:
+    places = {"F01": ["DOCK"]}
+    devices = Devices(box.readers, box.plant.writer, places)
+    code = devices.invite(Invited("one", "F01", (), ("ship",), "li"))
+    device = devices.enrol(code.text, Key().jwk, "").device.id
+    for n in range(2):
+        assert box.ask(f"r-{n}", "revoke", Revoke(device=device, why="lost")).ok
+    assert box.facts(f.DeviceRevoked) == [f.DeviceRevoked(device, "cloud", "lost")]
+    ((shown, _),) = devices.every()
+    assert shown.revoked_by == "cloud"
+    box.sound()
 
 
 def test_what_is_too_large_is_refused(box: Box) -> None:
