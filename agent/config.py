@@ -94,9 +94,44 @@ class SyncSection(_Section):
     keep_days: Annotated[int, Field(ge=0, le=36_500)] = 400
 
 
+Pieces = Annotated[int, Field(ge=1, le=1_000_000)]
+Place = Annotated[str, Field(pattern=r"^[^\x00-\x1f/]{1,64}$")]
+Channel = Literal["distribution", "key_accounts", "e_commerce", "own_stores"]
+
+
 class ProductSection(_Section):
+    """`units` says how many pieces a full unit of a level holds, where no packing scheme does."""
+
     names: Names
     gtin: Annotated[str, Field(pattern=r"^(\d{8}|\d{12,14})?$")] = ""
+    units: dict[Name, Pieces] = {}
+
+
+class PartySection(_Section):
+    """Somebody who owns or gets goods, and where and how they may sell them (empty: anywhere)."""
+
+    names: Names = {}
+    kind: Literal["factory", "dealer", "sub_dealer", "shop"] = "dealer"
+    territories: Annotated[tuple[Place, ...], Field(max_length=2_000)] = ()
+    channels: tuple[Channel, ...] = ()
+
+
+class WarehouseSection(_Section):
+    """A party's warehouse; the units that lines of this agent make are in the first one's record.
+
+    `locations` are its places, the first where goods come to if nobody says where.
+    `ship_without_order`: goods may leave without a dispatch order. `older_first`: what happens when
+    older stock of a product is there. An ASN that nobody scanned for `unscanned_days` counts as
+    received (0 = never); one is accepted whole after `samples` of its units were scanned.
+    """
+
+    party: Name
+    names: Names = {}
+    locations: Annotated[tuple[Place, ...], Field(min_length=1, max_length=10_000)]
+    ship_without_order: bool = True
+    older_first: Literal["off", "warn", "block"] = "warn"
+    unscanned_days: Annotated[int, Field(ge=0, le=365)] = 3
+    samples: Annotated[int, Field(ge=1, le=1_000)] = 1
 
 
 class LevelSection(_Section):
@@ -223,6 +258,30 @@ class Site(_Section):
     schemes: dict[Name, SchemeSection] = {}
     devices: dict[Name, dict[str, Any]] = {}
     lines: tuple[LineSection, ...] = ()
+    parties: dict[Name, PartySection] = {}
+    warehouse: Annotated[tuple[WarehouseSection, ...], Field(max_length=1_000)] = ()
+
+    @property
+    def offset_ms(self) -> int:
+        """How far the site's clocks are from UTC: a day begins by them."""
+        text = SyncSection.model_fields["offset"].default if self.sync is None else self.sync.offset
+        minutes = 60 * int(text[1:3]) + int(text[4:6])
+        return (-1 if text[0] == "-" else 1) * minutes * 60_000
+
+    def pieces(self, sku: str, level: str) -> int | None:
+        """Units of the lowest level that a full unit of this level holds; None if the file does not
+        say, or says different things."""
+        product = self.products.get(sku)
+        if product is not None and level in product.units:
+            return product.units[level]
+        found = set()
+        for section in self.schemes.values():
+            many = 1
+            for each in section.levels:
+                many *= each.children or 1
+                if each.name == level:
+                    found.add(many)
+        return found.pop() if len(found) == 1 else None
 
     def scheme(self, name: str) -> PackingScheme:
         """A packing scheme of the file; KeyError if there is none of that name."""
@@ -295,6 +354,7 @@ def _problems(site: Site) -> list[tuple[Where, str]]:
         found.append((("web", "lan"), "cert and key belong together: give both or neither."))
     if lan is not None and lan.port and lan.port in (lan.setup_port, site.web.port):
         found.append((("web", "lan"), "port is used twice: give each listener its own."))
+    found += _warehouses(site)
     used: list[tuple[Where, str]] = []
     ids = [line.id for line in site.lines]
     for n, line in enumerate(site.lines):
@@ -318,6 +378,23 @@ def _problems(site: Site) -> list[tuple[Where, str]]:
     for name, section in site.devices.items():
         if not isinstance(section.get("type"), str):
             found.append((("devices", name), f'device {name}: add type = "...".'))
+    return found
+
+
+def _warehouses(site: Site) -> list[tuple[Where, str]]:
+    """What warehouses say twice."""
+    found: list[tuple[Where, str]] = []
+    parties = [each.party for each in site.warehouse]
+    for n, each in enumerate(site.warehouse):
+        here: Where = ("warehouse", n)
+        if each.party in parties[:n]:
+            found.append(
+                (here, f"party {each.party} has a warehouse already: add these locations to it.")
+            )
+        twice = sorted({name for name in each.locations if each.locations.count(name) > 1})
+        if twice:
+            at: Where = (*here, "locations")
+            found.append((at, f"location {twice[0]} is named twice: name each once."))
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import clockwatch
-from agent.app import watchdog
+from agent.app import warehousing, watchdog
 from agent.app.files import Files
 from agent.app.lines import Line, LineBuilder, RealDevices
 from agent.app.services import Services
@@ -29,6 +29,7 @@ from agent.notify import Notifier
 from agent.services import pool_files
 from agent.services.orders import Orders
 from agent.services.pins import Pins
+from agent.services.warehouse import Warehouse
 from agent.store import journal, outbox
 from agent.store.database import Database
 from agent.store.gate import Gate
@@ -69,6 +70,8 @@ class Agent:
         self._lines: dict[str, Line] = {}
         self._cloud: CloudWay | None = None
         self.writer: Writer | None = None
+        self.warehouse: Warehouse | None = None
+        """What PDAs and the warehouse's screens ask; None without a [[warehouse]]."""
 
     def stop(self) -> None:
         """Ask it to end; `run` returns when everything is closed."""
@@ -84,6 +87,7 @@ class Agent:
         last = journal.last_wall_ms(database.conn)
         if last is not None:
             clockwatch.watch().began_after(last)
+        database.conn.offset_ms = self.site.offset_ms
         writer = self.writer = Writer(database.conn)
         gate = Gate(writer, [line.plan() for line in self.site.lines])
         readers: Readers | None = None
@@ -92,6 +96,8 @@ class Agent:
         cleaning = asyncio.create_task(asyncio.to_thread(pool_files.clean, writer.wait))
         try:
             readers = Readers(self.files.database, self.files.key)
+            if self.site.warehouse:
+                self.warehouse = Warehouse(self.site, readers, writer, gate)
             await writer.run(
                 lambda conn: record(conn, "", [AgentStarted(version("caselink"))], clock()), 10.0
             )
@@ -147,6 +153,9 @@ class Agent:
             tasks.append(asyncio.create_task(self._look(line, gate), name="snapshot"))
         if self._cloud is not None:
             tasks.append(asyncio.create_task(self._cloud.run(), name="cloud"))
+        if self.warehouse is not None:
+            late = warehousing.accept_unscanned(self.warehouse)
+            tasks.append(asyncio.create_task(late, name="warehouse"))
         tasks.append(asyncio.create_task(_as_task(writer.ended), name="store"))
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         notifier = Notifier()

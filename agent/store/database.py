@@ -36,6 +36,8 @@ class Connection(dbapi2.Connection):  # type: ignore[misc]  # sqlcipher3 has no 
     archives: Path | None = None
     """The folder of the archives of the journal; None where there can be none."""
     key = ""
+    offset_ms = 8 * 3_600_000
+    """How far the site's clocks are from UTC: a day in the warehouse begins by them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

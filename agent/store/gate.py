@@ -125,6 +125,11 @@ class Gate:
             each.stale = False
         return Committed(tuple(facts), tuple(effects), texts, decide=time.perf_counter() - began)
 
+    def forget(self) -> None:
+        """What was decided in this job is not kept: every line reads its state again."""
+        for line in self._lines.values():
+            line.stale = True
+
     def _true_ones(self) -> list[_Line]:
         """The lines whose state is true; the others read it again, with what happens now."""
         return [line for line in self._lines.values() if not line.stale]
@@ -164,8 +169,7 @@ class Gate:
 
     def _lost(self, conn: Connection) -> None:
         """A transaction was not kept: every state may have seen facts that are not there."""
-        for line in self._lines.values():
-            line.stale = True
+        self.forget()
 
     def _snapshot(self, conn: Connection, mine: _Line) -> None:
         seq, _, _ = journal.tail(conn)

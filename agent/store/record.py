@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from agent.core.facts import Fact
 from agent.core.known import Clock
-from agent.store import journal
+from agent.store import follow, journal
 from agent.store.database import Connection
 from agent.store.project import apply
 
@@ -18,4 +18,7 @@ def record(conn: Connection, line: str, facts: Iterable[Fact], clock: Clock) -> 
     durable = [fact for fact in facts if fact.durable]
     if durable:
         apply(conn, line, journal.append(conn, line, durable, clock))
+        more = follow.after(conn, durable, clock)
+        if more:
+            apply(conn, line, journal.append(conn, line, more, clock))
     return journal.tail(conn)[0]
