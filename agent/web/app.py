@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 PANEL = _HERE / "panel"
 STATIC = _HERE / "static"
+WAREHOUSE = _HERE / "warehouse"
 
 __all__ = ["PanelServer", "create_app"]
 
@@ -55,8 +56,8 @@ def create_app(
     app.include_router(live_router(hub, services))
     for router in routers:
         app.include_router(router)
-    panel = read_files(PANEL)
-    build = build_of(panel)
+    panel, warehouse = read_files(PANEL), read_files(WAREHOUSE)
+    build = build_of({**panel, **{f"warehouse/{name}": file for name, file in warehouse.items()}})
 
     @app.get("/api/session")
     async def session(request: Request, response: Response) -> dict[str, str]:
@@ -71,11 +72,12 @@ def create_app(
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
-        return RedirectResponse("/panel/")
+        return RedirectResponse("/panel/" if services.lines() else "/warehouse/")
 
     static = read_files(STATIC)
     app.include_router(files_router("/panel", panel))
     app.include_router(files_router("/static", static))
+    app.include_router(files_router("/warehouse", warehouse))
     pda = pda_files({"/panel": panel, "/static": static})
     app.include_router(files_router(PDA_PREFIX, pda))
     return app

@@ -22,7 +22,7 @@ export async function openSession() {
 export class Refusal extends Error {}
 
 /**
- * Carry out a command. Returns when it is durable; throws Refusal otherwise.
+ * Carry out a command. Returns what it says when it is durable; throws Refusal otherwise.
  * @param {string} path
  * @param {object} body
  */
@@ -40,6 +40,7 @@ export async function command(path, body) {
     throw new Refusal(t("refused.no_answer"));
   }
   if (!answer.ok) throw new Refusal(await inWords(answer));
+  return answer.json();
 }
 
 /**
@@ -56,7 +57,7 @@ function send(path, body) {
 }
 
 /** @param {Response} answer */
-async function inWords(answer) {
+export async function inWords(answer) {
   const { reason = "", message = "" } = await answer.json().catch(() => ({}));
   const key = `refused.${plainKey(reason)}`;
   // The agent's own message names the things concerned; it is English.

@@ -1,0 +1,199 @@
+// The warehouse page: which warehouse, which screen, and whether what is shown is still true.
+
+import { attr, el, put, show } from "/panel/dom.js";
+import { openSession, Refusal } from "/panel/server.js";
+import * as text from "/panel/text.js";
+import { ask } from "./ask.js";
+import { desk } from "./desk.js";
+import { DevicesView } from "./devices.js";
+import { DocumentView } from "./document.js";
+import { DocumentsView } from "./documents.js";
+import { ExceptionsView } from "./exceptions.js";
+import { ImportView } from "./importing.js";
+import { LedgerView } from "./ledger.js";
+import { NewDocumentView } from "./newdocument.js";
+import { writeWords } from "./parts.js";
+import { StockView } from "./stock.js";
+
+const { t } = text;
+const POLL_MS = 1000;
+const NOW_EVERY = 5;
+const STALE_MS = 3500;
+
+/**
+ * @typedef {object} Screen
+ * @property {HTMLElement} node
+ * @property {() => Promise<void>} refresh asks the agent and shows what it says; throws Refusal
+ * @property {() => void} render writes what is known again: another language
+ * @property {boolean} [live] asked again every second
+ */
+
+/** @type {Record<string, (argument: string) => Screen>} */
+const SCREENS = {
+  documents: () => new DocumentsView(),
+  document: (number) => new DocumentView(number),
+  new: () => new NewDocumentView(),
+  import: () => new ImportView(),
+  stock: () => new StockView(),
+  ledger: () => new LedgerView(),
+  exceptions: () => new ExceptionsView(),
+  devices: () => new DevicesView(),
+};
+const PARENT = { document: "documents", new: "documents", import: "documents" };
+
+const main = /** @type {HTMLElement} */ (document.querySelector("main"));
+const picker = /** @type {HTMLSelectElement} */ (document.getElementById("party"));
+/** @type {Screen | null} */
+let screen = null;
+let fresh = -Infinity;
+let turn = 0;
+let refused = "";
+/** @type {any} */
+let now = null;
+
+function place() {
+  const [name, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
+  return { name: name in SCREENS ? name : "documents", argument: rest.join("/") };
+}
+
+function openScreen() {
+  const { name, argument } = place();
+  const parent = /** @type {Record<string, string>} */ (PARENT)[name] ?? name;
+  for (const node of document.querySelectorAll("[data-view]")) {
+    attr(node, "aria-current", /** @type {HTMLElement} */ (node).dataset.view === parent ? "page" : null);
+  }
+  if (!desk.party) {
+    const node = el("p", "empty");
+    node.dataset.t = "warehouse.none";
+    screen = { node, refresh: async () => {}, render: () => {} };
+  } else {
+    screen = SCREENS[name](argument);
+  }
+  main.replaceChildren(screen.node);
+  main.dataset.screen = name;
+  writeWords(main);
+  main.scrollTop = 0;
+  void refresh(screen);
+}
+
+/** @param {Screen} asked */
+async function refresh(asked) {
+  try {
+    await asked.refresh();
+    refused = "";
+    fresh = performance.now();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    refused = error.message;
+  }
+  if (screen === asked) showRow();
+}
+
+async function tick() {
+  if (!document.hidden) {
+    if (turn++ % NOW_EVERY === 0) await askNow();
+    if (screen?.live) await refresh(screen);
+    showRow();
+  }
+  setTimeout(() => void tick(), POLL_MS);
+}
+
+async function askNow() {
+  try {
+    now = await ask("now");
+    fresh = Math.max(fresh, performance.now());
+    if (!screen?.live) refused = "";
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    refused = error.message;
+  }
+}
+
+/** The row below the frame: no answer, else what waits for a person. */
+function showRow() {
+  const silent = performance.now() - fresh;
+  const stale = silent > STALE_MS + (screen?.live ? 0 : NOW_EVERY * POLL_MS);
+  attr(document.documentElement, "data-feed", stale ? "stale" : "live");
+  const waiting = now?.exceptions ?? 0;
+  const alarm = /** @type {Element} */ (document.querySelector(".alarm"));
+  attr(alarm, "data-level", stale ? "stale" : refused || waiting ? 2 : "none");
+  put(part("row-mark"), stale ? "" : waiting || refused ? "2" : "");
+  put(part("row-title"), stale ? t("stale") : refused || (waiting ? t("row.waiting", { n: waiting }) : t("row.none")));
+  put(part("row-do"), stale ? t("stale.do") : refused ? "" : waiting ? t("row.waiting_do") : "");
+  put(part("now-open"), text.number(now?.open));
+  put(part("now-devices"), now ? `${text.number(now.heard)}/${text.number(now.devices)}` : text.NONE);
+  put(part("exception-badge"), waiting > 99 ? "99+" : waiting ? String(waiting) : "");
+  show(part("exception-badge"), waiting > 0);
+  const at = now ? Date.now() : null;
+  put(part("clock"), text.minute(at));
+  put(part("date"), text.day(at));
+}
+
+/** @param {string} id */
+const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+function writeLanguage() {
+  document.documentElement.lang = text.languageTag();
+  picker.replaceChildren(
+    ...desk.setup.warehouses.map((one) => {
+      const option = /** @type {HTMLOptionElement} */ (el("option"));
+      option.value = one.party;
+      put(option, text.named(one.names, one.party));
+      return option;
+    }),
+  );
+  picker.value = desk.party;
+  show(picker, desk.setup.warehouses.length > 0);
+  const other = text.otherLanguage();
+  const node = /** @type {HTMLElement} */ (document.querySelector(".language"));
+  put(node, other === "en" ? "English" : "中文");
+  attr(node, "lang", other === "en" ? "en" : "zh-CN");
+  writeWords(document);
+  screen?.render();
+  writeWords(main);
+  showRow();
+}
+
+async function start() {
+  await text.loadTexts();
+  writeLanguage();
+  for (;;) {
+    try {
+      await openSession().catch(() => {});
+      desk.know(await ask("setup"));
+      break;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      refused = error.message;
+      showRow();
+      await new Promise((go) => setTimeout(go, POLL_MS));
+    }
+  }
+  fresh = performance.now();
+  refused = "";
+  writeLanguage();
+  openScreen();
+  void tick();
+}
+
+document.querySelector(".language")?.addEventListener("click", () => {
+  text.setLanguage(text.otherLanguage());
+  writeLanguage();
+});
+for (const node of document.querySelectorAll("[data-view]")) {
+  node.addEventListener("click", () => {
+    const hash = `#${/** @type {HTMLElement} */ (node).dataset.view}`;
+    if (location.hash === hash) openScreen();
+    else location.hash = hash;
+  });
+}
+picker.addEventListener("change", () => {
+  desk.choose(picker.value);
+  now = null;
+  turn = 0;
+  if (["", "#documents"].includes(location.hash)) openScreen();
+  else location.hash = "#documents";
+});
+addEventListener("hashchange", openScreen);
+
+void start();
