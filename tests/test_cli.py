@@ -105,6 +105,7 @@ def test_there_are_these_commands() -> None:
         "clearance",
         "clearances",
         "cloud commands",
+        "cloud party",
         "cloud resend",
         "cloud revoke",
         "cloud run",

@@ -148,6 +148,23 @@ def trace(
         print_json(answers.trace(conn, code, base, depth))
 
 
+@app.command()
+def party(
+    number: Annotated[str, typer.Argument(metavar="PARTY", help="As documents name it.")],
+    db: Db,
+    agent: Annotated[
+        str, typer.Option(help="tenant/site/agent that keeps its books; '' = none does.")
+    ],
+) -> None:
+    """Say which agent serves a party: what is shipped to the party is told to it."""
+    from sync.cloud import parties
+    from sync.cloud.consumer import now_ms
+
+    with connected(db) as conn:
+        parties.serve(conn, number, agent, now_ms())
+    out.print(f"{number} is served by {agent or 'no agent'}.", markup=False)
+
+
 @contextmanager
 def connected(db: str) -> Iterator["Connection"]:
     """A connection to the cloud's database."""

@@ -42,6 +42,12 @@ def trace(
         return _Tracer(conn, uri, base).answer(max(0, min(depth, DEEPEST)))
 
 
+def of_uri(conn: Connection, uri: str, base: str = BASE) -> dict[str, Any]:
+    """The same of the thing with this URI, without what it holds."""
+    with conn.reading():
+        return _Tracer(conn, uri, base).answer(0)
+
+
 class _Tracer:
     """One answer."""
 
@@ -292,6 +298,7 @@ def _birth(born: Statement) -> dict[str, Any]:
         "role": _text(detail.get("x:role")),
         "product": _text(ilmd.get("x:product")),
         "lot": _text(ilmd.get("cbvmda:lotNumber")),
+        "produced": _text(ilmd.get("x:productionDate")),
         "expires": _text(ilmd.get("cbvmda:itemExpirationDate")),
         "order": unquote(_text(detail.get("x:task")).rpartition("/")[2]),
         "commissioned": iso(born.ms),

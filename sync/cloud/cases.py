@@ -49,16 +49,26 @@ def of_roots(
             world.play(found.said())
             below: set[bytes] = set()
             for unit in units:
-                wrong, unsent = diversion.findings(unit, world.ways[unit], belongs)
-                rows += (_row(gatherer, found, world, root, each, base) for each in wrong)
+                judged = diversion.judged(unit, world.ways[unit], belongs)
+                rows += (_row(gatherer, found, world, root, each, base) for each in judged.findings)
                 box = world.containers.get(unit)
-                if unsent and not wrong and box is not None:
+                if judged.unsent and not judged.findings and box is not None:
                     # It was not sent by this name: what it holds may have been.
                     below |= set(box.children)
             if not below:
                 break
             level = below
     return rows
+
+
+def way_of(gatherer: Gatherer, key: bytes, belongs: Belongs) -> diversion.Judged:
+    """The way of one thing, judged: to whom it was sent last, and what is wrong with it."""
+    found = gatherer.about([key])
+    add_inspections(gatherer, found)
+    unit = found.now.get(key, key)
+    world = Travels(found.now, [unit])
+    world.play(found.said())
+    return diversion.judged(unit, world.ways[unit], belongs)
 
 
 def add_inspections(gatherer: Gatherer, found: Gathered) -> None:

@@ -123,9 +123,17 @@ class _Way:
                 finding.closed = why
 
 
-def findings(unit: bytes, steps: Sequence[Step], belongs: Belongs) -> tuple[list[Finding], bool]:
-    """What is wrong with the way of a unit, and whether it was seen before it was sent by any
-    name: what it holds may have been sent."""
+class Judged(NamedTuple):
+    """What is wrong with the way of a unit. `unsent`: it was seen before it was sent by any name;
+    what it holds may have been sent. `sent` is the last shipment that it came by, in effect."""
+
+    findings: list[Finding]
+    unsent: bool
+    sent: Sent | None
+
+
+def judged(unit: bytes, steps: Sequence[Step], belongs: Belongs) -> Judged:
+    """The way of a unit, judged."""
     way = _Way(unit, belongs)
     taken_back = _taken_back(steps)
     for step in steps:
@@ -152,7 +160,7 @@ def findings(unit: bytes, steps: Sequence[Step], belongs: Belongs) -> tuple[list
             case "inspecting" if detail.get("x:inspection"):
                 told = (_word(detail, name) for name in ("x:party", "x:territory", "x:channel"))
                 way.see(Seen(step, "inspected", *told))
-    return list(way.found.values()), way.unsent
+    return Judged(list(way.found.values()), way.unsent, way.sent[-1] if way.sent else None)
 
 
 def _shipped(way: _Way, step: Step, source: str, party: str) -> None:

@@ -20,7 +20,7 @@ from agent.core.errors import DomainError, TransientError
 from sync import kinds
 from sync.cloud import cases, commands, parties, shipments
 from sync.cloud.content import Tree
-from sync.cloud.database import Connection, Database
+from sync.cloud.database import Connection, Database, Duplicate
 from sync.cloud.gather import Gatherer
 from sync.cloud.relations import touched
 from sync.cloud.shipments import Shipment
@@ -64,6 +64,16 @@ def step(conn: Connection, now_ms: int, base: str = BASE) -> bool:
     with conn.writing():
         _write(conn, change, now_ms)
     return change.more
+
+
+def behind(conn: Connection) -> int:
+    """How many batches and findings came since the last look: what is answered lacks them."""
+    row = conn.one(
+        "SELECT (SELECT count(*) FROM arrival a WHERE (a.xid, a.id) > (f.xid, f.arrival)) + "
+        "(SELECT count(*) FROM inspection i WHERE i.id > f.inspection) "
+        "FROM follower f WHERE f.name = 'goods'"
+    )
+    return int(row[0]) if row else 0
 
 
 def catch_up(conn: Connection, now_ms: int, base: str = BASE) -> None:
@@ -295,7 +305,7 @@ class Follower:
                 more = step(conn, self._clock(), self._base)
                 self.steps += 1
                 lost = False
-            except TransientError as error:
+            except (TransientError, Duplicate) as error:
                 log.log(logging.DEBUG if lost else logging.WARNING, "Goods: %s", error)
                 lost = True
                 if conn is not None:

@@ -82,7 +82,8 @@ def _cursor(text: str) -> tuple[int, int, int]:
 def touched(
     conn: Connection, at: tuple[int, int, int]
 ) -> Iterator[tuple[list[bytes], tuple[int, int, int]]]:
-    """What each event after a place says something of, event by event, at most EVENTS."""
+    """What each event after a place says something of, event by event, at most EVENTS; and that an
+    arrival was looked at of whose last events that cannot be said, so that nobody waits at it."""
     many = 0
     horizon = conn.horizon()
     arrivals = conn.rows(
@@ -108,6 +109,8 @@ def touched(
             many += 1
             if many >= EVENTS:
                 return
+        if last not in keys and begin <= last:
+            yield [], (xid, arrival, last)
 
 
 def _leaves(gatherer: Gatherer, keys: Iterable[bytes]) -> list[bytes]:

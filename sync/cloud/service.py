@@ -15,6 +15,7 @@ from agent.core.errors import ConfigError
 from sync.cloud.consumer import Consumer, now_ms
 from sync.cloud.courier import Courier
 from sync.cloud.database import Database, open_database
+from sync.cloud.follower import Follower
 from sync.cloud.sqlite import Sqlite, only_consumer
 from sync.cloud.web import create_app
 from sync.mqtt import Broker
@@ -89,6 +90,7 @@ class Service:
     ) -> None:
         courier = Courier(database, now_ms)
         self._consumer = Consumer(database, broker, self.settings.group, courier=courier)
+        follower = Follower(database, now_ms, self.settings.base)
         tasks = [asyncio.create_task(self._consumer.run(), name="consumer")]
         server: uvicorn.Server | None = None
         if listener is not None:
@@ -113,6 +115,7 @@ class Service:
             self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             tasks.append(asyncio.create_task(server.serve([listener]), name="answers"))
         stopping = asyncio.create_task(self._stop.wait())
+        follower.start()
         self.ready.set()
         try:
             await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -122,6 +125,7 @@ class Service:
             if server is not None:
                 server.should_exit = True
             await asyncio.wait({*tasks, stopping})
+            await asyncio.to_thread(follower.close)
             if server is not None:
                 server.config.app.state.pool.close()  # type: ignore[union-attr]
         for task in tasks:

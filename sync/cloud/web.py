@@ -23,7 +23,9 @@ from sync.cloud.body_limit import BodyLimit
 from sync.cloud.database import Connection, Database
 from sync.cloud.ingest import Ingest
 from sync.cloud.relations import MOST_ROWS, as_csv, as_lines, relations
+from sync.cloud.resolve import TooMany
 from sync.cloud.web_commands import add_commands
+from sync.cloud.web_goods import add_goods
 from sync.uris import BASE
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,9 @@ _STATUS = {
     "no_key": 422,
     "bad_cursor": 422,
     "reason_needed": 422,
+    "nowhere_found": 422,
+    "bad_party": 422,
+    "too_many_requests": 429,
 }
 
 Limit = Annotated[int, Query(ge=1, le=PAGE, description="Rows of a page.")]
@@ -239,6 +244,7 @@ def create_app(database: Database, clock: Callable[[], int], base: str = BASE) -
         return found is not None and found[1]
 
     add_commands(app, pool.connection, clock, caller, manager)
+    add_goods(app, pool.connection, clock, caller, manager, base)
     app.add_middleware(BodyLimit, manages=manages)
     return app
 
@@ -249,7 +255,10 @@ def _answer_errors(app: FastAPI) -> None:
         status = _STATUS.get(error.reason, 409)
         if error.reason.startswith("code_"):
             status = 422
-        return _refusal(status, error.reason, str(error))
+        answer = _refusal(status, error.reason, str(error))
+        if isinstance(error, TooMany):
+            answer.headers["Retry-After"] = str(error.seconds)
+        return answer
 
     @app.exception_handler(TransientError)
     async def later(_request: Request, error: TransientError) -> JSONResponse:
