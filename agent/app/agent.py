@@ -15,6 +15,7 @@ from agent import clockwatch
 from agent.app import warehousing, watchdog
 from agent.app.files import Files
 from agent.app.lines import Line, LineBuilder, RealDevices
+from agent.app.scanning import Lan, Scanning
 from agent.app.services import Services
 from agent.app.site import check_devices
 from agent.app.uplink import CloudWay
@@ -69,6 +70,8 @@ class Agent:
         self._stop = asyncio.Event()
         self._lines: dict[str, Line] = {}
         self._cloud: CloudWay | None = None
+        self._scanning: Scanning | None = None
+        self.lan: Lan | None = None
         self.writer: Writer | None = None
         self.warehouse: Warehouse | None = None
         """What PDAs and the warehouse's screens ask; None without a [[warehouse]]."""
@@ -133,6 +136,7 @@ class Agent:
         services = Services(self, gate, writer, readers, pins)
         tasks: list[asyncio.Task[None]] = []
         server: PanelServer | None = None
+        self._scanning = self._scan(gate, writer, readers)
         if self._web:
             app = create_app(
                 services,
@@ -141,6 +145,7 @@ class Agent:
                     local_router(services),
                     rework_router(services),
                     uplink_router(self.cloud, self._settle),
+                    *(self._scanning.routers() if self._scanning else []),
                 ],
             )
             server = PanelServer(app, self.site.web.host, self.site.web.port)
@@ -148,6 +153,8 @@ class Agent:
             panel = unless_bug("panel", server.run)
             tasks.append(asyncio.create_task(panel, name="panel"))
             await server.started()
+            if self._scanning is not None:
+                tasks += self._to_the_network(self._scanning)
         for line in self._lines.values():
             tasks += [asyncio.create_task(work, name=name) for name, work in line.work().items()]
             tasks.append(asyncio.create_task(self._look(line, gate), name="snapshot"))
@@ -168,15 +175,33 @@ class Agent:
         notifier.ready()
         try:
             # The panel may fail and the lines go on; anything else that ends by itself is a bug.
-            watched = {task for task in tasks if task.get_name() != "panel"}
+            watched = {task for task in tasks if task.get_name() not in ("panel", "lan")}
             done, _ = await asyncio.wait({stopped, *watched}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
                 task.result()
         finally:
             notifier.stopping()
+            if self._scanning is not None:
+                self._scanning.close()
             if server is not None:
                 server.stop()
             await _end({stopped, feeding, *tasks})
+
+    def _scan(self, gate: Gate, writer: Writer, readers: Readers) -> Scanning | None:
+        """What PDAs need, where there is a warehouse."""
+        if not self.site.warehouse:
+            return None
+        depot = Warehouse(self.site, readers, writer, gate)
+        places = {each.party: each.locations for each in self.site.warehouse}
+        return Scanning(self.site, self.files, readers, writer, depot, places)
+
+    def _to_the_network(self, scanning: Scanning) -> list[asyncio.Task[None]]:
+        scanning.port = self.port
+        if self.site.web.lan is None:
+            return []
+        self.lan = Lan(self.site.web.lan, self.files, scanning)
+        serving = unless_bug("the network's listeners", self.lan.run)
+        return [asyncio.create_task(serving, name="lan")]
 
     async def _stuck(self, writer: Writer, vision: VisionWorkers, longest: float) -> list[str]:
         """What did not answer or turn within `longest` seconds."""
