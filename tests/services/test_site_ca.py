@@ -55,8 +55,10 @@ def files(tmp_path: Path) -> CaFiles:
 def judged(files: CaFiles, leaf: Path, *name: str) -> bool:
     """What OpenSSL says of a certificate."""
     said = subprocess.run(
-        ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", *name]
-        + ["-CAfile", str(files.cert), str(leaf)],
+        [
+            *("openssl", "verify", "-x509_strict", "-purpose", "sslserver", *name),
+            *("-CAfile", str(files.cert), str(leaf)),
+        ],
         capture_output=True,
         timeout=20,
     )

@@ -122,9 +122,7 @@ class ScanSite:
         lan = self.agent.lan
         assert lan is not None
         wait_for(lambda: bool(lan.port), "https is there")
-        client = httpx.Client(
-            base_url=f"https://127.0.0.1:{lan.port}", verify=context, timeout=20
-        )
+        client = httpx.Client(base_url=f"https://127.0.0.1:{lan.port}", verify=context, timeout=20)
         client.headers["accept-language"] = "en"
         return client
 
