@@ -23,7 +23,7 @@ UNSEEN_FEW = 1
 """Codes of one roll that may be missing however small it is."""
 
 WHY = "clearance"
-"""Why codes become void here: a key of the message catalogue."""
+"""Why codes become void here, and units doubtful: a key of the message catalogue."""
 
 
 def clear_line(out: Outcome, what: i.ClearLine) -> None:
@@ -60,6 +60,9 @@ def clear_line(out: Outcome, what: i.ClearLine) -> None:
             f"Line {out.state.line} is not clear of work order {order.number}: {told}. Find them, "
             "or let a leader sign with a reason (--reason).",
         )
+    lost = _lost(out, order)
+    if lost:  # signed for: where they are, nobody knows
+        out.facts.append(f.UnitsDoubted(lost, WHY))
     out.facts += [replace(roll, by=what.by) for roll in rolls]
     voided = _end_codes(out, ended, what.by)
     out.facts.append(
@@ -101,6 +104,18 @@ def on_the_line(out: Outcome, order: WorkOrder) -> dict[str, int]:
     if now is None:  # what the next order has on the belt is not in this account
         found["counts"] = sum(abs(d.amount) for d in tracking.differences(out.plan, state))
     return {name: many for name, many in found.items() if many}
+
+
+def _lost(out: Outcome, order: WorkOrder) -> tuple[int, ...]:
+    """Units of the order that the record has on the belt, on a path or in a lane."""
+    items = [item for zone in out.state.items.values() for item in zone.values()]
+    found = {item.unit for item in items if item.order == order.number}
+    found |= {
+        unit
+        for unit in units_past_gates(out.state)
+        if unit is not None and _is_of(out, unit, order)
+    }
+    return tuple(sorted(unit for unit in found if unit is not None))
 
 
 def units_past_gates(state: LineState) -> list[int | None]:

@@ -123,9 +123,11 @@ def _pack_by_order(
             f.ContainerFormed(unit, spec.name, order.number, station.id, what.number, spec.children)
         )
     before = container.count if container else 0
-    why, disturbed = doubt.of_stroke(out, station, what.counts, units)
+    why, disturbed, child = doubt.of_stroke(out, station, what.counts, units)
     out.facts.append(
-        f.Packed(unit, children, (f.LinkEvidence.ORDER,), before, what.counts, why, disturbed)
+        f.Packed(
+            unit, children, (f.LinkEvidence.ORDER,), before, what.counts, why, disturbed, child
+        )
     )
     count = before + len(children)
     unknown = (container.unknown if container else 0) + sum(child is None for child in children)
@@ -495,6 +497,8 @@ def gate(out: Outcome, what: i.GateReported) -> None:
         judged = container is not None and here and container.judged
         # A fault was recorded with the verdict; a container that had passed is rejected now.
         unit = container.unit if container is not None and not container.fault else None
+        if container is None:
+            unit = doubt.strayed(out, station.id, what.item)
         out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, good))
     else:
         out.facts.append(f.RejectFailed(station.id, what.item))

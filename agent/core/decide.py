@@ -404,6 +404,8 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
         stopping.passed(out, station.id, at_gate=True)
     elif what.saw is i.GateSaw.REJECTED:
         unit = item.unit if item is not None and here else None
+        if item is None:
+            unit = doubt.strayed(out, station.id, what.item)
         judged = item is not None and here and bool(item.verdict)
         order = item.order if item is not None else ""
         out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, passed, order))

@@ -9,7 +9,15 @@ from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core import tracking
 from agent.core.effects import SetSlot
-from agent.core.evolve import MISSED, NOWHERE, RESTART, STRANGER, has_gate, is_fresh
+from agent.core.evolve import (
+    MISSED,
+    NOWHERE,
+    RESTART,
+    STRANGER,
+    has_gate,
+    is_fresh,
+    unseen_on_path,
+)
 from agent.core.outcome import Outcome
 from agent.core.plan import PathKind, Station
 from agent.core.state import Container, Kept
@@ -138,9 +146,9 @@ def _took(kept: Kept, lane: int, place: int) -> bool:
 
 def of_stroke(
     out: Outcome, station: Station, counts: tuple[int, ...], units: tuple[int | None, ...]
-) -> tuple[str, bool]:
-    """Why the order of what a stroke takes is doubtful ("" = it is not), and whether something
-    unexplained happened to it."""
+) -> tuple[str, bool, bool]:
+    """Why the order of what a stroke takes is doubtful ("" = it is not), whether something
+    unexplained happened to it, and whether a child is in doubt itself."""
     packing = out.state.packing.get(station.id)
     short = short_lanes(out, station, counts)
     doubt, disturbed = "", False
@@ -151,16 +159,24 @@ def of_stroke(
     if short and not doubt:
         doubt, disturbed = COUNT, True
     known = out.known.units
-    if any(unit in known and known[unit].doubtful for unit in units if unit is not None):
+    child = any(unit in known and known[unit].doubtful for unit in units if unit is not None)
+    if child:
         doubt, disturbed = doubt or CHILD, True
-    return doubt, disturbed
+    return doubt, disturbed, child
 
 
 def unasked(out: Outcome, station: str, number: int) -> None:
     """The gate took what never triggered at its station: the photo-eye did not see it. Before the
-    first trigger after a restart it may be older than the counting."""
-    if station not in out.state.settling.get("gate", []):
+    first trigger after a restart it may be older than the counting, unless it is known to have set
+    out for there."""
+    settling = station in out.state.settling.get("gate", [])
+    if not settling or unseen_on_path(out.plan, out.state, station, number):
         out.alarm("trigger_missed", 2, station, number)
+
+
+def strayed(out: Outcome, station: str, number: int) -> int | None:
+    """The unit that this number is, of which the eye before the gate saw nothing."""
+    return out.state.strayed.get(out.plan.zone[station], {}).get(number)
 
 
 def nowhere(out: Outcome, station: Station, container: Container, shown: tuple[int, ...]) -> None:

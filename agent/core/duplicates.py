@@ -15,7 +15,7 @@ from agent.core.life import UnitState
 from agent.core.outcome import Outcome
 from agent.core.plan import Station
 from agent.core.scheme import LevelSpec
-from agent.core.state import Item, LineState
+from agent.core.state import Item, Kept, LineState
 from agent.core.tracking import units_on_line
 
 DUPLICATE = "duplicate"
@@ -71,9 +71,18 @@ def resolve(out: Outcome, unit: int, back: int | None, keys: Iterable[f.CodeKey]
             suspects = [suspect for suspect in packing.suspects if suspect.unit != unit]
             if len(suspects) < len(packing.suspects) and not suspects and packing.doubt == MISSED:
                 # It is here: so it was not in a lane, and the order is right.
-                right |= {kept.unit for kept in packing.kept if kept.doubt == MISSED}
+                right |= {
+                    kept.unit for kept in packing.kept if kept.doubt == MISSED and not kept.child
+                }
                 out.clear("order_doubtful", station)
     seen(out, right)
+
+
+def uncertain(out: Outcome, kept: Kept, children: Iterable[int | None]) -> bool:
+    """Whether a child of this container was in doubt itself when it was packed, and is now."""
+    known = out.known.units
+    doubtful = (child in known and known[child].doubtful for child in children if child)
+    return kept.child and any(doubtful)
 
 
 def of_place(state: LineState, container: int) -> bool:

@@ -4,7 +4,7 @@ slipped. Nothing is deleted: what was recorded wrongly is corrected by facts tha
 from collections.abc import Collection, Iterable
 from copy import copy
 
-from agent.core import align, anchors, broken
+from agent.core import align, anchors, broken, duplicates
 from agent.core import facts as f
 from agent.core.align import Content, Solution
 from agent.core.evolve import MISSED, STRANGER, kept_of
@@ -188,7 +188,7 @@ class _Reading:
             elif solution is not None and solution.agreed[n] and not kept.whole:
                 if content != kept.children:
                     new[kept.unit] = content
-                if kept.doubt == SLIP:
+                if kept.doubt == SLIP and not duplicates.uncertain(self.out, kept, content):
                     right.append(kept.unit)
         self._restate(new)
         if right:
@@ -264,6 +264,8 @@ class _Reading:
             for n, (kept, agreed) in enumerate(zip(run, solution.agreed, strict=True))
             if agreed and kept.doubt in (MISSED, STRANGER, SLIP) and (n <= at or solution.certain)
             if not kept.astray  # the order says what is in it, not where it is
+            # Nor that a child is the one whose code was read on it.
+            if not duplicates.uncertain(self.out, kept, solution.contents[n])
         )
         if right:
             self.out.facts.append(f.DoubtResolved(right, SLIP))

@@ -92,7 +92,8 @@ class Kept:
     took. `seen` are children that were read in it later; `whole`: all of them; `fit`: as predicted.
     `changed`: a person put in or took out something since. `astray`: it was missed, or something
     else showed its code, and it was not seen since. `counted` are its children as they were counted
-    in, where a slip was found and it is not known where it began."""
+    in, where a slip was found and it is not known where it began; `child`: one of them was in doubt
+    itself when it was packed."""
 
     unit: int
     children: list[int | None] = field(default_factory=list)
@@ -109,6 +110,7 @@ class Kept:
     changed: bool = False
     astray: bool = False
     counted: list[int | None] = field(default_factory=list)
+    child: bool = False
 
 
 @dataclass(slots=True)
@@ -254,7 +256,8 @@ class LineState:
     that station and have not been seen at the next; `lanes[pack station][lane]` are units (None =
     unknown) in the order in which they entered; `packing[pack station]` how certain that order is;
     `suspected[unit]` is the code that an item should have shown which showed one of this unit;
-    `missed` are units that did not arrive at the end of a path, in this run of the PLC's numbers;
+    `missed` are units that did not arrive at the end of a path, in this run of the PLC's numbers,
+    and `strayed[zone]` the numbers (with the unit that each is) that a gate may still take;
     `series` are rejects in a row; `unseen[pack station]` counts what passed in bypass and is still
     on its way there, `bypass` is set while it lasts, and so is `trial` (test mode).
     `paused_by` paused the work order (core.stopping.AGENT: we did) and `paused_why` says why.
@@ -297,6 +300,7 @@ class LineState:
     bypass: Bypass | None = None
     unseen: dict[str, int] = field(default_factory=dict)
     trial: Trial | None = None
+    strayed: dict[str, dict[int, int | None]] = field(default_factory=dict)
 
     @property
     def coding_for(self) -> WorkOrder | None:

@@ -38,7 +38,7 @@ from agent.demo.simprinters import MemoryCoder, MemoryLabels
 from agent.demo.simscan import Hand
 from agent.demo.simtime import VirtualLoop
 from agent.demo.slips import Slips, slips
-from agent.services import pool_files, reports
+from agent.services import clearance, pool_files, reports
 from agent.services.orders import Orders, OrderSpec
 from agent.store import balance, journal, trace
 from agent.store.database import Connection, Database, in_memory
@@ -386,16 +386,27 @@ class Shift:
             finally:
                 await _cancel(befalling)
                 await stage.revive()
+            floor.plant.rest()
+            await self._until(lambda: floor.plant.calm, DRAIN)
             # What a printer that cannot be asked has in hand, nobody can say.
             self._asked = await self._until(lambda: stage.agent.runner.ready, START)
             await asyncio.sleep(SETTLE)
             account = stage.agent.account()
             await stage.agent.command(self._scene.line, i.FinishOrder(BY))
             await self._until(lambda: not stage.asked and people.idle, LAST)
+            self._unprinted = balance.unprinted(conn)
+            await self._clear(conn, stage.agent)
         finally:
             await _cancel(working)
             await stage.agent.end()
         return account
+
+    async def _clear(self, conn: Connection, agent: SimAgent) -> None:
+        """A person clears the line of every order that it ran, and signs for what is missing."""
+        line = self._scene.line
+        for number in agent.gate.look(line, lambda state: list(state.uncleared)):
+            _, asked = clearance.asked(conn, number, BY, "demo")
+            await agent.command(line, asked)
 
     def _hands(self, site: Site, stage: _Stage, plant: Plant) -> People:
         """Who builds pallets by hand, at the agent of the hour."""
@@ -478,7 +489,7 @@ class Shift:
             strict=self._options.troubles == "none" and not self._options.rates,
             stations={each.id: each.index for line in site.lines for each in line.stations},
             killed=bool(BLINDING & self._fates.met.keys()),
-            printers=Printers(held, balance.unprinted(conn)) if self._asked else None,
+            printers=Printers(held, self._unprinted) if self._asked else None,
         )
         return result, blake2b(body, digest_size=16).hexdigest(), slips(conn, truth)
 

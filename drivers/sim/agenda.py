@@ -16,6 +16,7 @@ class Agenda:
         self._seed = seed
         self._heap: list[tuple[float, int, Deed]] = []
         self._order = 0
+        self._resting = False
 
     @property
     def due(self) -> float:
@@ -31,6 +32,10 @@ class Agenda:
         """Write a deed in."""
         self._order += 1
         heappush(self._heap, (time, self._order, deed))
+
+    def rest(self) -> None:
+        """Nothing more happens by chance; what has begun takes its course."""
+        self._resting = True
 
     def often(
         self,
@@ -58,6 +63,8 @@ class Agenda:
             return
 
         def now_and_again(now: float) -> None:
+            if self._resting:
+                return
             deed(Chance(dice.roll(number)), now)
             self._again(times, dice, number + 1, deed)
 

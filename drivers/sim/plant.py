@@ -178,6 +178,15 @@ class Plant:
         """No bottle will come any more."""
         return self._feeder.left <= 0
 
+    @property
+    def calm(self) -> bool:
+        """Nothing holds the line, and every device answers."""
+        return not self._holds and not self._floor.away
+
+    def rest(self) -> None:
+        """From now on nothing befalls the line as a whole or its devices."""
+        self._agenda.rest()
+
     def stop_feed(self) -> None:
         """No bottle comes any more; what is on the belts runs on."""
         self._feeder.left = 0

@@ -118,6 +118,8 @@ class Boxes(Items):
         assert seen.units == tuple(unit and unit.unit for unit in units)
         if station.mode == "sequence":
             self._by_order(box, units, done)
+            if last and not has_gate(station):
+                self._goes_on(station, thing, box.unit)
         elif not has_gate(station):
             self.fire(station, thing)
 

@@ -154,3 +154,28 @@ def test_another_product_waits_for_the_clearance(tmp_path: Path) -> None:
     plan.clearance = False
     with Line(tmp_path, plan, fresh=False) as line:
         assert line.state.uncleared == ["WO-2"]
+
+
+def test_what_is_signed_for_as_missing_is_in_doubt(tmp_path: Path) -> None:
+    """The last bottle of an order fell behind its gate: nothing comes that would overtake it."""
+    with Line(tmp_path).start() as line:
+        case(line)
+        line.code_bottle(2, 2)
+        (passed,) = line.facts(f.ItemPassed, line.see_bottle(2, "B-0002"))
+        line.tell(i.FinishOrder("li"))
+        assert "1 on_paths" in refused(line)
+        assert not line.unit(passed.unit).doubtful
+        clear(line, "it fell")
+        assert line.unit(passed.unit).doubtful
+        (told,) = line.facts(f.UnitsDoubted)
+        assert (told.units, told.why) == ((passed.unit,), "clearance")
+
+
+def test_what_the_next_order_has_on_the_belt_is_in_no_doubt_for_it(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        case(line)
+        line.tell(i.CreateOrder(order("WO-2"), "li"), i.ChangeOrder("WO-2", "li"))
+        line.code_bottle(2, 2)
+        line.see_bottle(2, "B-0002")
+        clear(line, "nothing is missing")
+        assert not line.facts(f.UnitsDoubted)

@@ -393,3 +393,24 @@ def test_a_case_of_before_a_restart_is_scanned_while_a_bottle_is_missed(tmp_path
         here.scan(0)
         assert here.doubtful() == [1, 2]
         assert here.worth(0) == ["proven"]
+
+
+def test_a_case_with_a_child_in_doubt_stays_doubtful_when_its_order_is_certain(
+    tmp_path: Path,
+) -> None:
+    """A bottle shows the code of one that is on its way: which of the two it is, nobody knows. That
+    the order was right says nothing of it."""
+    with hall(tmp_path) as here:
+        here.cases(1)
+        here.scan(0)
+        here.arrive(here.bottle())
+        here.arrive(here.bottle(), seen=False)  # so that the order is in doubt
+        copied = here.bottle()
+        here.line.see_bottle(60, f"B-{copied:04d}", gate=i.GateSaw.REJECTED)
+        here.arrive(copied)
+        here.cases(3)
+        assert 1 in here.doubtful()
+        here.scan(3)
+        assert here.doubtful() == [1]
+        here.scan(1)
+        assert here.doubtful() == []

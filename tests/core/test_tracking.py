@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.evolve import evolve
+from agent.core.life import UnitState
 from agent.core.plan import LinePlan, ReaderPlan, Station
 from agent.core.state import LineState
 from agent.core.tracking import Difference, differences, in_flight, overtaken
-from tests.core.lines import LINE, VERIFY, Line, chain
+from tests.core.lines import CODER, LABEL, LINE, VERIFY, Line, chain, filled, labelled
+from tests.core.test_doubt import SEQUENCE
 
+BY_ORDER = chain(CODER, VERIFY, SEQUENCE, LABEL, paths=("single_file", "single_file", "captive"))
 SECOND = Station("second", 5, "verify", "bottle", readers=(ReaderPlan("cam2", ("body",)),))
 EYE = Station("eye", 6, "verify", "bottle", readers=(ReaderPlan("cam3", ("body",)),), gate=False)
 
@@ -231,3 +234,64 @@ def test_one_event_too_few_or_too_many_never_stays_hidden(items: int, data: st.D
 def test_the_plan_of_these_tests_is_good() -> None:
     plan: LinePlan = Belt(EYE, VERIFY, SECOND).plan
     assert plan.problems() == []
+
+
+# ------------------------------------------------------------------ from a packer to its label
+
+
+def by_order(line: Line, *numbers: int) -> list[int]:
+    """Cases of two bottles each are packed by order; their units."""
+    for number in numbers:
+        filled(line, 2 * number, 2 * number + 1, number=number)
+    return [fact.unit for fact in line.facts(f.ContainerFormed)]
+
+
+def test_a_case_that_a_hand_took_before_its_label_is_missed(tmp_path: Path) -> None:
+    """No trigger of its own says that it left the packer: its last stroke does."""
+    with Line(tmp_path, BY_ORDER).start() as line:
+        gone, _ = by_order(line, 1, 2)
+        assert list(line.state.on_path["packer"]) == [1, 2]
+        labelled(line, "C-0001", number=2)
+        (missed,) = line.facts(f.ItemsMissed)
+        assert (missed.items, missed.units) == ((1,), (gone,))
+        assert line.alarms["count_difference"] == 1
+        assert line.unit(gone).doubtful
+        assert differences(line.plan, line.state) == []
+
+
+def test_a_case_that_nobody_packed_came_in_before_its_label(tmp_path: Path) -> None:
+    with Line(tmp_path, BY_ORDER).start() as line:
+        by_order(line, 1)
+        labelled(line, "C-0000", number=1)
+        labelled(line, "C-0000", number=7)
+        assert line.alarms["came_in"] == 7
+
+
+@pytest.mark.parametrize("behind", [(), (2,)], ids=["the last one", "one comes behind it"])
+def test_what_its_eye_did_not_see_and_the_gate_took_is_known_and_counted(
+    tmp_path: Path, behind: tuple[int, ...]
+) -> None:
+    """Also where it is the first one of all: it set out when the counting had begun."""
+    with Line(tmp_path, BY_ORDER).start() as line:
+        unseen, *_ = by_order(line, 1, *behind)
+        for number in behind:
+            labelled(line, "C-0001", number=number)
+        line.tell(i.GateReported("label", 1, i.GateSaw.REJECTED))
+        (confirmed,) = line.facts(f.RejectConfirmed)
+        assert confirmed.unit == unseen
+        assert line.unit(unseen).state is UnitState.REJECTED
+        counts = line.state.counts["label"]
+        assert (counts.rejected, counts.unasked) == (1, 1)
+        assert line.alarms["trigger_missed"] == 1
+        assert not line.state.on_path["packer"]
+        assert not any(line.state.strayed.values())
+        assert differences(line.plan, line.state) == []
+
+
+def test_a_number_that_is_given_anew_is_not_the_one_that_was_missed(tmp_path: Path) -> None:
+    with Line(tmp_path, BY_ORDER).start() as line:
+        gone, _ = by_order(line, 1, 2)
+        labelled(line, "C-0001", number=2)
+        assert line.state.strayed["packer"] == {1: gone}
+        filled(line, 6, 7, number=1)
+        assert not line.state.strayed["packer"]

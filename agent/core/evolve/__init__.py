@@ -17,7 +17,7 @@ from agent.core.evolve import (
     rework,
     testmode,
 )
-from agent.core.evolve.common import LANE_KEPT, Table, has_gate
+from agent.core.evolve.common import LANE_KEPT, Table, has_gate, unseen_on_path
 from agent.core.evolve.containers import can_close, open_container
 from agent.core.evolve.doubt import MISSED, NOWHERE, RESTART, STRANGER, is_fresh, kept_of
 from agent.core.evolve.orders import ORDERS_KEPT
@@ -38,6 +38,7 @@ __all__ = [
     "is_fresh",
     "kept_of",
     "open_container",
+    "unseen_on_path",
 ]
 
 _TABLE: Table = {

@@ -1,6 +1,6 @@
 """What the functions of several kinds of facts share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from agent.core import facts as f
 from agent.core.plan import LinePlan, PathKind, Station
@@ -19,8 +19,16 @@ GATE_KEPT = 16
 
 def arrive(plan: LinePlan, state: LineState, station: Station, number: int) -> None:
     """The number was seen at a station: it is no longer on the path that leads there."""
+    _found(plan, state, station.id, number)
     if not plan.first_of_zone(station.id):
         off_path(plan, state, station, number)
+
+
+def _found(plan: LinePlan, state: LineState, station: str, number: int) -> None:
+    """The number was missed and is here, or was given anew."""
+    strayed = state.strayed.get(plan.zone[station])
+    if strayed:
+        strayed.pop(number, None)
 
 
 def off_path(plan: LinePlan, state: LineState, station: Station, number: int) -> int | None:
@@ -42,6 +50,18 @@ def off_path(plan: LinePlan, state: LineState, station: Station, number: int) ->
     return None
 
 
+def unseen_on_path(plan: LinePlan, state: LineState, station: str, number: int) -> bool:
+    """Whether the number set out for this station since the counting began and was not seen at it:
+    it is on the path that leads there, or was missed on it."""
+    if plan.first_of_zone(station):
+        return False
+    path = plan.into.get(station)
+    if path is None or path.kind is PathKind.MIXED:
+        return False
+    strayed = state.strayed.get(plan.zone[station], {})
+    return number in state.on_path.get(path.source, {}) or number in strayed
+
+
 def at_gate(state: LineState, station: str, *, known: bool) -> bool:
     """Whether a gate's report counts: not while it is about items that triggered before the
     counting began."""
@@ -51,12 +71,16 @@ def at_gate(state: LineState, station: str, *, known: bool) -> bool:
     return station not in settling
 
 
-def let_go(state: LineState, units: Iterable[int | None]) -> None:
+def let_go(state: LineState, units: Collection[int | None]) -> None:
     """Where these units are is known by another fact now, or is said to be doubtful."""
     for loose in state.loose.values():
         for unit in units:
             if unit is not None:
                 loose.pop(unit, None)
+    for strayed in state.strayed.values():
+        for number, unit in strayed.items():
+            if unit in units:
+                strayed[number] = None
 
 
 def pass_on(plan: LinePlan, state: LineState, station: str, unit: int) -> None:
@@ -89,6 +113,7 @@ def onto_path(
     plan: LinePlan, state: LineState, station: str, number: int, unit: int | None
 ) -> None:
     """The number is on the path behind the station; on a mixed one numbers mean nothing."""
+    _found(plan, state, station, number)
     path = plan.out_of.get(station)
     if path is not None and path.kind is not PathKind.MIXED:
         numbers = state.on_path.setdefault(station, {})

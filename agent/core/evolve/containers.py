@@ -31,6 +31,9 @@ def _stroke_seen(plan: LinePlan, state: LineState, fact: f.StrokeSeen) -> None:
         container.took += (unit for unit in fact.units if unit is not None)
         del container.took[:-LANE_KEPT]
     container.last = container.last or fact.last
+    if fact.last and station.mode == "sequence" and not has_gate(station):
+        # No trigger of its own says that it moves on: its last stroke does.
+        onto_path(plan, state, station.id, fact.number, container.unit)
 
 
 def open_container(
@@ -85,6 +88,8 @@ def _container_formed(plan: LinePlan, state: LineState, fact: f.ContainerFormed)
         del state.containers[plan.zone[station.id]][fact.number]
     container = _container(plan, state, station, fact.number)
     container.unit = fact.unit
+    if fact.number in state.on_path.get(station.id, {}):  # by its first and last stroke
+        state.on_path[station.id][fact.number] = fact.unit
     container.order = fact.order
     container.expected = fact.expected
 

@@ -122,6 +122,7 @@ def _packed(plan: LinePlan, state: LineState, fact: f.Packed) -> None:
     kept.starts.append(starts)
     kept.disturbed = kept.disturbed or fact.disturbed
     kept.doubt = kept.doubt or fact.doubt
+    kept.child = kept.child or fact.child
     first = {
         lane: packing.taken.get(lane, 0) - count for lane, count in enumerate(fact.lanes) if count
     }

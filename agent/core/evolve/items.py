@@ -2,6 +2,7 @@
 
 from agent.core import facts as f
 from agent.core.evolve.common import (
+    GATE_KEPT,
     LANE_KEPT,
     Table,
     arrive,
@@ -13,6 +14,7 @@ from agent.core.evolve.common import (
     onto_path,
     pass_on,
     tally_reject,
+    unseen_on_path,
 )
 from agent.core.plan import LinePlan, PathKind
 from agent.core.state import Item, LineState, Series
@@ -132,12 +134,25 @@ def _gate_passed(plan: LinePlan, state: LineState, fact: f.GatePassed) -> None:
 
 def _reject_failed(plan: LinePlan, state: LineState, fact: f.RejectFailed) -> None:
     asked = _is_at(plan, state, fact.station, fact.item)
-    counted = at_gate(state, fact.station, known=asked)
+    counted = at_gate(state, fact.station, known=asked or _comes(plan, state, fact))
     unit = _leave(plan, state, fact.station, fact.item)
     if counted:
         state.count(fact.station).failed += 1
         state.count(fact.station).unasked += not asked
         onto_path(plan, state, fact.station, fact.item, unit)
+
+
+def _comes(plan: LinePlan, state: LineState, fact: f.RejectConfirmed | f.RejectFailed) -> bool:
+    """Whether the gate speaks of a number that its station's eye did not see, and that was on the
+    way there: it is on that way no more."""
+    if not unseen_on_path(plan, state, fact.station, fact.item):
+        return False
+    source = plan.into[fact.station].source
+    if fact.item in state.on_path.get(source, {}):
+        del state.on_path[source][fact.item]
+        state.count(source).foreign += 1
+    state.strayed.get(plan.zone[fact.station], {}).pop(fact.item, None)
+    return True
 
 
 def _leave(plan: LinePlan, state: LineState, station: str, number: int) -> int | None:
@@ -161,7 +176,7 @@ def _leave(plan: LinePlan, state: LineState, station: str, number: int) -> int |
 
 def _reject_confirmed(plan: LinePlan, state: LineState, fact: f.RejectConfirmed) -> None:
     asked = _is_at(plan, state, fact.station, fact.item)
-    if at_gate(state, fact.station, known=asked):
+    if at_gate(state, fact.station, known=asked or _comes(plan, state, fact)):
         state.count(fact.station).rejected += 1
         state.count(fact.station).unasked += not asked
     zone = plan.zone[fact.station]
@@ -205,8 +220,12 @@ def _off_the_belt(plan: LinePlan, state: LineState, station: str, number: int) -
 def _items_missed(plan: LinePlan, state: LineState, fact: f.ItemsMissed) -> None:
     state.count(fact.station).foreign += len(fact.items)
     let_go(state, fact.units)
+    strayed = state.strayed.setdefault(plan.zone[fact.station], {})
     for number in fact.items:
+        strayed[number] = state.on_path.get(fact.station, {}).get(number)
         _off_the_belt(plan, state, fact.station, number)
+    while len(strayed) > GATE_KEPT:
+        del strayed[next(iter(strayed))]
 
 
 def _path_entered(plan: LinePlan, state: LineState, fact: f.PathEntered) -> None:

@@ -51,6 +51,7 @@ def _run_began(plan: LinePlan, state: LineState, fact: f.RunBegan) -> None:
     state.run = fact.run
     state.items.clear()
     state.on_path.clear()
+    state.strayed.clear()
     state.lanes.clear()
     state.counts.clear()
     state.loose.clear()

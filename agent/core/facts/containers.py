@@ -74,7 +74,7 @@ class Packed(Fact):
 
     By order: `lanes` is how many each lane gave (the children stand row by row across them),
     `doubt` why their order is not certain ("" = it is), `disturbed` that something happened to
-    them, or just before, that nothing explains."""
+    them, or just before, that nothing explains, `child` that one of them was in doubt itself."""
 
     container: int
     children: tuple[int | None, ...]
@@ -83,6 +83,7 @@ class Packed(Fact):
     lanes: tuple[int, ...] = ()
     doubt: str = ""
     disturbed: bool = False
+    child: bool = False
 
 
 @dataclass(frozen=True, slots=True)
