@@ -63,6 +63,7 @@ class Uplink:
         linger: float = LINGER,
         relay: Mapping[str, float] | None = None,
         builder: Builder | None = None,
+        look: float = LOOK,
     ) -> None:
         """`key` is the agent's public key; `relay` are options of `Relay`; `builder` is another
         than the usual one."""
@@ -76,6 +77,7 @@ class Uplink:
         self._again: tuple[int, asyncio.Future[None]] | None = None
         self._restored = restored
         self._linger = linger
+        self._every = look
         self._backoff = backoff or Backoff()
         self._options = dict(relay or {})
         self._topics = messages.topics(identity.tenant, identity.site, identity.agent)
@@ -377,7 +379,7 @@ class Uplink:
                 self.status.parked = await asyncio.to_thread(self._outbox.parked)
                 self._is("sync_parked", self.status.parked > 0, {"n": str(self.status.parked)})
             self.status.rate(self._now())
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(self._every)
 
     def state(self) -> State:
         """What the state topic says now."""

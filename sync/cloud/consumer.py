@@ -30,7 +30,7 @@ TOGETHER = 8
 TOGETHER_BYTES = 4_000_000
 """Batches, and bytes of payload, that one transaction applies at most."""
 STATE_SECONDS = 1.0
-"""States of agents are written so often."""
+"""States of agents are written so often, and that every loop is alive is seen."""
 MOST_STATES = 20_000
 LISTEN_SECONDS = 60.0
 
@@ -63,6 +63,7 @@ class Consumer:
         clock: Callable[[], int] = now_ms,
         backoff: Backoff | None = None,
         courier: Courier | None = None,
+        look: float = STATE_SECONDS,
     ) -> None:
         """`courier` carries commands over the same connection, None: nobody does."""
         self.counts = Counts()
@@ -71,6 +72,7 @@ class Consumer:
         self._broker = broker
         self._group = group
         self._clock = clock
+        self._look = look
         self._backoff = backoff or Backoff(longest=15.0)
         self._applying = ThreadPoolExecutor(1, "cloud apply")
         # SQLite gives up the interpreter's lock for every row and then waits for it: two threads
@@ -224,7 +226,7 @@ class Consumer:
         """Write the agents' states now and then, and see that both threads turn."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(STATE_SECONDS)
+            await asyncio.sleep(self._look)
             for thread in (self._preparing, self._applying):
                 await loop.run_in_executor(thread, _turn)
             self.counts.beat = time.monotonic()

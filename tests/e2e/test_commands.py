@@ -157,7 +157,7 @@ def the_agent_has(where: Path, rows: int, done: int) -> None:
 
 @needs_mosquitto
 def test_a_large_pool_arrives_once_over_a_line_that_is_cut_twice(tmp_path: Path) -> None:
-    rows = 200_000
+    rows = 80_000
     file = pool_file(tmp_path / "bottles.csv", rows)
     broker = brokers.mosquitto(tmp_path)
     cloud = Cloud(tmp_path)
@@ -174,7 +174,7 @@ def test_a_large_pool_arrives_once_over_a_line_that_is_cut_twice(tmp_path: Path)
                 *("cloud", "send-pool", str(file), *to),
                 *("--level", "bottle", "--role", "body", "--name", "sent"),
             )
-            for least in (8, 30):
+            for least in (4, 12):
                 until(lambda least=least: parts_here(tmp_path) >= least, "no parts come")  # type: ignore[misc]
                 assert parts_here(tmp_path) < asked["parts"]
                 cut()

@@ -110,7 +110,6 @@ class Chaos:
             for box in self._boxes:
                 proxy = await stack.enter_async_context(self._proxy())
                 box.configure(proxy.url)
-                self._offline(box)
                 words = ["-m", "tests.faults.chaos_agent", str(box.folder)]
                 self._agents.append(self._part(stack, f"agent-{box.number}", words, proxy))
             for n in range(self._options.consumers):
@@ -118,6 +117,7 @@ class Chaos:
                 words = ["-m", "agent.cli", "cloud", "run", "--db", self._options.db, "--http", ""]
                 words += ["--broker", proxy.url, "--client", f"cloud-{n}"]
                 self._consumers.append(self._part(stack, f"cloud-{n}", words, proxy))
+            await asyncio.gather(*(asyncio.to_thread(self._offline, box) for box in self._boxes))
             stores = [chaos_check.store(box.folder) for box in self._boxes]
             for store in stores:
                 stack.callback(store.close)
@@ -245,6 +245,12 @@ class Chaos:
         await asyncio.gather(*self._coming)
         for part in self._parts:
             part.proxy.meddling = False
+        passed = [part.proxy.passed for part in self._consumers]
+        for part in self._consumers:
+            await part.proxy.cut()
+        if not self._options.long:  # else the agents speak to nobody and find out
+            await self._back(passed)
+        for part in self._agents:
             await part.proxy.cut()
         for box in self._boxes:
             box.allow(box.rows - LAST)
@@ -291,17 +297,20 @@ class Chaos:
         passed = [part.proxy.passed for part in self._consumers]
         for part in self._consumers:
             part.start()
-        if not self._options.long:  # else the agents speak to nobody and find out
-            await self._until(
-                lambda: all(
-                    part.proxy.passed > was
-                    for part, was in zip(self._consumers, passed, strict=True)
-                ),
-                "the consumers do not come back",
-            )
-            await asyncio.sleep(GRACE / 3)
+        if not self._options.long:
+            await self._back(passed)
         for part in self._agents:
             part.proxy.refusing = False
+
+    async def _back(self, passed: list[int]) -> None:
+        """Wait until the consumers, who had so many links each, have another."""
+        await self._until(
+            lambda: all(
+                part.proxy.passed > was for part, was in zip(self._consumers, passed, strict=True)
+            ),
+            "the consumers do not come back",
+        )
+        await asyncio.sleep(GRACE / 3)
 
     async def _everything(self, when: str) -> None:
         """Wait until the agents believe that everything they have is acknowledged."""

@@ -66,6 +66,7 @@ async def running(
         "relay": {"patience": 1.0, "fork_retry": 1.0},
         "builder": Builder(port, US, rows=7),
         "linger": 0.05,
+        "look": 0.2,
         **more,
     }
     broker = Broker(url, "acme.plant-1.box-7", keepalive=1, answer=2.0)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.cloud.consumer import STATE_SECONDS, Consumer
+from sync.cloud.consumer import Consumer
 from sync.cloud.database import Database, open_database
 from sync.envelope import encode
 from sync.messages import Ack, State, read, topics, write
@@ -20,6 +20,8 @@ from tests.sync.brokers import BrokerProcess
 from tests.sync.cloud.told import Teller, bottles, case
 
 SECONDS = 20.0
+LOOK = 0.25
+"""Seconds between two looks of the consumers here."""
 
 
 class Agent:
@@ -57,7 +59,8 @@ async def agent(broker: BrokerProcess, teller: Teller) -> AsyncIterator[Agent]:
 async def consuming(
     broker: BrokerProcess, database: Database, name: str = "cloud-1"
 ) -> AsyncIterator[Consumer]:
-    consumer = Consumer(database, Broker(broker.url, name), backoff=Backoff(0.05, 0.2))
+    backoff = Backoff(0.05, 0.2)
+    consumer = Consumer(database, Broker(broker.url, name), backoff=backoff, look=LOOK)
     task = asyncio.create_task(consumer.run())
     try:
         await until(lambda: consumer.counts.connected or task.done())
@@ -199,12 +202,12 @@ def test_a_thread_that_hangs_is_no_sign_of_life(
             def age() -> float:
                 return time.monotonic() - consumer.counts.beat
 
-            await until(lambda: age() < STATE_SECONDS)
+            await until(lambda: age() < LOOK)
             getattr(consumer, name).submit(hold.wait, 3 * SECONDS)
             try:
-                await until(lambda: age() > 4 * STATE_SECONDS)
+                await until(lambda: age() > 4 * LOOK)
             finally:
                 hold.set()
-            await until(lambda: age() < STATE_SECONDS)
+            await until(lambda: age() < LOOK)
 
     asyncio.run(main())

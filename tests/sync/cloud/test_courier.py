@@ -32,7 +32,9 @@ async def consuming(
 ) -> AsyncIterator[Consumer]:
     courier = Courier(database, now_ms, patience=0.5, pause=0.2, look=0.1)
     backoff = Backoff(0.05, 0.2)
-    consumer = Consumer(database, Broker(broker.url, name), backoff=backoff, courier=courier)
+    consumer = Consumer(
+        database, Broker(broker.url, name), backoff=backoff, courier=courier, look=0.1
+    )
     task = asyncio.create_task(consumer.run())
     try:
         await until(lambda: consumer.counts.connected or task.done())
