@@ -111,7 +111,8 @@ class Wanted(_Model, frozen=True):
 
 
 class Dispatch(_Model, frozen=True):
-    """Goods to ship to a party; `purchase_order` and `advice` are the customer's and our papers."""
+    """Goods to ship to a party; `purchase_order` and `advice` are the customer's and our papers.
+    `territory` and `channel`: where and through whom they may be sold."""
 
     number: Name
     party: Name
@@ -121,9 +122,11 @@ class Dispatch(_Model, frozen=True):
     advice: Maybe = ""
     due: Date = ""
     withdrawn: bool = False
+    territory: Maybe = ""
+    channel: Literal["", "distribution", "key_accounts", "e_commerce", "own_stores"] = ""
 
 
-class Coming(_Model, frozen=True):
+class Coming(_Model, frozen=True, omit_defaults=True):
     """A unit on its way. Either `children` are the codes of what is directly in it, or each of
     these is told too, after it, with its code as `parent`. `pieces` are the units of the lowest
     level in it, `made` when it was commissioned (ms), `integrity` what the record of its content is

@@ -6,6 +6,7 @@ word after it: should the power go between them, it is done again and nothing is
 """
 
 import asyncio
+import dataclasses
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from agent.core.poolread import read_pool
 from agent.ports import Announced, Done, Gathered
 from agent.services import pool_files
 from agent.services.orders import Orders, OrderSpec, Reads
-from agent.store import commands, devices
+from agent.services.warehouse_documents import asn_facts, dispatch_facts
+from agent.store import commands, devices, goods
 from agent.store.database import Connection
 from agent.store.record import record
 from agent.store.writer import Writer
@@ -33,6 +35,10 @@ BY = "cloud"
 _LATER = frozenset({"import_runs", "starting"})
 """Refusals that pass by themselves."""
 MOST_TEXT = 2_000
+AT_ONCE = 2_000
+"""Goods that are told with their document; of more, each transaction tells IN_STEP: lines wait so
+long for it."""
+IN_STEP = 64
 
 
 class Opens(Protocol):
@@ -131,6 +137,8 @@ class Desk:
                     return await self._resend(task, asked)
                 case kinds.Config():
                     return await asyncio.to_thread(self._config, task, asked)
+                case kinds.Asn() | kinds.Dispatch() if self._around.site.warehouse:
+                    return await asyncio.to_thread(self._document, task, asked)
                 case _:
                     return await asyncio.to_thread(self._reference, task, asked)
         except DomainError as error:
@@ -171,10 +179,50 @@ class Desk:
             text = f"What is known of {kind} {key} is replaced."
         done = task.done(text, {"key": key})
         body = msgspec.json.encode(asked).decode()
+        if len(body) > kinds.MOST_JSON:
+            raise DomainError(
+                "unknown_party",
+                f"The {kind} has {len(body):,} bytes and this agent has no warehouse: send it to "
+                "the agent that has it, or add [[warehouse]] to the site file.",
+            )
         changed = f.ReferenceChanged(kind, key, body)
         if isinstance(asked, kinds.Revoke):
             return self._revoke(done, changed, asked)
         return self._record(done, changed)
+
+    def _document(self, task: "_Task", asked: kinds.Asn | kinds.Dispatch) -> Done:
+        """A document of a warehouse, with what it tells of goods."""
+        verb = "ended" if asked.withdrawn else "open"
+        text = f"{task.kind} {asked.number} is {verb} as a document of the warehouse."
+        units = asked.units if isinstance(asked, kinds.Asn) and not asked.withdrawn else ()
+        many = sum(1 + len(each.children) for each in units)
+        done = task.done(text, {"number": asked.number, "units": many})
+        site, at_ms = self._around.site, clock().wall_ms
+        if isinstance(asked, kinds.Dispatch):
+            return self._record(done, also=lambda conn: dispatch_facts(conn, site, asked, at_ms))
+        left = asked
+        if many > AT_ONCE:
+            with self._readers.connection() as conn:
+                known = commands.answer(conn, task.command)
+                facts = [] if known else asn_facts(conn, site, asked, at_ms)
+                told = [fact for fact in facts if isinstance(fact, f.GoodsTold)]
+                new = not goods.any_known(conn, (unit.ref for each in told for unit in each.goods))
+            if new:
+                left = self._tell_first(asked, told)
+        return self._record(done, also=lambda conn: asn_facts(conn, site, left, at_ms))
+
+    def _tell_first(self, asked: kinds.Asn, told: list[f.GoodsTold]) -> kinds.Asn:
+        """Tell many new goods by name, in short jobs of the writer, so that the lines go on: the
+        document that makes them expected comes last, and names the outermost."""
+        for fact in told:
+            for n in range(0, len(fact.goods), IN_STEP):
+                some = fact.goods[n : n + IN_STEP]
+                named = dataclasses.replace(fact, document="", goods=some)
+                self._writer.wait(lambda conn, named=named: record(conn, "", (named,), clock()))  # type: ignore[misc]
+        tops = [
+            msgspec.structs.replace(each, children=[]) for each in asked.units if not each.parent
+        ]
+        return msgspec.structs.replace(asked, units=tops)
 
     def _revoke(self, done: Done, changed: f.Fact, asked: kinds.Revoke) -> Done:
         """A device that is ours is no longer believed, if it still was."""

@@ -246,8 +246,7 @@ def test_the_word_of_the_cloud_revokes_a_device_that_is_here(box: Box) -> None:
 
 
 def test_what_is_too_large_is_refused(box: Box) -> None:
-    units = [Coming(code=f"{n:0>400}", level="case") for n in range(3_000)]
-    answer = box.ask("c-1", "asn", Asn(number="A", sender="F", units=units))
+    answer = box.ask("c-1", "config", Config(file="\n" * 900_000))
     assert (answer.ok, answer.reason) == (False, "command_too_large")
     assert (box.count("reference"), box.count("inbox_part")) == (0, 0)
     huge = b'{"id":"c-2","kind":"asn","body":"%s"}' % (b"x" * 2_000_000)
