@@ -210,8 +210,13 @@ def pda_router(services: PdaServices) -> APIRouter:
         who: Who,
         status: Annotated[str, Query(pattern="^(open|counted|closed|reversed|all)$")] = "open",
     ) -> Response:
-        """Documents of the device's scope, newest first."""
-        return await answer(lambda: {"documents": depot.documents(who, status)})
+        """Documents of the device's scope, newest first, and the locations that it reaches."""
+        return await answer(
+            lambda: {
+                "documents": depot.documents(who, status),
+                "locations": depot.locations(who),
+            }
+        )
 
     _Number = Annotated[str, Path(max_length=64)]
 
