@@ -70,7 +70,7 @@ class Agent:
         self._stop = asyncio.Event()
         self._lines: dict[str, Line] = {}
         self._cloud: CloudWay | None = None
-        self._scanning: Scanning | None = None
+        self.scanning: Scanning | None = None
         self.lan: Lan | None = None
         self.writer: Writer | None = None
         self.warehouse: Warehouse | None = None
@@ -136,7 +136,7 @@ class Agent:
         services = Services(self, gate, writer, readers, pins)
         tasks: list[asyncio.Task[None]] = []
         server: PanelServer | None = None
-        self._scanning = self._scan(gate, writer, readers)
+        self.scanning = self._scan(gate, writer, readers)
         if self._web:
             app = create_app(
                 services,
@@ -145,7 +145,7 @@ class Agent:
                     local_router(services),
                     rework_router(services),
                     uplink_router(self.cloud, self._settle),
-                    *(self._scanning.routers() if self._scanning else []),
+                    *(self.scanning.routers() if self.scanning else []),
                 ],
             )
             server = PanelServer(app, self.site.web.host, self.site.web.port)
@@ -153,8 +153,8 @@ class Agent:
             panel = unless_bug("panel", server.run)
             tasks.append(asyncio.create_task(panel, name="panel"))
             await server.started()
-            if self._scanning is not None:
-                tasks += self._to_the_network(self._scanning)
+            if self.scanning is not None:
+                tasks += self._to_the_network(self.scanning)
         for line in self._lines.values():
             tasks += [asyncio.create_task(work, name=name) for name, work in line.work().items()]
             tasks.append(asyncio.create_task(self._look(line, gate), name="snapshot"))
@@ -181,8 +181,8 @@ class Agent:
                 task.result()
         finally:
             notifier.stopping()
-            if self._scanning is not None:
-                self._scanning.close()
+            if self.scanning is not None:
+                self.scanning.close()
             if server is not None:
                 server.stop()
             await _end({stopped, feeding, *tasks})
