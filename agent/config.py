@@ -123,6 +123,7 @@ class WarehouseSection(_Section):
     `ship_without_order`: goods may leave without a dispatch order. `older_first`: what happens when
     older stock of a product is there. An ASN that nobody scanned for `unscanned_days` counts as
     received (0 = never); one is accepted whole after `samples` of its units were scanned.
+    `slip` is the label printer for documents' slips, with a label `slip` (config/labels).
     """
 
     party: Name
@@ -132,6 +133,7 @@ class WarehouseSection(_Section):
     older_first: Literal["off", "warn", "block"] = "warn"
     unscanned_days: Annotated[int, Field(ge=0, le=365)] = 3
     samples: Annotated[int, Field(ge=1, le=1_000)] = 1
+    slip: str = ""
 
 
 class LevelSection(_Section):
@@ -375,6 +377,13 @@ def _problems(site: Site) -> list[tuple[Where, str]]:
         elif device in taken:
             found.append((where, f"device {device} is used twice: give each place its own."))
         taken.add(device)
+    for n, warehouse in enumerate(site.warehouse):  # one printer may serve several
+        if warehouse.slip and warehouse.slip not in site.devices:
+            what = f"device {warehouse.slip} is not described: add [devices.{warehouse.slip}]."
+            found.append((("warehouse", n, "slip"), what))
+        elif warehouse.slip in taken:
+            what = f"device {warehouse.slip} is used by a line: give slips a printer of their own."
+            found.append((("warehouse", n, "slip"), what))
     for name, section in site.devices.items():
         if not isinstance(section.get("type"), str):
             found.append((("devices", name), f'device {name}: add type = "...".'))

@@ -130,6 +130,7 @@ def test_there_are_these_commands() -> None:
         "device enrol",
         "device list",
         "device revoke",
+        "document import",
         "export containers",
         "hold",
         "holds",

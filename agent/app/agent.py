@@ -11,8 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from fastapi import APIRouter
+
 from agent import clockwatch
 from agent.app import warehousing, watchdog
+from agent.app.desk import WarehouseDesk, slip_printers
 from agent.app.files import Files
 from agent.app.lines import Line, LineBuilder, RealDevices
 from agent.app.scanning import Lan, Scanning
@@ -44,6 +47,7 @@ from agent.web.auth import local_token
 from agent.web.local import local_router
 from agent.web.rework import rework_router
 from agent.web.uplink import uplink_router
+from agent.web.warehouse_api import document_file_router, warehouse_router
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +74,7 @@ class Agent:
         self._stop = asyncio.Event()
         self._lines: dict[str, Line] = {}
         self._cloud: CloudWay | None = None
-        self.scanning: Scanning | None = None
+        self._scanning: Scanning | None = None
         self.lan: Lan | None = None
         self.writer: Writer | None = None
         self.warehouse: Warehouse | None = None
@@ -136,7 +140,7 @@ class Agent:
         services = Services(self, gate, writer, readers, pins)
         tasks: list[asyncio.Task[None]] = []
         server: PanelServer | None = None
-        self.scanning = self._scan(gate, writer, readers)
+        self._scanning = self._scan(gate, writer, readers)
         if self._web:
             app = create_app(
                 services,
@@ -145,7 +149,8 @@ class Agent:
                     local_router(services),
                     rework_router(services),
                     uplink_router(self.cloud, self._settle),
-                    *(self.scanning.routers() if self.scanning else []),
+                    *(self._scanning.routers() if self._scanning else []),
+                    *self._desk(readers, writer),
                 ],
             )
             server = PanelServer(app, self.site.web.host, self.site.web.port)
@@ -153,8 +158,8 @@ class Agent:
             panel = unless_bug("panel", server.run)
             tasks.append(asyncio.create_task(panel, name="panel"))
             await server.started()
-            if self.scanning is not None:
-                tasks += self._to_the_network(self.scanning)
+            if self._scanning is not None:
+                tasks += self._to_the_network(self._scanning)
         for line in self._lines.values():
             tasks += [asyncio.create_task(work, name=name) for name, work in line.work().items()]
             tasks.append(asyncio.create_task(self._look(line, gate), name="snapshot"))
@@ -181,8 +186,8 @@ class Agent:
                 task.result()
         finally:
             notifier.stopping()
-            if self.scanning is not None:
-                self.scanning.close()
+            if self._scanning is not None:
+                self._scanning.close()
             if server is not None:
                 server.stop()
             await _end({stopped, feeding, *tasks})
@@ -194,6 +199,14 @@ class Agent:
         depot = Warehouse(self.site, readers, writer, gate)
         places = {each.party: each.locations for each in self.site.warehouse}
         return Scanning(self.site, self.files, readers, writer, depot, places)
+
+    def _desk(self, readers: Readers, writer: Writer) -> list[APIRouter]:
+        """The warehouse page, where there is a warehouse."""
+        if self.warehouse is None or self._scanning is None:
+            return []
+        gatekeeper, printers = self._scanning.gatekeeper, slip_printers(self.site, self.files)
+        desk = WarehouseDesk(self.site, self.warehouse, gatekeeper, readers, writer, printers)
+        return [warehouse_router(desk), document_file_router(desk)]
 
     def _to_the_network(self, scanning: Scanning) -> list[asyncio.Task[None]]:
         scanning.port = self.port

@@ -1,6 +1,7 @@
 """What is wrong with the devices of a site file."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent.config import LineSection, ReaderSection, Site, Where, located
@@ -31,6 +32,12 @@ def check_devices(site: Site, config: Path) -> list[str]:
                     except ConfigError as error:
                         at: Where = ("lines", n, "stations", m, "readers")
                         problems.append((at, f"station {station.id}: {error}."))
+    slips: list[tuple[Where, str, tuple[registry.Kind, ...]]] = [
+        (("warehouse", n, "slip"), warehouse.slip, ("printer",))
+        for n, warehouse in enumerate(site.warehouse)
+        if warehouse.slip
+    ]
+    problems += _strays(site, slips)
     return located(in_effect(config), problems)
 
 
@@ -43,6 +50,12 @@ def _wrong_kinds(site: Site, n: int, line: LineSection) -> list[tuple[Where, str
         at: Where = ("lines", n, "stations", m)
         needed += [((*at, "readers"), r.device, ("camera", "reader")) for r in station.readers]
         needed += [((*at, "printer"), station.printer, ("printer",))] if station.printer else []
+    return _strays(site, needed)
+
+
+def _strays(
+    site: Site, needed: Iterable[tuple[Where, str, tuple[registry.Kind, ...]]]
+) -> list[tuple[Where, str]]:
     problems: list[tuple[Where, str]] = []
     for where, name, kinds in needed:
         kind = registry.kind_of(site.devices.get(name, {}))

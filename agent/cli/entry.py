@@ -11,6 +11,7 @@ from agent.cli import (
     bypass,
     cloud_send,
     configs,
+    documents,
     orders,
     people,
     pools,
@@ -38,6 +39,7 @@ app.add_typer(configs.app, name="config")
 app.add_typer(cloud_send.app, name="cloud")
 app.add_typer(pools.app, name="pool")
 app.add_typer(orders.app, name="order")
+app.add_typer(documents.app, name="document")
 app.add_typer(bypass.app, name="bypass")
 app.add_typer(bypass.pin_app, name="pin")
 app.add_typer(people.user_app, name="user")

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agent.core.documentread import Problem
 from agent.core.errors import DomainError
+
+PIECE = "piece"
+"""The unit of a product's lowest level where nothing says how that is called."""
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "ship": ("出库", "发货", "销售出库", "出库单", "ship", "dispatch", "shipment", "delivery"),
@@ -22,6 +25,7 @@ UNITS: Mapping[str, tuple[str, ...]] = {
     "pack": ("提", "包"),
     "case": ("箱", "件"),
     "pallet": ("垛", "托", "托盘", "板"),
+    PIECE: ("支", "瓶", "个", "只", "pcs", "pc", "bottle", "unit"),
 }
 """Chinese names of the usual levels. Any level's own name is good too, in any letters."""
 
@@ -100,3 +104,13 @@ class DocumentsRefused(DomainError):
         )
         self.problems = tuple(problems)
         self.more = more
+
+    def told(self) -> dict[str, Any]:
+        """The problems as plain data."""
+        return {
+            "problems": [
+                {"line": p.line, "column": p.column, "reason": p.reason, "args": dict(p.args)}
+                for p in self.problems
+            ],
+            "more": self.more,
+        }

@@ -64,7 +64,9 @@ class _Reader:
 
     def draft(self, kind: str) -> Draft:
         first = self.rows[0].line
-        if self.book.taken(self.number):
+        if "/" in self.number:  # it is a part of addresses
+            self.problems.add(first, "number", "number_wrong", value=self.number)
+        elif self.book.taken(self.number):
             self.problems.add(first, "number", "number_taken", value=self.number)
         head = self._head()
         kind = self._kind(head, kind)

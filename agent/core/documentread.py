@@ -49,6 +49,7 @@ PROBLEMS: Mapping[str, str] = {
     "cell_empty": "the cell is empty: fill it in",
     "kind_unknown": "“{value}” is no kind of document: write {known}",
     "head_differs": "“{value}” differs from line {first} of the same document: make them the same",
+    "number_wrong": "“{value}” cannot be a document's number: leave out every /",
     "number_taken": "there is a document {value} already: give this one another number",
     "party_unknown": "“{value}” is no party that is known here: mend it, or set the party up first",
     "party_self": "{value} is this warehouse itself: name the other party",

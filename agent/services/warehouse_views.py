@@ -198,6 +198,14 @@ class Views:
             told["missing"] = self._missing(conn, document)
             return told
 
+    def codes(self, scope: Scope, refs: Iterable[str]) -> dict[str, str]:
+        """The codes of units as people may read them, "" where there is none to show."""
+        section = self.section(scope)
+        with self._readers.connection() as conn:
+            standing = self.standing(conn, section, None)
+            units = {ref: standing.ref(ref) for ref in set(refs)}
+        return {ref: unit.code if unit is not None else "" for ref, unit in units.items()}
+
     def _told(
         self, conn: Connection, section: WarehouseSection, document: Document
     ) -> dict[str, Any]:
@@ -460,11 +468,6 @@ class Views:
                 }
                 for each in documents.open_items(conn, scope.party)
             ]
-
-    def locations(self, scope: Scope) -> list[str]:
-        """The locations of the party's warehouse that the scope reaches, in the file's order."""
-        places = self.section(scope).locations
-        return [place for place in places if not scope.locations or place in scope.locations]
 
     def products(self) -> list[dict[str, Any]]:
         """{sku, names, gtin, withdrawn} of the site file and the cloud."""

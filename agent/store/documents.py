@@ -683,6 +683,12 @@ def of_unit(conn: Connection, number: int, party: str) -> list[tuple[str, str, s
     return [(str(n), str(kind), str(status), int(at)) for n, kind, status, at in found.fetchall()]
 
 
+def sizes(conn: Connection, product: str) -> list[str]:
+    """The levels of a product of which full units were seen."""
+    rows = conn.execute("SELECT level FROM level_size WHERE product = ?", (product,)).fetchall()
+    return [str(level) for (level,) in rows]
+
+
 def size_of(conn: Connection, product: str, level: str) -> int | None:
     """Pieces of a full unit of a level, as far as such units were seen."""
     row = conn.one(

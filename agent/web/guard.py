@@ -25,7 +25,8 @@ SIGNED = "/api/pda/v1/"
 """Below it every request is signed by a device, which checks more than a cookie could; there are
 no cookies, and a body may be as long as a queue of 200 items."""
 
-SIGNED_LIMIT = 512 * 1024
+LIMITS = {f"{SIGNED}items": 512 * 1024, "/api/v1/warehouse/import": 1024 * 1024}
+"""Bytes where more than BODY_LIMIT is sent: a queue of items, a file of documents."""
 
 _DRAIN_SECONDS = 1.0
 
@@ -171,7 +172,7 @@ def _same_origin(origin: str, host: str) -> bool:
 
 
 def _limit(path: str) -> int:
-    return SIGNED_LIMIT if path == f"{SIGNED}items" else BODY_LIMIT
+    return LIMITS.get(path, BODY_LIMIT)
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes:

@@ -132,7 +132,6 @@ class Time(_Told):
 
 class Documents(_Told):
     documents: list[dict[str, Any]]
-    locations: list[str]
 
 
 class Products(_Told):

@@ -12,6 +12,7 @@ import binascii
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 BASE = "/api/v1/warehouse"
 ANSWER_SECONDS = 10.0
+THREADS = 4
+"""Questions that are answered at once: pages wait for one another, and the line not for them."""
 MOST_LINES = 500
 """Lines of a document that is typed in; a file may have more."""
 FILE_LIMIT = 700_000
@@ -101,6 +104,16 @@ class ImportBody(_Body):
     book: bool = False
 
 
+class FileBody(BaseModel):
+    """A file of documents on the agent's machine; no party where there is one warehouse only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    party: _Maybe = ""
+    kind: _Maybe = ""
+
+
 class SettleBody(_Body):
     """What a person decided on an exception: `choice` is one of those it offers."""
 
@@ -133,8 +146,8 @@ class DeskServices(Protocol):
     try again."""
 
     def setup(self) -> Mapping[str, Any]:
-        """{warehouses [{party, names, locations}], products [{sku, names, levels [{level,
-        pieces}]}], parties [{id, names}], operations, slips (a printer for them is there)}."""
+        """{warehouses [{party, names, locations, slips (a printer for them is there)}], products
+        [{sku, names, levels [{level, pieces}]}], parties [{id, names}], operations}."""
 
     def now(self, party: str) -> Mapping[str, Any]:
         """{open (documents), exceptions, devices, heard (of them, lately)}."""
@@ -154,6 +167,9 @@ class DeskServices(Protocol):
 
     def bring(self, party: str, data: bytes, kind: str, book: bool) -> Mapping[str, Any]:
         """What a file of documents holds, booked if `book`; DocumentsRefused."""
+
+    def bring_file(self, party: str, path: str, kind: str) -> Mapping[str, Any]:
+        """Book a file of documents of this machine; DocumentsRefused."""
 
     def stock(self, party: str, product: str, lot: str, location: str) -> Mapping[str, Any]: ...
 
@@ -227,7 +243,8 @@ def warehouse_router(desk: DeskServices) -> APIRouter:
         try:
             return await _within(lambda: desk.bring(body.party, data, body.kind, body.book))
         except DocumentsRefused as refused:
-            return JSONResponse(_problems(refused), status_code=409)
+            told = {"reason": refused.reason, "message": str(refused), **refused.told()}
+            return JSONResponse(told, status_code=409)
 
     @router.get("/stock")
     async def stock(
@@ -270,24 +287,26 @@ def warehouse_router(desk: DeskServices) -> APIRouter:
     return router
 
 
+def document_file_router(desk: DeskServices) -> APIRouter:
+    """The route of the command line: the gate asks for its bearer token."""
+    router = APIRouter(prefix="/api/local/documents")
+
+    @router.post("", status_code=201)
+    async def bring(body: FileBody) -> Mapping[str, Any]:
+        return await _within(lambda: desk.bring_file(body.party, body.path, body.kind))
+
+    return router
+
+
+_threads = CapacityLimiter(THREADS)
+
+
 async def _within(work: Callable[[], T]) -> T:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            return await asyncio.to_thread(work)
+            return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=_threads)
     except TimeoutError:
         raise TransientError(
             "No answer in time; it may still be carried out. Look at the document before trying "
             "again."
         ) from None
-
-
-def _problems(refused: DocumentsRefused) -> dict[str, Any]:
-    return {
-        "reason": refused.reason,
-        "message": str(refused),
-        "problems": [
-            {"line": p.line, "column": p.column, "reason": p.reason, "args": dict(p.args)}
-            for p in refused.problems
-        ],
-        "more": refused.more,
-    }

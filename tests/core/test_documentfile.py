@@ -143,6 +143,7 @@ def test_goods_by_their_codes_are_counted_from_within() -> None:
     [
         (",D07,COLA,,1,箱", "number", "cell_empty"),
         ("OLD-1,D07,COLA,,1,箱", "number", "number_taken"),
+        ("N/1,D07,COLA,,1,箱", "number", "number_wrong"),
         ("N,,COLA,,1,箱", "party", "cell_empty"),
         ("N,D99,COLA,,1,箱", "party", "party_unknown"),
         ("N,F01,COLA,,1,箱", "party", "party_self"),

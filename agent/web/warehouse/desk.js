@@ -8,8 +8,8 @@ const KEPT = "caselink.party";
 
 class Desk {
   party = "";
-  /** @type {{warehouses: any[], products: Product[], parties: any[], operations: string[], slips: boolean}} */
-  setup = { warehouses: [], products: [], parties: [], operations: [], slips: false };
+  /** @type {{warehouses: any[], products: Product[], parties: any[], operations: string[]}} */
+  setup = { warehouses: [], products: [], parties: [], operations: [] };
 
   /** @param {any} setup */
   know(setup) {
@@ -53,7 +53,7 @@ class Desk {
     let left = Math.abs(pieces);
     for (const { level, pieces: each } of levels) {
       const n = Math.floor(left / each);
-      if (n) parts.push(tOr("count", level, { n }));
+      if (n) parts.push(tOr("count", level || "piece", { n }));
       left -= n * each;
     }
     if (left) parts.push(number(left));
@@ -65,7 +65,7 @@ class Desk {
 export const desk = new Desk();
 
 /** @param {string} level */
-export const levelName = (level) => tOr("level", level, { level });
+export const levelName = (level) => tOr("level", level || "piece", { level });
 
 /** Days since a moment, in words. @param {number | null | undefined} ms @param {number} now */
 export function age(ms, now) {

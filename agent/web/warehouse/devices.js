@@ -108,8 +108,7 @@ export class DevicesView {
     const address = el("p", "code small", code.text);
     address.translate = false;
     const timer = setInterval(tick, 250);
-    openSheet("devices.scan", [el("div", "qr", symbol, el("div", "", left, words("p", "devices.left", "small"), steps, address))], () => clearInterval(timer));
-    tick();
+    openSheet("devices.scan", [el("div", "qr", symbol, el("div", "", left, words("p", "devices.left", "small"), steps, address))], tick, () => clearInterval(timer));
   }
 
   /** @param {any} device */

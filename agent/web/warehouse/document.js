@@ -65,7 +65,7 @@ export class DocumentView {
     attr(this.status, "data-s", one.status);
     show(this.post, one.status === "open" || one.status === "counted");
     show(this.reverse, one.status === "closed");
-    show(this.print, desk.setup.slips);
+    show(this.print, Boolean(desk.warehouse?.slips));
     /** @type {Record<string, string>} */
     const facts = {
       way: wayText(one),
@@ -89,6 +89,7 @@ export class DocumentView {
     show(this.devices.node, one.devices.length > 0);
     this.devices.fill(one.devices, (row, [name, units, last]) => {
       put(name, row.name || row.device || t("document.desk"));
+      /** @type {HTMLElement} */ (name).translate = false;
       put(units, text.number(row.units));
       put(last, text.second(row.last_ms));
     });
@@ -110,8 +111,8 @@ export class DocumentView {
       const per = line.quantity ? line.pieces / line.quantity : 1;
       put(product, desk.productName(line.product));
       put(lot, line.lot || t("line.any_lot"));
-      put(asked, text.tOr("count", line.level, { n: line.quantity }));
-      put(got, line.done % per ? desk.amount(line.product, line.done) : text.tOr("count", line.level, { n: line.done / per }));
+      put(asked, text.tOr("count", line.level || "piece", { n: line.quantity }));
+      put(got, line.done % per ? desk.amount(line.product, line.done) : text.tOr("count", line.level || "piece", { n: line.done / per }));
       const bar = /** @type {any} */ (share).bar ?? (/** @type {any} */ (share).bar = meter());
       if (!bar.node.isConnected) share.append(bar.node);
       bar.set(line.pieces ? line.done / line.pieces : 0);
@@ -144,7 +145,7 @@ export class DocumentView {
   /** Post it: at first as if nothing were missing; a difference is shown and asked about. */
   #askPost() {
     const one = this.#one;
-    const supervised = one.kind === "count";
+    const supervised = one.status === "counted";
     const said = result();
     const sign = approval();
     const reason = input("text", 200);
@@ -163,16 +164,18 @@ export class DocumentView {
       } else if (answer.verdict === "difference") {
         seen = true;
         await this.refresh();
-        this.#renderMissing(list, this.#one.missing);
-        show(list.node, this.#one.missing.length > 0);
+        const missing = [...this.#one.missing, ...short(this.#one.lines)];
+        this.#renderMissing(list, missing);
+        show(list.node, missing.length > 0);
         show(difference, true);
         said.say("");
       } else {
         said.say(verdictText(answer), true);
       }
     }, said);
-    const total = el("p", "", progressText(one));
-    openSheet("post.title", [total, difference, ...(supervised ? [sign.node] : []), said.node, el("div", "actions", hold)]);
+    const total = el("p");
+    openSheet("post.title", [total, difference, ...(supervised ? [sign.node] : []), said.node, el("div", "actions", hold)],
+      () => put(total, progressText(this.#one)));
   }
 
   #askReverse() {
@@ -190,6 +193,10 @@ export class DocumentView {
     openSheet("reverse.title", [words("p", "reverse.what"), field("post.reason", reason), sign.node, said.node, el("div", "actions", hold)]);
   }
 }
+
+/** Lines that are not filled, as what is missing of them. @param {any[]} lines */
+const short = (lines) => lines.filter((line) => line.done < line.pieces)
+  .map((line) => ({ level: "", product: line.product, lot: line.lot, pieces: line.pieces - line.done }));
 
 /** @param {number} ms */
 const moment = (ms) => `${text.day(ms)} ${text.minute(ms)}`;

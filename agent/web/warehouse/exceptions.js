@@ -31,16 +31,17 @@ export class ExceptionsView {
     keep(this.list, this.#rows.length, () => {
       const number = el("span");
       const code = el("p", "code");
-      number.translate = code.translate = false;
-      return el("li", "card case", el("div", "top", el("span", "tag"), number, el("span", "small")),
+      const who = el("span", "small");
+      number.translate = code.translate = who.translate = false;
+      return el("li", "card case", el("div", "top", el("span", "tag"), number, el("span", "small"), who),
         el("p", "do"), code, el("div", "actions"));
     });
     this.#rows.forEach((one, index) => {
       const [top, what, code, actions] = this.list.children[index].children;
       put(top.children[0], t(`do.${one.do}`));
       put(top.children[1], one.document || text.NONE);
-      const who = [one.device_name || one.device, one.by].filter(Boolean).join(" · ");
-      put(top.children[2], `${text.day(one.at_ms)} ${text.second(one.at_ms)} · ${who}`);
+      put(top.children[2], `${text.day(one.at_ms)} ${text.second(one.at_ms)}`);
+      put(top.children[3], [one.device_name || one.device, one.by].filter(Boolean).join(" · "));
       put(what, verdictText(one));
       put(code, one.text || "");
       show(code, Boolean(one.text));
@@ -64,7 +65,11 @@ export class ExceptionsView {
       this.result.say(verdictText(answer));
       await this.refresh();
     }, said);
-    openSheet("exceptions.settle", [el("p", "", verdictText(one)), el("p", "do", text.tOr("choice", choice)),
-      el("p", "small", t(`choice_what.${choice}`)), field("post.reason_optional", reason), said.node, el("div", "actions", hold)]);
+    const [verdict, what] = [el("p"), el("p", "do")];
+    openSheet("exceptions.settle", [verdict, what, words("p", `choice_what.${choice}`, "small"),
+      field("post.reason_optional", reason), said.node, el("div", "actions", hold)], () => {
+      put(verdict, verdictText(one));
+      put(what, text.tOr("choice", choice));
+    });
   }
 }

@@ -3,7 +3,7 @@
 import { attr, el, put, show } from "/panel/dom.js";
 import { openSession, Refusal } from "/panel/server.js";
 import * as text from "/panel/text.js";
-import { ask } from "./ask.js";
+import { ask, BASE } from "./ask.js";
 import { desk } from "./desk.js";
 import { DevicesView } from "./devices.js";
 import { DocumentView } from "./document.js";
@@ -12,7 +12,7 @@ import { ExceptionsView } from "./exceptions.js";
 import { ImportView } from "./importing.js";
 import { LedgerView } from "./ledger.js";
 import { NewDocumentView } from "./newdocument.js";
-import { writeWords } from "./parts.js";
+import { writeSheet, writeWords } from "./parts.js";
 import { StockView } from "./stock.js";
 
 const { t } = text;
@@ -90,7 +90,7 @@ async function refresh(asked) {
 }
 
 async function tick() {
-  if (!document.hidden) {
+  if (!document.hidden && desk.party) {
     if (turn++ % NOW_EVERY === 0) await askNow();
     if (screen?.live) await refresh(screen);
     showRow();
@@ -112,8 +112,11 @@ async function askNow() {
 /** The row below the frame: no answer, else what waits for a person. */
 function showRow() {
   const silent = performance.now() - fresh;
-  const stale = silent > STALE_MS + (screen?.live ? 0 : NOW_EVERY * POLL_MS);
+  const stale = (desk.party !== "" || turn === 0) && silent > STALE_MS + (screen?.live ? 0 : NOW_EVERY * POLL_MS);
   attr(document.documentElement, "data-feed", stale ? "stale" : "live");
+  for (const node of document.querySelectorAll("button[data-act]")) {
+    if (/** @type {HTMLButtonElement} */ (node).disabled !== stale) /** @type {HTMLButtonElement} */ (node).disabled = stale;
+  }
   const waiting = now?.exceptions ?? 0;
   const alarm = /** @type {Element} */ (document.querySelector(".alarm"));
   attr(alarm, "data-level", stale ? "stale" : refused || waiting ? 2 : "none");
@@ -150,6 +153,7 @@ function writeLanguage() {
   attr(node, "lang", other === "en" ? "en" : "zh-CN");
   writeWords(document);
   screen?.render();
+  writeSheet();
   writeWords(main);
   showRow();
 }
@@ -160,11 +164,11 @@ async function start() {
   for (;;) {
     try {
       await openSession().catch(() => {});
-      desk.know(await ask("setup"));
+      const answer = await fetch(`${BASE}/setup`, { signal: AbortSignal.timeout(5000) });
+      if (answer.status !== 404) desk.know(await ask("setup")); // else there is no warehouse
       break;
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      refused = error.message;
+      refused = error instanceof Refusal ? error.message : t("refused.no_answer");
       showRow();
       await new Promise((go) => setTimeout(go, POLL_MS));
     }

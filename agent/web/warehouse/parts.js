@@ -40,6 +40,7 @@ export function select(options) {
       const option = /** @type {HTMLOptionElement} */ (node.children[index]);
       option.value = value;
       put(option, label);
+      option.translate = value === "";
     });
   };
   write();
@@ -200,21 +201,28 @@ dialog.addEventListener("close", () => {
 });
 document.body.append(dialog);
 let ended = () => {};
+let written = () => {};
 
 /**
  * Ask for something over the screen.
  * @param {string} title key
  * @param {Node[]} nodes
+ * @param {() => void} [write] writes what no key says: now, and in another language
  * @param {() => void} [atEnd]
  */
-export function openSheet(title, nodes, atEnd = () => {}) {
+export function openSheet(title, nodes, write = () => {}, atEnd = () => {}) {
   ended();
   ended = atEnd;
+  written = write;
+  write();
   heading.dataset.t = title;
   body.replaceChildren(...nodes);
   writeWords(dialog);
   if (!dialog.open) dialog.showModal();
   body.scrollTop = 0;
 }
+
+/** Write the open sheet in another language. */
+export const writeSheet = () => dialog.open && written();
 
 export const closeSheet = () => dialog.close();

@@ -12,7 +12,7 @@ const OLD_DAYS = 180;
 
 export class StockView {
   /** @type {any} */
-  #found = { rows: [], at: 0, more: 0 };
+  #found = { rows: [], at: 0, more: 0, pieces: 0 };
   #timer = 0;
 
   constructor() {
@@ -43,10 +43,9 @@ export class StockView {
 
   render() {
     for (const one of [this.product, this.location]) one.write();
-    const { rows, at, more } = this.#found;
+    const { rows, at, more, pieces } = this.#found;
     show(this.empty, rows.length === 0);
     show(this.table.node, rows.length > 0);
-    const pieces = rows.reduce((/** @type {number} */ sum, /** @type {any} */ row) => sum + row.pieces, 0);
     put(this.total, `${t("stock.total", { n: pieces })}${more ? ` · ${t("stock.more", { n: more })}` : ""}`);
     this.table.fill(rows, (row, [place, product, lot, amount, n, units, old, expires], line) => {
       put(place, row.location || t("stock.no_location"));
