@@ -62,6 +62,9 @@ def _as_scanned(out: Outcome, container: int, seen: tuple[int, ...], how: Read) 
 
 def _container(out: Outcome, units: list[KnownUnit]) -> tuple[KnownUnit, bool]:
     """The container that was scanned, and whether its own code was among the scans."""
+    over = [unit for unit in units if _is_above(out, unit, units)]
+    if len(over) == 1:
+        return over[0], True
     boxes = [unit for unit in units if unit.unit in out.known.containers]
     holding = [box for box in boxes if not any(box.parent == other.unit for other in boxes)]
     levels = {unit.level for unit in units}
@@ -77,3 +80,17 @@ def _container(out: Outcome, units: list[KnownUnit]) -> tuple[KnownUnit, bool]:
             "with them.",
         )
     return out.known.units[parent], False
+
+
+def _is_above(out: Outcome, box: KnownUnit, units: list[KnownUnit]) -> bool:
+    """Whether all the others are of the level that this container holds, by its packing scheme.
+    Where the record has them does not matter: a scan shows that they are elsewhere."""
+    order = out.known.orders.get(box.order)
+    below = order.scheme.below(box.level) if order is not None else None
+    others = [unit for unit in units if unit is not box]
+    return (
+        box.unit in out.known.containers
+        and below is not None
+        and bool(others)
+        and all(unit.level == below.name for unit in others)
+    )

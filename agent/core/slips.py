@@ -26,6 +26,7 @@ def units_at(state: LineState, stations: Iterable[str]) -> tuple[int, ...]:
                 found += [c for c in (*kept.children, *kept.counted) if c is not None]
             for gap in packing.gaps:
                 found += [c for lane in gap.behind.values() for c in lane if c is not None]
+                found += [s.unit for s in gap.suspects if s.unit is not None]
             found += [s.unit for s in packing.suspects if s.unit is not None]
     return tuple(dict.fromkeys(found))
 

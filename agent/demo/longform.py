@@ -120,6 +120,7 @@ COLUMNS = (
     "found",
     "within 3",
     "located",
+    "of these unique",
     "repaired",
     "cases med/max",
     "good rejected",
@@ -141,7 +142,7 @@ def _cells(name: str, total: Total) -> Iterator[str]:
     yield f"{sums['wrong_inferred']} ({total.ppm('inferred'):.0f})"
     yield f"{sums['wrong_incomplete']}/{sums['wrong_doubtful']}"
     yield from map(str, (slips.made, slips.read, slips.found, slips.prompt))
-    yield from map(str, (slips.located, slips.repaired))
+    yield from map(str, (slips.located, slips.unique, slips.repaired))
     middle, most = slips.distance
     yield f"{middle}/{most}" if slips.found else ""
     yield f"{100 * sums['good_rejected'] / max(1, sums['bottles']):.2f} %"

@@ -16,12 +16,25 @@ NEAR = 3
 """Containers between the first reading that could show a slip and the one that did."""
 
 
+TELLING = (
+    f.ContainerFormed,
+    f.Packed,
+    f.ContainerScanned,
+    f.ContainerConfirmed,
+    f.SlipFound,
+    f.DoubtResolved,
+)
+"""The facts that say how containers were packed, what was read in them, and what was found out."""
+
+
 @dataclass(slots=True)
 class Slips:
     """`made`: runs of containers that were first recorded with another content than they have.
     `read`: of so many a container was read, or the one right behind; `prompt`: and within NEAR
     containers of the first one of these it was found. `found` a reading has shown, `located` those
-    that exactly one shift explains, `repaired` those of which every record is right in the end.
+    of which a shift was named that explains them, `unique` the ones of these that all readings
+    together leave one explanation for: nothing of the run is in doubt for the slip any more;
+    `repaired` those located of which every record is right in the end.
     `cases` counts distances: how many containers of a run were packed until it was found."""
 
     made: int = 0
@@ -29,6 +42,7 @@ class Slips:
     prompt: int = 0
     found: int = 0
     located: int = 0
+    unique: int = 0
     repaired: int = 0
     cases: dict[int, int] = field(default_factory=dict)
 
@@ -38,6 +52,7 @@ class Slips:
         self.prompt += other.prompt
         self.found += other.found
         self.located += other.located
+        self.unique += other.unique
         self.repaired += other.repaired
         for distance, count in other.cases.items():
             self.cases[distance] = self.cases.get(distance, 0) + count
@@ -75,7 +90,8 @@ def slips(conn: Connection, truth: Iterable[Mapping[str, Any]]) -> Slips:
     packers: dict[str, _Packer] = {}
     station: dict[int, str] = {}
     packed: dict[int, list[int | None]] = {}
-    for entry in journal.read_kinds(conn, f.ContainerFormed, f.Packed, f.SlipFound):
+    unsure: set[int] = set()  # what they hold is in doubt for a slip
+    for entry in journal.read_kinds(conn, *TELLING):
         match entry.fact:
             case f.ContainerFormed(unit=unit, station=where):
                 station[unit] = where
@@ -85,10 +101,13 @@ def slips(conn: Connection, truth: Iterable[Mapping[str, Any]]) -> Slips:
                 packed.setdefault(unit, []).extend(children)
             case f.ContainerScanned(container=unit) | f.ContainerConfirmed(container=unit):
                 _read(packers, station, unit)
-            case f.ChildrenSeen(container=unit):
-                _read(packers, station, unit)
+                if isinstance(entry.fact, f.ContainerConfirmed):
+                    unsure.discard(unit)
+            case f.DoubtResolved(units=units):
+                unsure.difference_update(units)
             case f.SlipFound(station=where, found=unit, shifts=shifts) if where in packers:
                 _read(packers, station, unit)
+                unsure.update(entry.fact.doubtful)
                 order = packers[where].order
                 if unit in order:
                     packers[where].found[order.index(unit)] = bool(shifts)
@@ -96,6 +115,7 @@ def slips(conn: Connection, truth: Iterable[Mapping[str, Any]]) -> Slips:
     for packer in packers.values():
         wrong: list[bool] = []
         right_now: list[bool] = []
+        doubtful = [unit in unsure for unit in packer.order]
         for unit in packer.order:
             code = name(unit)
             there = inside.get(code) if code else None
@@ -104,7 +124,7 @@ def slips(conn: Connection, truth: Iterable[Mapping[str, Any]]) -> Slips:
             right_now.append(
                 code is None or there is None or _without_unknown(final[code]) <= there
             )
-        result.add(_runs(wrong, right_now, packer))
+        result.add(_runs(wrong, right_now, doubtful, packer))
     return result
 
 
@@ -120,7 +140,7 @@ def _without_unknown(children: Counter[str | None]) -> Counter[str | None]:
     return known
 
 
-def _runs(wrong: list[bool], right_now: list[bool], packer: _Packer) -> Slips:
+def _runs(wrong: list[bool], right_now: list[bool], doubtful: list[bool], packer: _Packer) -> Slips:
     """Each run of wrong containers is a slip; it is found at its end or just behind it."""
     result = Slips()
     at = 0
@@ -144,6 +164,7 @@ def _runs(wrong: list[bool], right_now: list[bool], packer: _Packer) -> Slips:
             result.cases[distance] = result.cases.get(distance, 0) + 1
             if any(packer.found[place] for place in places):
                 result.located += 1
+                result.unique += not any(doubtful[at:end])
                 result.repaired += all(right_now[at:end])
         at = end
     return result

@@ -287,6 +287,16 @@ def test_a_hand_scanned_case_is_a_fact(desk: Desk) -> None:
     assert desk.refused(i.HandScanned((), False, "li")) == "nothing_named"
 
 
+def test_a_scan_names_its_container_though_a_child_is_recorded_in_another(desk: Desk) -> None:
+    """What a slip makes of containers of containers: a case of another pallet is on it."""
+    desk.plant.put(*boxed(18, "pallet", (17,), CodeKey(PALLETS, 1, 0), "pallet"))
+    scanned, corrected, *_ = desk.do(i.HandScanned((PALLET[0], CASE[0], CASE[2]), True, "li"))
+    assert scanned == f.ContainerScanned(11, (5, 17), True, True, "li")
+    assert isinstance(corrected, f.LinksCorrected)
+    assert (corrected.container, corrected.children, corrected.removed) == (11, (5, 17), (10,))
+    assert desk.unit(17).parent == 11
+
+
 def test_a_scan_that_differs_makes_doubt(desk: Desk) -> None:
     wrong = i.HandScanned((CASE[0], BOTTLE[0], BOTTLE[4]), False, "li")
     scanned, doubted, broken = desk.do(wrong)

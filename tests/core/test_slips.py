@@ -337,6 +337,22 @@ def test_where_a_divider_miscounted_is_found_by_halves_and_every_case_is_mended(
         assert here.doubtful() == [14], "it holds the one that stayed behind"
 
 
+def test_which_of_two_missed_bottles_came_unseen_is_found_by_halves(tmp_path: Path) -> None:
+    with hall(tmp_path) as here:
+        here.cases(1)
+        here.scan(0)
+        gone = here.bottle()
+        here.cases(3)
+        came = here.bottle()
+        here.arrive(came, seen=False)
+        here.cases(4)
+        assert len(here.line.state.missed) == len({gone, came})
+        here.scan(7)
+        assert set(here.wrong()) <= set(here.doubtful())
+        assert halve(here)
+        assert here.wrong() == here.doubtful() == []
+
+
 def test_two_slips_among_the_same_cases_are_both_found(tmp_path: Path) -> None:
     with hall(tmp_path) as here:
         here.cases(1)

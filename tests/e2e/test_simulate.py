@@ -103,8 +103,18 @@ def test_slips_are_counted_by_what_became_of_them() -> None:
     assert slips.made >= slips.read >= slips.found >= slips.located >= slips.repaired
     assert slips.found >= slips.prompt
     assert sum(slips.cases.values()) == slips.found
+    assert slips.located >= slips.unique
     assert not outcome.result.wrong_proven, outcome.result.notes
     assert not play(replace(options, rates={}), 1).slips.made
+
+
+def test_cases_of_boxes_whose_order_slipped_are_found_by_hand_and_repaired() -> None:
+    options = SimOptions(300, pack="sequence", site="liquor", rates={"divider": 1 / 150})
+    outcome = play(options, 767)
+    assert outcome.result.good, outcome.result.notes
+    assert outcome.slips.made == outcome.slips.unique == outcome.slips.repaired == 1
+    assert not outcome.result.wrong_inferred
+    assert not outcome.result.wrong_doubtful
 
 
 def test_what_is_said_of_a_failing_seed_plays_the_same_shift_again() -> None:
