@@ -74,7 +74,7 @@ class Agent:
         self._stop = asyncio.Event()
         self._lines: dict[str, Line] = {}
         self._cloud: CloudWay | None = None
-        self._scanning: Scanning | None = None
+        self.scanning: Scanning | None = None
         self.lan: Lan | None = None
         self.writer: Writer | None = None
         self.warehouse: Warehouse | None = None
@@ -140,7 +140,7 @@ class Agent:
         services = Services(self, gate, writer, readers, pins)
         tasks: list[asyncio.Task[None]] = []
         server: PanelServer | None = None
-        self._scanning = self._scan(gate, writer, readers)
+        self.scanning = self._scan(gate, writer, readers)
         if self._web:
             app = create_app(
                 services,
@@ -149,7 +149,7 @@ class Agent:
                     local_router(services),
                     rework_router(services),
                     uplink_router(self.cloud, self._settle),
-                    *(self._scanning.routers() if self._scanning else []),
+                    *(self.scanning.routers() if self.scanning else []),
                     *self._desk(readers, writer),
                 ],
             )
@@ -158,8 +158,8 @@ class Agent:
             panel = unless_bug("panel", server.run)
             tasks.append(asyncio.create_task(panel, name="panel"))
             await server.started()
-            if self._scanning is not None:
-                tasks += self._to_the_network(self._scanning)
+            if self.scanning is not None:
+                tasks += self._to_the_network(self.scanning)
         for line in self._lines.values():
             tasks += [asyncio.create_task(work, name=name) for name, work in line.work().items()]
             tasks.append(asyncio.create_task(self._look(line, gate), name="snapshot"))
@@ -186,8 +186,8 @@ class Agent:
                 task.result()
         finally:
             notifier.stopping()
-            if self._scanning is not None:
-                self._scanning.close()
+            if self.scanning is not None:
+                self.scanning.close()
             if server is not None:
                 server.stop()
             await _end({stopped, feeding, *tasks})
@@ -202,9 +202,9 @@ class Agent:
 
     def _desk(self, readers: Readers, writer: Writer) -> list[APIRouter]:
         """The warehouse page, where there is a warehouse."""
-        if self.warehouse is None or self._scanning is None:
+        if self.warehouse is None or self.scanning is None:
             return []
-        gatekeeper, printers = self._scanning.gatekeeper, slip_printers(self.site, self.files)
+        gatekeeper, printers = self.scanning.gatekeeper, slip_printers(self.site, self.files)
         desk = WarehouseDesk(self.site, self.warehouse, gatekeeper, readers, writer, printers)
         return [warehouse_router(desk), document_file_router(desk)]
 

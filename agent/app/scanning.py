@@ -30,7 +30,7 @@ from agent.web.setup_page import Shown, create_setup_app
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 2.0
 """How often the certificate's files are looked at."""
 TELL_SECONDS = 86_400.0
 """How often it is said that the certificate should be renewed."""

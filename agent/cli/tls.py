@@ -7,7 +7,7 @@ import typer
 
 from agent.cli.common import DEFAULT, ConfigFile, load_site, out
 from agent.config import LanSection, Site
-from agent.core.errors import DomainError
+from agent.core.errors import ConfigError, DomainError
 from agent.services import site_ca
 
 app = typer.Typer(no_args_is_help=True, help="https for PDAs: the site's own authority.")
@@ -76,7 +76,10 @@ def renew(
     lan = _lan(site)
     where = site_ca.ca_files(files.tls)
     where = where._replace(key=ca_key or where.key)
-    leaf = site_ca.read_leaf(where.leaf)
+    try:
+        leaf = site_ca.read_leaf(where.leaf)
+    except ConfigError:  # damaged: all the more reason for a new one
+        leaf = None
     same = leaf is not None and {n.lower() for n in lan.names} == set(leaf.names)
     if leaf is not None and same and not leaf.due() and not force:
         out.print(f"Not yet: the certificate is good until {leaf.ends.date()}. Nothing was done.")

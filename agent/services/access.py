@@ -45,9 +45,11 @@ REQUESTS = Rate(20, 100)
 ITEMS = Rate(50, 1_000)
 QUERIES = Rate(5, 20)
 LOGINS = Rate(0.1, 5)
-FAILURES = Rate(1, 30)
-"""Requests that no device signed, by the address they come from."""
-ENROLMENTS = Rate(0.2, 10)
+FAILURES = Rate(10, 200)
+"""Requests that no device signed, by the address they come from: many may share one."""
+STRANGERS = Rate(1, 10)
+"""Questions of devices that are not enrolled, by address."""
+ENROLMENTS = Rate(1, 100)
 """By address."""
 
 
@@ -90,6 +92,7 @@ class Access:
         self.logins = Rates(LOGINS)
         self.failures = Rates(FAILURES)
         self.enrolments = Rates(ENROLMENTS)
+        self.strangers = Rates(STRANGERS)
 
     # ------------------------------------------------------------------------------------ device
 

@@ -29,7 +29,7 @@ ALLOWED: tuple[str, ...] = (*OPERATIONS, "unpack", "query")
 
 CODE_SECONDS = 300.0
 """How long a code is good."""
-MOST_CODES = 64
+MOST_CODES = 500
 """Codes that are good or were lately."""
 MOST_DEVICES = 5000
 """Devices of one agent, revoked ones too."""

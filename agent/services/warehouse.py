@@ -88,6 +88,9 @@ class Depot(Protocol):
         """Items that were refused or asked about and that nobody has settled: {device, seq, do,
         document, text, verdict, severity, args, by, at_ms}, oldest first."""
 
+    def locations(self, scope: Scope) -> list[str]:
+        """The locations of the party's warehouse that the scope reaches, in the file's order."""
+
     def products(self) -> list[dict[str, Any]]:
         """{sku, names, gtin, withdrawn} of the site file and the cloud."""
 

@@ -469,6 +469,11 @@ class Views:
                 for each in documents.open_items(conn, scope.party)
             ]
 
+    def locations(self, scope: Scope) -> list[str]:
+        """The locations of the party's warehouse that the scope reaches, in the file's order."""
+        places = self.section(scope).locations
+        return [place for place in places if not scope.locations or place in scope.locations]
+
     def products(self) -> list[dict[str, Any]]:
         """{sku, names, gtin, withdrawn} of the site file and the cloud."""
         with self._readers.connection() as conn:

@@ -117,6 +117,20 @@ def pda_router(services: PdaServices) -> APIRouter:
 
         return await run(believe)
 
+    async def device_if_any(
+        request: Request,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+        x_device: _Signature = "",
+        x_time: _Signature = "",
+        x_nonce: _Signature = "",
+        x_signature: _Signature = "",
+        x_queue: _Signature = "",
+    ) -> Device | None:
+        """The device, or None where no device is named."""
+        if not x_device:
+            return None
+        return await device(request, bearer, x_device, x_time, x_nonce, x_signature, x_queue)
+
     Dev = Annotated[Device, Depends(device)]
 
     async def person(device: Dev, x_session: _Signature = "") -> Scope:
@@ -210,8 +224,13 @@ def pda_router(services: PdaServices) -> APIRouter:
         who: Who,
         status: Annotated[str, Query(pattern="^(open|counted|closed|reversed|all)$")] = "open",
     ) -> Response:
-        """Documents of the device's scope, newest first."""
-        return await answer(lambda: {"documents": depot.documents(who, status)})
+        """Documents of the device's scope, newest first, and the locations that it reaches."""
+        return await answer(
+            lambda: {
+                "documents": depot.documents(who, status),
+                "locations": depot.locations(who),
+            }
+        )
 
     _Number = Annotated[str, Path(max_length=64)]
 
@@ -258,20 +277,14 @@ def pda_router(services: PdaServices) -> APIRouter:
     @router.post("/query", tags=["record"], response_model=dict[str, Any])
     async def query(
         request: Request,
+        signed_by: Annotated[Device | None, Depends(device_if_any)],
         body: m.QueryBody,
-        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-        x_device: _Signature = "",
-        x_time: _Signature = "",
-        x_nonce: _Signature = "",
-        x_signature: _Signature = "",
-        x_queue: _Signature = "",
         x_session: _Signature = "",
     ) -> Response:
         """What is known of a code. A device that is not enrolled is told what is on the label,
         where the site allows it."""
-        if not x_device:
+        if signed_by is None:
             return await answer(lambda: _openly(services, _address(request), body.text))
-        signed_by = await device(request, bearer, x_device, x_time, x_nonce, x_signature, x_queue)
 
         def work() -> dict[str, Any]:
             who = access.person(signed_by, x_session)
@@ -298,7 +311,7 @@ def _openly(services: PdaServices, address: str, text: str) -> dict[str, Any]:
     """What anyone who holds the thing may know of it."""
     if not services.open_party:
         raise DomainError("query_closed", "Devices that are not enrolled may not ask here.")
-    services.access.failures.take(address)
+    services.access.strangers.take(address)
     scope = Scope(services.open_party, (), ("query",))
     found = services.depot.query(scope, text)
     return {key: found[key] for key in _OPENLY if key in found}

@@ -132,6 +132,7 @@ class Time(_Told):
 
 class Documents(_Told):
     documents: list[dict[str, Any]]
+    locations: list[str]
 
 
 class Products(_Told):

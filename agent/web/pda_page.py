@@ -29,7 +29,7 @@ def pda_files(folders: Mapping[str, Mapping[str, ServedFile]]) -> dict[str, Serv
     files = read_files(PDA)
     files["gs1.json"] = ServedFile.of(gs1_table(), "application/json")
     worker = files.pop("sw.js")
-    names = [f"{PREFIX}/{name}" for name in sorted(files) if name != "index.html"]
+    names = [f"{PREFIX}/{name}" for name in sorted(files) if name not in ("", "index.html")]
     shared = {
         f"{prefix}/{name}": folders[prefix][name]
         for prefix, wanted in SHARED.items()
@@ -39,9 +39,6 @@ def pda_files(folders: Mapping[str, Mapping[str, ServedFile]]) -> dict[str, Serv
     kept = json.dumps([*names, *shared])
     head = f"const VERSION = {json.dumps(version)};\nconst FILES = {kept};\n".encode()
     files["sw.js"] = ServedFile.of(head + worker.content, worker.media_type)
-    files["version.json"] = ServedFile.of(
-        json.dumps({"version": version}).encode(), "application/json"
-    )
     return files
 
 

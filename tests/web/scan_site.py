@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import os
 import secrets
+import socket
 import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from time import monotonic, sleep, time
 from typing import Any
@@ -20,6 +23,7 @@ from agent.services import site_ca
 from agent.services.devices import ALLOWED
 from agent.services.pins import Pins
 from agent.services.users import Users
+from agent.web.pda_route import THREADS
 from tests.services.pda_help import Key
 
 API = "/api/pda/v1"
@@ -30,7 +34,7 @@ id = "hosted"
 data = "var"
 
 [web]
-port = 0
+port = {panel}
 
 [web.lan]
 host = "127.0.0.1"
@@ -66,9 +70,9 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 20.0) ->
 class ScanSite:
     """The agent in a thread; `secure` is a client by https, `local` one of this machine."""
 
-    def __init__(self, folder: Path, ports: tuple[int, int], text: str = SITE) -> None:
+    def __init__(self, folder: Path, ports: tuple[int, int, int], text: str = SITE) -> None:
         self.config = folder / "site.toml"
-        self.config.write_text(text.format(port=ports[0], setup=ports[1]), "utf-8")
+        self.config.write_text(text.format(port=ports[0], setup=ports[1], panel=ports[2]), "utf-8")
         site = load(self.config)
         self.files = Files(site, self.config)
         self.files.data.mkdir()
@@ -81,6 +85,7 @@ class ScanSite:
         self._thread = threading.Thread(target=self._work)
         self._thread.start()
         wait_for(self.agent.ready.is_set, "the agent is ready")
+        self.spawn(self._all_threads()).result(20)
         self.local = httpx.Client(base_url=f"http://127.0.0.1:{self.agent.port}", timeout=20)
         self.local.headers["accept-language"] = "en"
         self.token = self.files.token.read_text().strip()
@@ -92,12 +97,44 @@ class ScanSite:
 
         asyncio.run(run())
 
+    async def _all_threads(self) -> None:
+        """Let every thread there can be start now, and none in a test that did not start it."""
+        loop, scanning = asyncio.get_running_loop(), self.agent.scanning
+        assert scanning is not None
+        most = min(32, (os.cpu_count() or 1) + 4)
+        all_at_once = threading.Barrier(most)
+        await asyncio.gather(*(loop.run_in_executor(None, all_at_once.wait) for _ in range(most)))
+        together = threading.Barrier(THREADS)
+        await asyncio.gather(*(scanning.workers.run(together.wait) for _ in range(THREADS)))
+
     def stop(self) -> None:
         self.local.close()
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self.agent.stop)
         self._thread.join(30)
         assert not self._thread.is_alive()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "Future[None]":
+        """Run something in the agent's loop."""
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def raw(self, request: str) -> str:
+        """What the agent answers to bytes that no client would send."""
+        with socket.create_connection(("127.0.0.1", self.agent.port), timeout=20) as peer:
+            peer.sendall(request.encode())
+            return peer.recv(65536).decode()
+
+    def fingerprint(self, *words: str, text: str = "") -> str:
+        """SHA-256 of a certificate as OpenSSL says it, hex."""
+        done = subprocess.run(
+            ["openssl", *words, "-noout", "-fingerprint", "-sha256"],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        return done.stdout.strip().split("=")[-1].replace(":", "").lower()
 
     # ------------------------------------------------------------------------------ as people do
 

@@ -1,0 +1,223 @@
+// What a code is: asked of the agent, or told from what is kept, with its age. And packing by hand.
+
+import { keep, put, show } from "../panel/dom.js";
+import { t } from "../panel/text.js";
+import { ask, NoAnswer, Refused } from "./api.js";
+import { canonical, NotACode } from "./codes.js";
+import { find, parentsOf } from "./goods.js";
+import { add } from "./queue.js";
+import { drawLast, drawVerdict } from "./scan.js";
+import { back, pick, Screen } from "./screen.js";
+import { signal } from "./signals.js";
+import { app } from "./state.js";
+import { sendSoon } from "./sync.js";
+import { enterCode, hasCamera } from "./type.js";
+import { age, levelName, moment, partyName, productName, unitWords } from "./words.js";
+
+const MS = 3000;
+
+class Query extends Screen {
+  /** @type {any} */
+  shown = { severity: "ready" };
+  /** @type {[string, string][]} */
+  facts = [];
+  hint = "";
+
+  connectedCallback() {
+    for (const way of /** @type {const} */ (["type", "camera"])) {
+      this.on(way, async () => {
+        const text = await enterCode(way);
+        if (text) await this.code(text);
+      });
+    }
+  }
+
+  title() {
+    return t("home.query");
+  }
+
+  /** @param {{text?: string}} args */
+  enter({ text }) {
+    this.shown = { severity: "ready" };
+    this.facts = [];
+    this.hint = app.device ? "" : t("insecure.query");
+    if (text) void this.code(text);
+  }
+
+  /** @param {string} raw */
+  async code(raw) {
+    let text = raw;
+    try {
+      text = canonical(raw);
+      const told = await this.know(text);
+      const known = Boolean(told?.known);
+      this.shown = known
+        ? told.verdict?.severity === "stop"
+          ? told.verdict
+          : { severity: "ok", word: "known", args: {} }
+        : { severity: "stop", word: "unknown", args: {} };
+      this.shown = { ...this.shown, code: text };
+      this.facts = known ? factsOf(told) : [];
+    } catch (error) {
+      if (!(error instanceof NotACode || error instanceof Refused)) throw error;
+      const word = error instanceof NotACode ? "not_a_code" : "refused";
+      const args = { text: error.message };
+      this.shown = { severity: "stop", word, code: text.slice(0, 200), args };
+      this.facts = [];
+    }
+    signal(this.shown.severity);
+    this.draw();
+  }
+
+  /** @param {string} text */
+  async know(text) {
+    try {
+      const told = await ask("/query", { text }, { ms: MS });
+      this.hint = app.device ? "" : t("insecure.query");
+      return told;
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error;
+      this.hint = t("query.offline", { age: age(app.fetched) });
+      const good = await find(text);
+      if (!good) return null;
+      const parents = (await parentsOf(good, "")).map((ref) => ({ ref, level: "" }));
+      return { ...good, known: true, parents, verdict: null };
+    }
+  }
+
+  draw() {
+    drawVerdict(this, this.shown);
+    put(this.part("hint"), this.hint);
+    show(this.part("camera"), hasCamera());
+    const list = this.part("facts");
+    keep(list, this.facts.length, () => {
+      const row = document.createElement("div");
+      row.append(document.createElement("dt"), document.createElement("dd"));
+      row.children[1].setAttribute("translate", "no");
+      return row;
+    });
+    for (const [at, [name, value]] of this.facts.entries()) {
+      put(list.children[at].children[0], t(`fact.${name}`));
+      put(list.children[at].children[1], value);
+    }
+  }
+}
+
+/** @param {any} told @returns {[string, string][]} */
+function factsOf(told) {
+  const documents = (told.documents ?? []).slice(0, 3);
+  /** @type {[string, string][]} */
+  const facts = [
+    ["unit", unitWords(told.level, told.pieces)],
+    ["product", told.product && productName(told.product)],
+    ["lot", told.lot],
+    ["expires", told.expires],
+    ["state", told.state && t(`state.${told.state}`)],
+    ["location", told.location],
+    ["held", told.held ? t("yes") : ""],
+    ["to", told.to && partyName(told.to)],
+    ["parent", (told.parents ?? []).map(parentWords).join("\n")],
+    ["children", told.children ? String(told.children) : ""],
+    ["documents", documents.map(documentWords).join("\n")],
+  ];
+  return facts.filter(([, value]) => value);
+}
+
+/** @param {any} one */
+const parentWords = ({ ref, level }) => `${level ? levelName(level) : ""} ${ref}`.trim();
+/** @param {any} one */
+const documentWords = (one) => `${t(`kind.${one.kind}`)} ${one.number} ${moment(one.at_ms)}`;
+
+/** Open a container, or put units into one. */
+class Pack extends Screen {
+  /** @type {"all" | "one" | "pack" | "parent"} what the next scan means */
+  step = "all";
+  /** @type {string[]} */
+  children = [];
+  /** @type {any[]} */
+  last = [];
+  /** @type {any} */
+  shown = { severity: "ready" };
+  beat = 0;
+
+  connectedCallback() {
+    this.on("done", () => {
+      if (this.step === "pack" && this.children.length) this.step = "parent";
+      else back();
+      this.shown = { severity: "ready" };
+      this.draw();
+    });
+  }
+
+  title() {
+    return t("more.pack");
+  }
+
+  /** @param {{step?: any}} args */
+  async enter({ step }) {
+    this.children = [];
+    this.last = [];
+    this.shown = { severity: "ready" };
+    this.step = step ?? "all";
+    if (step) return;
+    const options = ["all", "one", "pack"].map((value) => ({ label: t(`pack.${value}`), value }));
+    const chosen = await pick({ title: t("more.pack"), options });
+    if (!chosen) return back();
+    this.step = chosen;
+    this.draw();
+  }
+
+  /** @param {string} raw */
+  async code(raw) {
+    let text;
+    try {
+      text = canonical(raw);
+    } catch (error) {
+      if (!(error instanceof NotACode)) throw error;
+      this.say({ word: "not_a_code", severity: "stop", args: {} }, raw.slice(0, 200));
+      return;
+    }
+    if (this.step === "pack") {
+      const again = this.children.includes(text);
+      if (!again) this.children.push(text);
+      this.say({ word: again ? "duplicate" : "collected", severity: again ? "again" : "ok", args: {} }, text);
+      return;
+    }
+    const deed =
+      this.step === "parent"
+        ? { do: "pack", text, body: { children: this.children } }
+        : { do: "unpack", text, body: this.step === "all" ? { all: true } : {} };
+    const local = { word: "queued", severity: "ok", args: {}, code: text };
+    await add({ ...deed, document: "-" }, local);
+    this.say(local, text);
+    if (this.step === "parent") {
+      this.children = [];
+      this.step = "pack";
+    }
+    sendSoon();
+  }
+
+  /**
+   * @param {any} verdict
+   * @param {string} code
+   */
+  say(verdict, code) {
+    this.beat++;
+    this.shown = { ...verdict, code };
+    this.last.unshift({ item: { at: Date.now() }, local: { ...verdict, code }, result: null });
+    signal(verdict.severity);
+    this.draw();
+  }
+
+  draw() {
+    drawVerdict(this, this.shown);
+    if (this.shown.severity === "ready") put(this.part("word"), t(`pack.${this.step}_hint`));
+    drawLast(this.part("list"), this.last);
+    const n = this.children.length;
+    put(this.part("done"), this.step === "pack" && n ? t("pack.done", { n }) : t("back"));
+  }
+}
+
+customElements.define("pda-query", Query);
+customElements.define("pda-pack", Pack);
+
