@@ -10,7 +10,8 @@ the slower one has worked for nothing.
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from sync import kinds
 from sync.cloud import cases, commands, parties, shipments
 from sync.cloud.content import Tree
 from sync.cloud.database import Connection, Database, Duplicate
+from sync.cloud.fold import Statement
 from sync.cloud.gather import Gatherer
 from sync.cloud.relations import touched
 from sync.cloud.shipments import Shipment
@@ -33,9 +35,10 @@ PAUSE = 0.5
 """Seconds between two looks where nothing has come."""
 WAITING = 50
 """Shipments that wait for something, looked at in one step."""
+AGAIN = 60.0
+"""Seconds after which they are looked at though nothing has come."""
+NOW = parties.NOW
 INSPECTIONS = 200
-ROOTS = 500
-"""Things that were seen, judged in one step."""
 
 
 class _Cursor(NamedTuple):
@@ -46,9 +49,17 @@ class _Cursor(NamedTuple):
     turn: int
 
 
+class _Place(NamedTuple):
+    """Where an agent said something."""
+
+    stream: int
+    seq: int
+    ms: int
+
+
 @dataclass
 class _Change:
-    """What a step has found out. `first`: the shipment's key."""
+    """What a step has found out."""
 
     cursor: _Cursor
     shipments: dict[bytes, Shipment] = field(default_factory=dict)
@@ -57,10 +68,11 @@ class _Change:
     more: bool = False
 
 
-def step(conn: Connection, now_ms: int, base: str = BASE) -> bool:
-    """Look once at what has come; whether there is more. TransientError: another one did."""
+def step(conn: Connection, now_ms: int, base: str = BASE, again: bool = False) -> bool:
+    """Look once at what has come; whether there is more. `again`: look also at what waits, though
+    nothing has come. TransientError: another one did."""
     with conn.reading():
-        change = _look(conn, base)
+        change = _look(conn, base, again)
     with conn.writing():
         _write(conn, change, now_ms)
     return change.more
@@ -82,59 +94,107 @@ def catch_up(conn: Connection, now_ms: int, base: str = BASE) -> None:
         pass
 
 
-def _look(conn: Connection, base: str) -> _Change:
+def _look(conn: Connection, base: str, again: bool) -> _Change:
     row = conn.one(
         "SELECT xid, arrival, event, inspection, turn FROM follower WHERE name = 'goods'"
     )
     assert row is not None
     at = cursor = _Cursor(*map(int, row))
     gatherer = Gatherer(conn)
-    keys: set[bytes] = set()
+    said: dict[int, list[bytes]] = {}
     for some, (xid, arrival, event) in touched(conn, at[:3]):
-        keys.update(some)
+        if some:
+            said[event] = some
         cursor = cursor._replace(xid=xid, arrival=arrival, event=event)
     found = conn.rows(
         "SELECT id, key FROM inspection WHERE id > ? ORDER BY id LIMIT ?",
         (at.inspection, INSPECTIONS),
     )
-    for number, key in found:
-        keys.add(bytes(key))
-        cursor = cursor._replace(inspection=int(number))
+    if found:
+        cursor = cursor._replace(inspection=int(found[-1][0]))
     change = _Change(cursor, more=cursor != at)
-    waiting = conn.rows("SELECT key FROM shipment WHERE waits = 1 ORDER BY ms LIMIT ?", (WAITING,))
-    concerned = _concerned(gatherer, keys)
-    seen = list(gatherer.many("SELECT key, event FROM sighting WHERE key", concerned))
-    events = {event for _, event in seen}
-    papers = {
-        bytes(shipment)
-        for (shipment,) in gatherer.many("SELECT shipment FROM passage WHERE event", events)
-    } | {bytes(shipment) for (shipment,) in waiting}
-    # Goods that did not come are named, and not seen.
-    papers |= _missed(gatherer, keys)
+    waiting = conn.rows(
+        "SELECT key FROM shipment WHERE waits >= ? ORDER BY waits DESC, ms LIMIT ?",
+        (1 if again or change.more else NOW, WAITING),
+    )
+    papers = {bytes(shipment) for (shipment,) in waiting}
+    moves = {event for (event,) in gatherer.many("SELECT event FROM sighting WHERE event", said)}
+    passages = gatherer.many("SELECT shipment FROM passage WHERE event", said)
+    papers |= {bytes(shipment) for (shipment,) in passages}
+    # What moved or was found concerns what it holds and what it is in; what else is told of things
+    # may change what shipments held, too.
+    keys = {key for event in moves for key in said[event]} | {bytes(key) for _, key in found}
+    change.roots = _seen(gatherer, _around(gatherer, keys))
+    for agent, events in _by_agent(gatherer, set(said) - moves).items():
+        around = _around(gatherer, {key for event in events for key in said[event]})
+        change.roots |= _seen(gatherer, around)
+        papers |= _changed(gatherer, around, agent, list(events.values()))
     for each in sorted(papers):
         shipment = shipments.look(gatherer, each, base)
         if shipment is not None:
             change.shipments[each] = shipment
-    change.roots = {bytes(key) for key, _ in seen}
-    change.roots |= {
-        bytes(key) for (key,) in gatherer.many("SELECT key FROM inspection WHERE key", concerned)
-    }
     belongs = parties.belonging(conn)
     change.rows = cases.of_roots(gatherer, change.roots, belongs, base)
     return change
 
 
-def _concerned(gatherer: Gatherer, keys: set[bytes]) -> set[bytes]:
+def _around(gatherer: Gatherer, keys: set[bytes]) -> set[bytes]:
     """All that is in these things or around them: what is told of one concerns the others."""
-    return gatherer.below(keys) | gatherer.above(keys)
+    return gatherer.below(keys) | gatherer.above(keys) if keys else keys
 
 
-def _missed(gatherer: Gatherer, keys: Iterable[bytes]) -> set[bytes]:
-    events = {event for (event,) in gatherer.many("SELECT event FROM movement WHERE key", keys)}
+def _seen(gatherer: Gatherer, keys: set[bytes]) -> set[bytes]:
+    """Those of the things that a warehouse or an inspector saw."""
     return {
-        bytes(shipment)
-        for (shipment,) in gatherer.many("SELECT shipment FROM passage WHERE event", events)
+        bytes(key)
+        for table in ("sighting", "inspection")
+        for (key,) in gatherer.many(f"SELECT key FROM {table} WHERE key", keys)
     }
+
+
+def _by_agent(gatherer: Gatherer, events: Iterable[int]) -> dict[str, dict[int, _Place]]:
+    """Events by the agent that told them, each with its place there."""
+    rows = list(gatherer.many("SELECT id, stream, seq, ms FROM event WHERE id", events))
+    agents = {each.id: each.agent for each in gatherer.streams({row[1] for row in rows})}
+    found: dict[str, dict[int, _Place]] = {}
+    for event, stream, seq, ms in rows:
+        found.setdefault(agents[stream], {})[event] = _Place(stream, seq, ms)
+    return found
+
+
+def _changed(
+    gatherer: Gatherer, keys: set[bytes], agent: str, told: Sequence[_Place]
+) -> set[bytes]:
+    """The shipments that an agent's words about these things may have changed: all that the things
+    were on, but those of which it was known before what was held when the goods moved."""
+    seen = {event for (event,) in gatherer.many("SELECT event FROM sighting WHERE key", keys)}
+    found = {
+        bytes(shipment)
+        for (shipment,) in gatherer.many("SELECT shipment FROM passage WHERE event", seen)
+    }
+    events: dict[bytes, list[int]] = {}
+    for shipment, event in gatherer.many(
+        "SELECT shipment, event FROM passage WHERE shipment", found
+    ):
+        events.setdefault(bytes(shipment), []).append(event)
+    return {
+        shipment
+        for shipment, some in events.items()
+        if not _over(gatherer.events(some), agent, told)
+    }
+
+
+def _over(passages: Sequence[Statement], agent: str, told: Sequence[_Place]) -> bool:
+    """Whether an agent said these things after the last event of a shipment, in every order that
+    may come out: in later rows than its own receipts (than its own dispatch, while nothing is
+    received), by a clock that was right and has not gone back."""
+    last = [each for each in passages if each.detail.get("bizStep") == "receiving"] or passages
+    return all(
+        each.stream.agent == agent
+        and each.detail.get("x:clock") == "synced"
+        and all(each.place[:2] < place[:2] and each.ms <= place.ms for place in told)
+        for each in last
+    )
 
 
 # --------------------------------------------------------------------------------------- writing
@@ -297,12 +357,16 @@ class Follower:
     def _run(self) -> None:
         conn: Connection | None = None
         lost = False
+        looked = 0.0
         while not self._stop.is_set():
             more = False
             try:
                 if conn is None:
                     conn = self._database.connect()
-                more = step(conn, self._clock(), self._base)
+                again = time.monotonic() - looked > AGAIN
+                if again:
+                    looked = time.monotonic()
+                more = step(conn, self._clock(), self._base, again)
                 self.steps += 1
                 lost = False
             except (TransientError, Duplicate) as error:

@@ -103,6 +103,7 @@ class Gatherer:
         self._conn = conn
         self._streams: dict[int, Stream] = {}
         self._details: dict[str, dict[str, Any]] = {}
+        self._tables: tuple[str, ...] | None = None
 
     def many(self, query: str, keys: Iterable[Any], more: str = "") -> Iterator[Row]:
         """The rows of a query that ends in `IN`, for any number of keys."""
@@ -139,14 +140,13 @@ class Gatherer:
 
     def below(self, keys: Iterable[bytes]) -> set[bytes]:
         """These things and all that was ever in them, by all their names."""
-        found = Gathered()
         seen: set[bytes] = set()
         level = set(keys)
         for _ in range(DEEPEST):
             level -= seen
             if not level:
                 break
-            level |= self._named(found, level)
+            level = self._akin(level)
             seen |= level
             level = {
                 child
@@ -157,14 +157,13 @@ class Gatherer:
 
     def above(self, keys: Iterable[bytes]) -> set[bytes]:
         """These things and all that they were ever in, by all their names."""
-        found = Gathered()
         seen: set[bytes] = set()
         level = set(keys)
         for _ in range(DEEPEST):
             level -= seen
             if not level or len(seen) > MOST_CONTAINERS:
                 break
-            level |= self._named(found, level)
+            level = self._akin(level)
             seen |= level
             level = {
                 bytes(parent)
@@ -175,6 +174,31 @@ class Gatherer:
                 )
             }
         return seen
+
+    def _akin(self, keys: set[bytes]) -> set[bytes]:
+        """These names and all others of the same things."""
+        if self._tables is None:
+            several = self._conn.one("SELECT 1 FROM claim WHERE kind = 'alias' LIMIT 1")
+            self._tables = ("alias", "claim") if several else ("alias",)
+        known: set[bytes] = set()
+        fresh = set(keys)
+        for _ in range(DEEPEST):
+            known |= fresh
+            new: set[bytes] = set()
+            for table in self._tables:
+                only = " AND unit IS NOT NULL" if table == "claim" else ""
+                new.update(
+                    bytes(unit)
+                    for (unit,) in self.many(f"SELECT unit FROM {table} WHERE key", fresh, only)
+                )
+                new.update(
+                    bytes(code)
+                    for (code,) in self.many(f"SELECT key FROM {table} WHERE unit", fresh)
+                )
+            fresh = new - known
+            if not fresh:
+                break
+        return known
 
     def events(self, numbers: Iterable[int]) -> list[Statement]:
         """These events, each about all that it names as goods that moved."""

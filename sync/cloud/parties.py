@@ -12,6 +12,9 @@ from sync.kinds import Party
 DEEPEST = 8
 """Parties above one another that are followed."""
 
+NOW = 2
+"""What a shipment's `waits` says that is to be looked at though nothing has come."""
+
 Belongs = Callable[[str, str], bool]
 """Whether the first party is the second, or somewhere below it."""
 
@@ -35,7 +38,7 @@ def serve(conn: Connection, party: str, agent: str, now_ms: int) -> None:
         )
         # What is on its way to the party and was not told to anybody.
         conn.change(
-            "UPDATE shipment SET waits = 1 WHERE destination = ? AND told = '' "
+            "UPDATE shipment SET waits = 2 WHERE destination = ? AND told = '' "
             "AND state IN ('open', 'different')",
             (party,),
         )

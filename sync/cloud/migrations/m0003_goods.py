@@ -41,7 +41,7 @@ STATEMENTS = (
     # Whoever adds an inspection changes this row: so they are seen in the order of their numbers.
     "INSERT INTO follower VALUES ('inspections', 0, 0, 0, 0, 0)",
     # A shipment as it is known now; `body` is JSON. `asn` is the command that told its receiver,
-    # `told` the shipping event that it told of; `waits`: something of it is still to be done.
+    # `told` the shipping event that it told of; `waits`: something is still to be done (2: now).
     """CREATE TABLE shipment (key {key} PRIMARY KEY, number TEXT NOT NULL,
         source TEXT NOT NULL, destination TEXT NOT NULL, state TEXT NOT NULL,
         waits INTEGER NOT NULL, ms {big} NOT NULL, body TEXT NOT NULL, asn TEXT NOT NULL DEFAULT '',
