@@ -57,7 +57,7 @@ class CloudEnd:
         return {"url": self.broker, "tenant": TENANT, "site": SITE}
 
     def begin(self, stack: ExitStack) -> None:
-        """Start both; the stack ends them."""
+        """Start both; the stack ends them. `ready` waits until they answer."""
         config = self._folder / "broker.toml"
         config.write_text(broker_config(self._port), "utf-8")
         commands = {
@@ -72,6 +72,9 @@ class CloudEnd:
             mortal = Mortal(lambda command=command, name=name: self._start(command, name))  # type: ignore[misc]
             self._mortals[name] = mortal
             stack.callback(mortal.end)
+
+    def ready(self) -> None:
+        """Wait until both answer, and make the token. TransientError: they do not."""
         self._answering()
         self._mortals["cloud"].child.wait_for("ready", START_SECONDS)
         with self.connection() as conn:

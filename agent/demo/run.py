@@ -106,17 +106,19 @@ class Demo:
                     raise ConfigError(f"{folder} is not empty: name another folder with --keep.")
                 folder.mkdir(parents=True, exist_ok=True)
             plant = stack.enter_context(Ending(self._start_plant(folder)))
-            ports = plant.wait_for("ready", START_SECONDS)
             if options.cloud:
                 self._cloud = CloudEnd(
                     folder, lambda args, name: self._child(args, folder, name, 1)
                 )
                 self._cloud.begin(stack)
+            ports = plant.wait_for("ready", START_SECONDS)
             config = self._write_site(folder, ports)
             self._import_pools(config)
             command = [sys.executable, "-m", "agent.cli", "run", "--config", str(config)]
             agent = Mortal(lambda: self._child(command, folder, "agent", 0))
             stack.callback(agent.end)
+            if self._cloud is not None:
+                self._cloud.ready()
             panel = agent.panel(START_SECONDS)
             if options.web:
                 self._say(f"Open {panel} to watch the line.")

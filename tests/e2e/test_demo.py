@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from sync.cloud.answers import trace
+from sync.cloud.database import open_database
 from sync.lint import problems
 
 CASELINK = [sys.executable, "-m", "agent.cli"]
@@ -77,10 +79,15 @@ def test_bottling_without_troubles_is_proven_and_wastes_no_bottle(tmp_path: Path
     assert {"p50", "p95", "p99"} <= result["latency_ms"]["total"].keys()
     # And the cloud has all of it.
     assert [result[f"cloud_{name}"] for name in ("missing", "extra", "wrong")] == [0, 0, 0]
+    database = open_database(f"sqlite:///{tmp_path / 'cloud.db'}")
+    conn = database.connect()
     for code, container in physical.items():
-        answer = cloud_trace(tmp_path, code)
+        answer = trace(conn, code)
         assert answer["weakest"] == "proven"
         assert sorted(each["code"] for each in answer["down"]) == sorted(container["children"])
+    conn.close()
+    database.close()
+    assert cloud_trace(tmp_path, code)["down"] == answer["down"]
     received = sorted((tmp_path / "documents").iterdir())
     assert len(received) >= len(physical)
     for path in received:
