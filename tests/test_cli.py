@@ -225,11 +225,15 @@ def test_the_module_is_a_program(words: list[str]) -> None:
         ["demo", "--for", "2d"],
         ["demo", "--speed", "1"],
         ["demo", "--troubles", "some"],
+        [
+            *("cloud", "send-order", "WO-1", "--db", "sqlite:///x", "--to", "a/b/c", "--line", "L"),
+            *("--product", "P", "--lot", "B", "--scheme", "s", "--target", "1", "--pool", "caps"),
+        ],
     ],
     ids=" ".join,
 )
 def test_what_is_not_understood_ends_with_2(shell: Shell, words: list[str]) -> None:
-    status, _, err = shell(*words, config="demo" not in words)
+    status, _, err = shell(*words, config=words[0] not in ("demo", "cloud"))
     assert status == 2
     assert "Usage" in err
 

@@ -2,7 +2,7 @@
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -10,10 +10,8 @@ import typer
 from agent import now
 from agent.cli.cloud import Db, app, connected
 from agent.cli.common import AsJson, out, print_json
+from agent.cli.orders import body as order_body
 from agent.core.errors import DomainError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["app"]
 
@@ -96,52 +94,38 @@ def send_order(
     as_json: AsJson = False,
 ) -> None:
     """Create a work order at an agent."""
-    pools = dict(each.partition("=")[::2] for each in pool or ())
-    body = {
-        "number": number,
-        "line": line,
-        "product": product,
-        "lot": lot,
-        "scheme": scheme,
-        "target": target,
-        "pools": pools,
-        "campaign": campaign,
-        "produced": produced,
-        "expires": expires,
-    }
+    body = order_body(
+        pool,
+        number=number,
+        line=line,
+        product=product,
+        lot=lot,
+        scheme=scheme,
+        target=target,
+        campaign=campaign,
+        produced=produced,
+        expires=expires,
+    )
     _send(db, to, "order", body, uid, wait, as_json)
 
 
-@app.command("send-product")
-def send_product(
-    file: Body, db: Db, to: To, uid: Uid = "", wait: Wait = 0.0, as_json: AsJson = False
-) -> None:
-    """Tell an agent of a product: {"sku", "names", "gtin", "withdrawn"}."""
-    _send(db, to, "product", _json(file), uid, wait, as_json)
+def _sends(kind: str, what: str) -> None:
+    """A command that sends a JSON file as it is."""
+
+    @app.command(f"send-{kind}", help=what)
+    def send(
+        file: Body, db: Db, to: To, uid: Uid = "", wait: Wait = 0.0, as_json: AsJson = False
+    ) -> None:
+        _send(db, to, kind, _json(file), uid, wait, as_json)
 
 
-@app.command("send-party")
-def send_party(
-    file: Body, db: Db, to: To, uid: Uid = "", wait: Wait = 0.0, as_json: AsJson = False
-) -> None:
-    """Tell an agent of a party: {"id", "kind", "names", "territories", "channels", …}."""
-    _send(db, to, "party", _json(file), uid, wait, as_json)
-
-
-@app.command("send-dispatch")
-def send_dispatch(
-    file: Body, db: Db, to: To, uid: Uid = "", wait: Wait = 0.0, as_json: AsJson = False
-) -> None:
-    """Send a dispatch order: {"number", "party", "lines": [{"product", "level", "quantity"}]}."""
-    _send(db, to, "dispatch", _json(file), uid, wait, as_json)
-
-
-@app.command("send-asn")
-def send_asn(
-    file: Body, db: Db, to: To, uid: Uid = "", wait: Wait = 0.0, as_json: AsJson = False
-) -> None:
-    """Say what is coming: {"number", "sender", "units": [{"code", "level", "children"}]}."""
-    _send(db, to, "asn", _json(file), uid, wait, as_json)
+_sends("product", 'Tell an agent of a product: {"sku", "names", "gtin", "withdrawn"}.')
+_sends("party", 'Tell an agent of a party: {"id", "kind", "names", "territories", "channels", …}.')
+_sends(
+    "dispatch",
+    'Send a dispatch order: {"number", "party", "lines": [{"product", "level", "quantity"}]}.',
+)
+_sends("asn", 'Say what is coming: {"number", "sender", "units": [{"code", "level", "children"}]}.')
 
 
 @app.command("send-config")

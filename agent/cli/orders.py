@@ -26,14 +26,15 @@ def tell(config: Path, path: str, body: dict[str, Any], done: str) -> None:
     out.print(done)
 
 
-def _pairs(values: list[str], what: str) -> dict[str, str]:
-    pairs = {}
-    for value in values:
+def body(pool: list[str] | None, **given: Any) -> dict[str, Any]:
+    """A work order as an agent takes it, with `--pool LEVEL/ROLE=POOL` of the command line."""
+    pools = {}
+    for value in pool or ():
         key, equals, text = value.partition("=")
         if not equals or not key or not text:
-            raise typer.BadParameter(f"write {what}, not {value}")
-        pairs[key] = text
-    return pairs
+            raise typer.BadParameter(f"write LEVEL/ROLE=POOL, not {value}")
+        pools[key] = text
+    return {**given, "pools": pools}
 
 
 @app.command()
@@ -51,33 +52,33 @@ def create(
     config: ConfigFile = DEFAULT,
 ) -> None:
     """Create a work order."""
-    body = {
-        "number": number,
-        "line": line,
-        "product": product,
-        "lot": lot,
-        "scheme": scheme,
-        "target": target,
-        "pools": _pairs(pool or [], "LEVEL/ROLE=POOL"),
-        "campaign": campaign,
-        "produced": produced,
-        "expires": expires,
-    }
-    tell(config, "/api/orders", body, f"Work order {number} created on line {line}.")
+    asked = body(
+        pool,
+        number=number,
+        line=line,
+        product=product,
+        lot=lot,
+        scheme=scheme,
+        target=target,
+        campaign=campaign,
+        produced=produced,
+        expires=expires,
+    )
+    tell(config, "/api/orders", asked, f"Work order {number} created on line {line}.")
 
 
 @app.command()
 def start(number: str, line: Line, by: By = "cli", config: ConfigFile = DEFAULT) -> None:
     """Start a work order on its line."""
-    body = {"order": number, "by": by}
-    tell(config, f"/api/lines/{line}/start", body, f"Line {line} runs work order {number}.")
+    asked = {"order": number, "by": by}
+    tell(config, f"/api/lines/{line}/start", asked, f"Line {line} runs work order {number}.")
 
 
 @app.command()
 def change(number: str, line: Line, by: By = "cli", config: ConfigFile = DEFAULT) -> None:
     """Change over: finish the line's work order and start this one at the next item."""
-    body = {"order": number, "by": by}
-    tell(config, f"/api/lines/{line}/change", body, f"Line {line} changes to {number}.")
+    asked = {"order": number, "by": by}
+    tell(config, f"/api/lines/{line}/change", asked, f"Line {line} changes to {number}.")
 
 
 @app.command()

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 
-from agent.core.errors import ConfigError, DomainError, TransientError
+from agent.refusals import answer_errors
 from agent.web.api import WebServices, api_router
 from agent.web.auth import COOKIE, Sessions
 from agent.web.files import build_of, files_router, read_files
@@ -51,7 +50,7 @@ def create_app(
     )
     app.state.hub = hub = Hub(services)
     app.add_middleware(Guard, sessions=sessions, names=tuple(names), token=token)
-    _answer_errors(app)
+    answer_errors(app, _status)
     app.include_router(api_router(services))
     app.include_router(live_router(hub, services))
     for router in routers:
@@ -87,32 +86,5 @@ def _is_tls(request: Request) -> bool:
     return request.url.scheme == "https"
 
 
-def _answer_errors(app: FastAPI) -> None:
-    """Our three kinds of errors, and what pydantic refused, as `{"reason", "message"}`."""
-
-    @app.exception_handler(DomainError)
-    async def refused(_request: Request, error: DomainError) -> JSONResponse:
-        status = 404 if error.reason in _NOT_THERE else 409
-        return _refusal(status, error.reason, str(error))
-
-    @app.exception_handler(TransientError)
-    async def later(_request: Request, error: TransientError) -> JSONResponse:
-        return _refusal(503, "try_later", str(error))
-
-    @app.exception_handler(ConfigError)
-    async def mend(_request: Request, error: ConfigError) -> JSONResponse:
-        log.error("a request met a mistake in the configuration: %s", error)
-        return _refusal(500, "config", str(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def misunderstood(_request: Request, error: RequestValidationError) -> JSONResponse:
-        # What was sent is not repeated: it may be long, and it may be secret.
-        places = [
-            f"{'.'.join(str(part)[:64] for part in item['loc'])}: {item['msg']}"
-            for item in error.errors()[:8]
-        ]
-        return _refusal(422, "bad_request", "; ".join(places))
-
-
-def _refusal(status: int, reason: str, message: str) -> JSONResponse:
-    return JSONResponse({"reason": reason, "message": message}, status_code=status)
+def _status(reason: str) -> int:
+    return 404 if reason in _NOT_THERE else 409

@@ -11,13 +11,13 @@ from queue import Empty, LifoQueue
 from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import Depends, FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from agent.core.errors import ConfigError, DomainError, TransientError
+from agent.core.errors import DomainError, TransientError
+from agent.refusals import answer_errors, refusal
 from sync.cloud import answers, lists, notices, tokens
 from sync.cloud.body_limit import BodyLimit
 from sync.cloud.database import Connection, Database
@@ -249,43 +249,26 @@ def create_app(database: Database, clock: Callable[[], int], base: str = BASE) -
     return app
 
 
+def _status(reason: str) -> int:
+    return 422 if reason.startswith("code_") else _STATUS.get(reason, 409)
+
+
 def _answer_errors(app: FastAPI) -> None:
+    answer_errors(app, _status)
+
     @app.exception_handler(DomainError)
     async def refused(_request: Request, error: DomainError) -> JSONResponse:
-        status = _STATUS.get(error.reason, 409)
-        if error.reason.startswith("code_"):
-            status = 422
-        answer = _refusal(status, error.reason, str(error))
+        answer = refusal(_status(error.reason), error.reason, str(error))
+        if answer.status_code == 401:
+            answer.headers["WWW-Authenticate"] = "Bearer"
         if isinstance(error, TooMany):
             answer.headers["Retry-After"] = str(error.seconds)
         return answer
 
-    @app.exception_handler(TransientError)
-    async def later(_request: Request, error: TransientError) -> JSONResponse:
-        return _refusal(503, "try_later", str(error))
-
-    @app.exception_handler(ConfigError)
-    async def mend(_request: Request, error: ConfigError) -> JSONResponse:
-        log.error("a request met a mistake in the configuration: %s", error)
-        return _refusal(500, "config", str(error))
-
     @app.exception_handler(HTTPException)
     async def nowhere(_request: Request, error: HTTPException) -> JSONResponse:
-        return _refusal(
+        return refusal(
             error.status_code,
             "no_such_path",
             f"{error.detail}: GET /openapi.json lists what can be asked.",
         )
-
-    @app.exception_handler(RequestValidationError)
-    async def misunderstood(_request: Request, error: RequestValidationError) -> JSONResponse:
-        places = [
-            f"{'.'.join(str(part)[:64] for part in item['loc'])}: {item['msg']}"
-            for item in error.errors()[:8]
-        ]
-        return _refusal(422, "bad_request", "; ".join(places))
-
-
-def _refusal(status: int, reason: str, message: str) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return JSONResponse({"reason": reason, "message": message}, status, headers)
