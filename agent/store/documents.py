@@ -478,13 +478,22 @@ def _followed(conn: Connection, seq: int, line: str, fact: f.GoodsFollowed) -> N
         goods.put(conn, child.id, top.place._replace(doc=0))
         return
     row = goods.by_ref(conn, fact.ref)
-    if row is None:
+    if row is None and fact.why != "packed":
         raise IllegalTransition(f"goods {fact.ref} are not in the warehouse")
-    place = row.place
+    place = Place("line") if row is None else row.place
     stood = place.state == "stock"
+    if row is not None and fact.why == "corrected":
+        was = [each._replace(pieces=-each.pieces) for each in goods.content_of(conn, row)]
+        goods.own_row(conn, fact.ref, fact.level, fact.content, row.integrity)
+        goods.put(conn, row.id, place._replace(doc=0))
+        if stood:
+            change = goods.summed([*was, *fact.content])
+            book(conn, fact.day, sums(place.party, place.location, "difference", change, 1))
+        return
     if fact.why == "packed":
         parent = goods.by_ref(conn, fact.parent) if fact.parent else None
-        goods.put(conn, row.id, Place("line"))
+        if row is not None:
+            goods.put(conn, row.id, Place("line"))
         if parent is not None:
             goods.grow(conn, parent.id, fact.content)
             if (parent.place.state, parent.place.party, parent.place.location) == (
@@ -499,6 +508,7 @@ def _followed(conn: Connection, seq: int, line: str, fact: f.GoodsFollowed) -> N
         if stood:
             book(conn, fact.day, sums(place.party, place.location, "moved", fact.content, -1))
         return
+    assert row is not None
     if stood:
         book(conn, fact.day, sums(place.party, place.location, "difference", fact.content, -1))
     goods.put(conn, row.id, place._replace(state=fact.why, doc=0))

@@ -20,21 +20,35 @@ def day_of(ms: int, offset_ms: int) -> str:
     return at.date().isoformat()
 
 
-def after(conn: Connection, facts: Iterable[f.Fact], clock: Clock) -> list[f.Fact]:
-    """What the warehouse has to write down after these facts, which the tables show already."""
+def after(conn: Connection, facts: Iterable[f.Fact], clock: Clock) -> Iterator[f.Fact]:
+    """What the warehouse has to write down after these facts, which the tables show already. Each
+    must be in the tables before the next is asked for."""
     told = [fact for fact in facts if isinstance(fact, _FOLLOWED)]
     if not told or conn.one("SELECT 1 FROM goods WHERE unit IS NOT NULL LIMIT 1") is None:
-        return []
+        return
     day = day_of(clock.wall_ms, conn.offset_ms)
-    return [each for fact in told for each in _followed(conn, fact, clock.wall_ms, day)]
+    for fact in told:
+        yield from _followed(conn, fact, clock.wall_ms, day)
+        if isinstance(fact, f.Unpacked | f.Packed | f.LinksCorrected):
+            yield from _corrected(conn, fact.container, clock.wall_ms, day)
 
 
-_FOLLOWED = f.Unpacked | f.Packed | f.UnitsSampled | f.UnitsDestroyed
+_FOLLOWED = f.Unpacked | f.Packed | f.LinksCorrected | f.UnitsSampled | f.UnitsDestroyed
+
+
+def _corrected(conn: Connection, unit: int, at_ms: int, day: str) -> Iterator[f.GoodsFollowed]:
+    """The outermost unit around a container whose content is known to be another now."""
+    top = _top(conn, unit)
+    if top is None or top.unit is None:
+        return
+    holds = own_content(conn, top.unit)
+    if sorted(holds) != sorted(goods.content_of(conn, top)):
+        yield f.GoodsFollowed(top.ref, "", "corrected", holds, top.level, at_ms, day)
 
 
 def _followed(
     conn: Connection,
-    fact: f.Unpacked | f.Packed | f.UnitsSampled | f.UnitsDestroyed,
+    fact: f.Unpacked | f.Packed | f.LinksCorrected | f.UnitsSampled | f.UnitsDestroyed,
     at_ms: int,
     day: str,
 ) -> Iterator[f.GoodsFollowed]:
@@ -52,12 +66,16 @@ def _followed(
                     goods.own_ref(child), top.ref, "unpacked", holds, level, at_ms, day
                 )
         case f.Packed():
-            known = [child for child in fact.children if child is not None]
-            for row in _rows(conn, known):
-                top = _top(conn, fact.container)
-                parent = "" if top is None else top.ref
-                holds = goods.content_of(conn, row)
-                yield f.GoodsFollowed(row.ref, parent, "packed", holds, row.level, at_ms, day)
+            top = _top(conn, fact.container)
+            parent = "" if top is None else top.ref
+            for inner in fact.children:
+                row = None if inner is None else goods.by_ref(conn, goods.own_ref(inner))
+                if inner is None or ((row is None or row.place.state in _NOWHERE) and top is None):
+                    continue
+                holds = own_content(conn, inner)
+                level = level_of(conn, inner)
+                ref = goods.own_ref(inner)
+                yield f.GoodsFollowed(ref, parent, "packed", holds, level, at_ms, day)
         case f.UnitsSampled() | f.UnitsDestroyed():
             why = "sampled" if isinstance(fact, f.UnitsSampled) else "destroyed"
             for row in _rows(conn, fact.units):

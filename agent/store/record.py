@@ -18,7 +18,6 @@ def record(conn: Connection, line: str, facts: Iterable[Fact], clock: Clock) -> 
     durable = [fact for fact in facts if fact.durable]
     if durable:
         apply(conn, line, journal.append(conn, line, durable, clock))
-        more = follow.after(conn, durable, clock)
-        if more:
-            apply(conn, line, journal.append(conn, line, more, clock))
+        for more in follow.after(conn, durable, clock):
+            apply(conn, line, journal.append(conn, line, [more], clock))
     return journal.tail(conn)[0]

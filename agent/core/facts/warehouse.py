@@ -223,8 +223,8 @@ class CountPosted(Fact):
 class GoodsFollowed(Fact):
     """A unit of this agent that had a place in a warehouse, by itself or in `parent`, and what the
     fact before this one did with it. `why` is unpacked (it has its own place now, the parent's),
-    packed (into `parent`: its place is that one's, or nowhere: back on the line), sampled or
-    destroyed. `content` is what it holds."""
+    packed (into `parent`: its place is that one's, or nowhere: back on the line), corrected (it
+    holds `content`, not what was believed), sampled or destroyed. `content` is what it holds."""
 
     ref: str
     parent: str
