@@ -102,14 +102,36 @@ def by_code(conn: Connection, text: str) -> Row | None:
     return None if row is None else by_id(conn, row[0])
 
 
-def codes_of(conn: Connection, number: int) -> list[str]:
-    found = conn.execute("SELECT text FROM goods_code WHERE goods = ?", (number,))
-    return [str(text) for (text,) in found.fetchall()]
+def codes_of(conn: Connection, rows: Iterable[Row]) -> dict[int, list[str]]:
+    """The other codes of the units of these rows."""
+    found: dict[int, list[str]] = {}
+    numbers = json.dumps([row.id for row in rows])
+    for number, text in conn.execute(
+        "SELECT goods, text FROM goods_code WHERE goods IN (SELECT value FROM json_each(?)) "
+        "ORDER BY goods, text",
+        (numbers,),
+    ):
+        found.setdefault(int(number), []).append(str(text))
+    return found
+
+
+def with_content(conn: Connection, number: int) -> list[Row]:
+    """A foreign unit and all that it holds, parents first."""
+    found = conn.execute(
+        "WITH RECURSIVE held(id, depth) AS (VALUES (?, 0) UNION ALL "
+        "SELECT g.id, h.depth + 1 FROM goods g JOIN held h ON g.parent = h.id WHERE g.parent > 0) "
+        f"SELECT {', '.join('o.' + name for name in COLUMNS.split(', '))} "
+        "FROM held h JOIN goods o ON o.id = h.id ORDER BY h.depth, o.id",
+        (number,),
+    )
+    return [_row(values) for values in found.fetchall()]
 
 
 def inside(conn: Connection, number: int) -> list[Row]:
     """Foreign units directly in a foreign unit."""
-    found = conn.execute(f"SELECT {COLUMNS} FROM goods WHERE parent = ? ORDER BY id", (number,))
+    found = conn.execute(  # the index holds rows with a parent only
+        f"SELECT {COLUMNS} FROM goods WHERE parent = ? AND parent > 0 ORDER BY id", (number,)
+    )
     return [_row(values) for values in found.fetchall()]
 
 
@@ -122,11 +144,16 @@ def own_unit(ref: str) -> int | None:
     return int(ref[2:]) if ref.startswith("u:") and ref[2:].isdecimal() else None
 
 
-def above(conn: Connection, row: Row) -> list[Row]:
-    """What holds a foreign unit, from the inside outwards."""
+def above(conn: Connection, row: Row, seen: dict[int, Row] | None = None) -> list[Row]:
+    """What holds a foreign unit, from the inside outwards. `seen` are rows that were read before:
+    it grows."""
     found: list[Row] = []
     while row.parent and len(found) < DEEPEST:
-        upper = by_id(conn, row.parent)
+        upper = seen.get(row.parent) if seen is not None else None
+        if upper is None:
+            upper = by_id(conn, row.parent)
+            if seen is not None and upper is not None:
+                seen[row.parent] = upper
         if upper is None:
             raise IllegalTransition(f"goods {row.ref} are in a unit that does not exist")
         found.append(upper)
@@ -176,9 +203,10 @@ def put(conn: Connection, number: int, place: Place) -> None:
 
 
 def add(conn: Connection, told: f.Told, parent: int, place: Place) -> int:
-    """A new row; its id."""
-    conn.change(
-        f"INSERT INTO goods ({COLUMNS}) VALUES (NULL{', ?' * 22})",
+    """A new row; its id. 0: there is one of that name."""
+    row = conn.one(
+        f"INSERT INTO goods ({COLUMNS}) VALUES (NULL{', ?' * 22}) ON CONFLICT (ref) DO NOTHING "
+        "RETURNING id",
         (
             told.ref,
             own_unit(told.ref),
@@ -194,7 +222,7 @@ def add(conn: Connection, told: f.Told, parent: int, place: Place) -> int:
             *place,
         ),
     )
-    return int(conn.one("SELECT id FROM goods WHERE ref = ?", (told.ref,))[0])
+    return 0 if row is None else int(row[0])
 
 
 def own_row(
@@ -303,7 +331,12 @@ def grow(conn: Connection, number: int, content: Iterable[Content]) -> None:
 def tell(conn: Connection, fact: f.GoodsTold, document: int, place: Place) -> None:
     """Units that others tell of; what stands in a stock stays where it is, whatever is told."""
     known: dict[str, int] = {}
+    noted: set[tuple[object, ...]] = set()
     for told in fact.goods:
+        kind = told.product, told.lot, told.level, told.expires, told.made_ms, told.pieces
+        if kind not in noted:
+            noted.add(kind)
+            _note(conn, told)
         if not told.parent:
             number = _told_outermost(conn, told, place)
             if document:
@@ -324,12 +357,12 @@ def tell(conn: Connection, fact: f.GoodsTold, document: int, place: Place) -> No
 
 
 def _told_outermost(conn: Connection, told: f.Told, place: Place) -> int:
-    row = by_ref(conn, told.ref)
-    _note(conn, told)
-    if row is None:
-        number = add(conn, told, 0, place)
+    number = add(conn, told, 0, place)
+    if number:
         _other_codes(conn, number, told)
         return number
+    row = by_ref(conn, told.ref)
+    assert row is not None
     if row.parent:
         if above(conn, row)[-1].place.state == "stock":
             return row.id  # it stands here inside another: whoever scans it opens that one
@@ -345,12 +378,11 @@ def _told_outermost(conn: Connection, told: f.Told, place: Place) -> int:
 def _told_inside(conn: Connection, told: f.Told, parent: int) -> int:
     """The id of a unit that is in its parent now; 0 where it stays elsewhere (the parent has so
     much less then)."""
-    row = by_ref(conn, told.ref)
-    _note(conn, told)
-    if row is None and own_unit(told.ref) is None:
-        number = add(conn, told, parent, Place(""))
+    number = add(conn, told, parent, Place("")) if own_unit(told.ref) is None else 0
+    if number:
         _other_codes(conn, number, told)
         return number
+    row = by_ref(conn, told.ref)
     if row is not None and row.parent == parent:
         return row.id
     top = row

@@ -2,6 +2,7 @@
 it is on a document. Every question is answered by keys.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -46,6 +47,31 @@ class Standing:
         self._fifo = fifo
         self._location = location
         self._older: dict[tuple[str, str], str] = {}
+        self._rows: dict[int, goods.Row] | None = None
+        self._wanted: set[str] = set()
+        self._on: dict[str, str] = {}
+
+    def read_ahead(self) -> None:
+        """For thousands of units at once: what the document expects and what others have claimed
+        is read beforehand."""
+        conn, mine = self._conn, 0 if self._document is None else self._document.id
+        self._rows = {}
+        if self._asn:
+            found = conn.execute(
+                "SELECT o.ref FROM document_goods g JOIN goods o ON o.id = g.goods "
+                "WHERE g.document = ? AND g.done = 0",
+                (self._asn,),
+            )
+            self._wanted = {str(ref) for (ref,) in found}
+        for ref, over, number in conn.execute(
+            "SELECT c.ref, c.above, d.number FROM document d JOIN claim c ON c.document = d.id "
+            "WHERE d.party = ? AND d.status IN ('open', 'counted') AND d.kind <> 'count' "
+            "AND d.id <> ?",
+            (self._party, mine),
+        ):
+            self._on[str(ref)] = str(number)
+            for upper in json.loads(over):
+                self._on.setdefault(f"around {upper}", str(number))
 
     # ------------------------------------------------------------------------------- by code
 
@@ -60,7 +86,7 @@ class Standing:
             mine = Good(state=state if self._maker else "elsewhere", pieces=0, mine=False)
             return KnownGoods("", mine, (), self._shown(text))
         row = goods.by_code(self._conn, text)
-        return None if row is None else self._foreign(row)
+        return None if row is None else self.foreign(row)
 
     def ref(self, ref: str) -> KnownGoods | None:
         """The unit of this name."""
@@ -68,7 +94,7 @@ class Standing:
         if unit is not None:
             return self._own(unit)
         row = goods.by_ref(self._conn, ref)
-        return None if row is None else self._foreign(row)
+        return None if row is None else self.foreign(row)
 
     def children(self, ref: str) -> tuple[str, ...] | None:
         """What is directly in a unit; None where not all of it is known."""
@@ -145,8 +171,9 @@ class Standing:
 
     # --------------------------------------------------------------------------- one of others
 
-    def _foreign(self, row: goods.Row) -> KnownGoods:
-        over = goods.above(self._conn, row)
+    def foreign(self, row: goods.Row) -> KnownGoods:
+        """The unit of a row that others told of."""
+        over = goods.above(self._conn, row, self._rows)
         refs = tuple(each.ref for each in over)
         place = over[-1].place if over else row.place
         if place.state == "told":
@@ -223,6 +250,8 @@ class Standing:
     def _is_expected(self, refs: Iterable[str]) -> bool:
         if not self._asn:
             return False
+        if self._rows is not None:
+            return any(ref in self._wanted for ref in refs)
         return any(
             self._conn.one(
                 "SELECT 1 FROM document_goods WHERE document = ? AND done = 0 AND goods = "
@@ -234,6 +263,9 @@ class Standing:
 
     def _claimed(self, refs: tuple[str, ...]) -> str:
         """The other open document of the party that has this unit, what holds it or part of it."""
+        if self._rows is not None:
+            on = next((self._on[ref] for ref in refs if ref in self._on), "")
+            return on or self._on.get(f"around {refs[0]}", "")
         mine = 0 if self._document is None else self._document.id
         for ref in refs:
             number = self._conn.one(
