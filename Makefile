@@ -25,7 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "Ready: $(BIN)/caselink"
 
 demo: setup
-	@$(BIN)/caselink demo --for 3m --troubles daily --stay
+	@$(BIN)/caselink demo --for 3m --troubles daily --story --stay
 
 check: setup
 	$(BIN)/ruff check .

@@ -66,6 +66,10 @@ async def _run(agent: "Agent") -> None:
     await running
 
 
+STORY_BOTTLES = 450
+"""Enough for two pallets."""
+
+
 @app.command()
 def demo(
     bottles: Annotated[int | None, typer.Option(min=1, help="How many bottles to feed.")] = None,
@@ -89,6 +93,12 @@ def demo(
     cloud: Annotated[
         bool, typer.Option(help="Run a broker and the cloud's consumer too, and audit them.")
     ] = True,
+    story: Annotated[
+        bool,
+        typer.Option(
+            "--story", help="Then ship a pallet to a dealer, divert a case, and ask the cloud."
+        ),
+    ] = False,
     stay: Annotated[bool, typer.Option(help="Leave the panel up after the audit.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -98,6 +108,8 @@ def demo(
     from agent.demo.run import Demo, DemoOptions
     from agent.demo.scene import trouble_rate
 
+    if story and bottles is None and not for_:
+        bottles = STORY_BOTTLES
     options = DemoOptions(
         bottles=bottles,
         seconds=seconds(for_) if for_ else None,
@@ -113,16 +125,21 @@ def demo(
         kills=kills,
         cloud=cloud,
         stay=stay,
+        story=story,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         # Even where the shell ignores them: plant and agent must end with us.
         signal.signal(number, signal.default_int_handler)
-    result = Demo(options, say=lambda text: err.print(text, markup=False)).run()
+    demonstration = Demo(options, say=lambda text: err.print(text, markup=False))
+    result = demonstration.run()
+    told = demonstration.told
     if as_json:
-        print_json(result.data())
+        print_json(result.data() | ({} if told is None else {"story": told.data()}))
     else:
         out.print(result.table())
-    if not result.good:
+        if told is not None:
+            out.print(told.table())
+    if not result.good or (story and (told is None or not told.good)):
         raise typer.Exit(1)
 
 

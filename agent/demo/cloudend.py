@@ -149,6 +149,17 @@ class Questions:
             raise TransientError(f"The cloud did not answer {path}: {answer.text}")
         return answer
 
+    def get(self, path: str, **given: str) -> Mapping[str, Any]:
+        """Any answer of its API."""
+        return dict(self._get(path, given or None).json())
+
+    def tell(self, method: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask for a change."""
+        answer = self._client.request(method, path, json=dict(body))
+        if not answer.is_success:
+            raise TransientError(f"The cloud did not take {path}: {answer.text}")
+        return dict(answer.json())
+
     def trace(self, code: str) -> Mapping[str, Any]:
         """What is known of a code."""
         return dict(self._get(f"/trace/{quote(code, safe='')}").json())

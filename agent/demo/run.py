@@ -35,6 +35,7 @@ from agent.demo.audit import Result, audit, truth_level
 from agent.demo.cloudend import CloudEnd
 from agent.demo.operator import Operator
 from agent.demo.process import Child, Ending, Mortal
+from agent.demo.story import Story, Told, books, whole_pallet
 from agent.services import pool_files, reports
 from agent.store import balance, outbox
 from agent.store.database import Connection, Database, open_reader
@@ -81,6 +82,8 @@ class DemoOptions:
     feed stops a while after the last."""
     cloud: bool = False
     """Whether a broker and the cloud's consumer run beside it, and are audited."""
+    story: bool = False
+    """Whether a pallet is then followed to two dealers (needs `cloud`)."""
 
 
 class Demo:
@@ -93,6 +96,7 @@ class Demo:
         self._gaps = options.kills > 0  # the agent does not see everything that the gates do
         self._cloud: CloudEnd | None = None
         self._bottle = ""
+        self.told: Told | None = None
 
     def run(self) -> Result:
         """Play it and audit it. ConfigError or TransientError when it cannot be played."""
@@ -124,15 +128,44 @@ class Demo:
                 self._say(f"Open {panel} to watch the line.")
             self._play(config, agent, plant)
             result = self._audit(config, folder)
+            page = self._story(stack, config, folder, agent) if options.story else ""
             if self._cloud is not None and options.keep is not None:
                 self._cloud.leave_documents()
             if options.stay and options.web:
                 self._say(str_of(result))
+                if self.told is not None:
+                    self._say(str_of(self.told))
+                    self._say(page)
                 self._say(f"The panel stays up on {panel}. Press Ctrl-C to end.")
                 if self._cloud is not None:
                     self._say(f"The cloud answers: {_example(self._cloud, self._bottle)}")
                 _wait_for_interrupt(agent.child)
         return result
+
+    def _story(self, stack: ExitStack, config: Path, folder: Path, agent: Mortal) -> str:
+        """Follow a pallet; where a person can go on with a PDA of their own."""
+        if self._cloud is None:
+            raise ConfigError("The story needs the cloud: leave --no-cloud out.")
+        files = Files(site_config.load(config), config)
+        conn = open_reader(files.database, files.key)
+        try:
+            pallet = whole_pallet(reports.containers(conn))
+        finally:
+            conn.close()
+        if pallet is None:
+            self._say("The line has made no pallet that is proven whole: no story. Feed more.")
+            return ""
+
+        def start(command: list[str], name: str) -> Child:
+            return self._child(command, folder, name, 1)
+
+        def client() -> httpx.Client:
+            return self._client(config, agent)
+
+        story = Story(folder, config, self._cloud, start, client, self._say)
+        story.begin(stack)
+        self.told = story.play(*pallet)
+        return story.invitation()
 
     # ------------------------------------------------------------------------------------ set-up
 
@@ -180,7 +213,8 @@ class Demo:
         options = self._options
         port = options.port if options.web else 0
         sync = None if self._cloud is None else self._cloud.sync
-        text = scenes.site_file(self._scene, options.speed, port, ports, self._cameras, sync)
+        own = books() if options.story else None
+        text = scenes.site_file(self._scene, options.speed, port, ports, self._cameras, sync, own)
         path = folder / "site.toml"
         path.write_text(text, "utf-8")
         return path
@@ -385,7 +419,7 @@ def _good(answer: httpx.Response) -> httpx.Response:
     raise TransientError(f"{answer.request.url}: {message}")
 
 
-def str_of(result: Result) -> str:
+def str_of(result: Result | Told) -> str:
     """The audit's table as text."""
     from rich.console import Console
 

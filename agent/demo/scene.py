@@ -244,14 +244,17 @@ def site_file(
     plant: Mapping[str, Any],
     cameras: Mapping[str, int],
     sync: Mapping[str, str] | None = None,
+    warehouse: Mapping[str, Any] | None = None,
 ) -> str:
     """The site file of this demonstration: the example with the plant's ports. A packer whose
-    camera the plant does not have packs by sequence. `sync`: its way to the cloud; None: none."""
+    camera the plant does not have packs by sequence. `sync`: its way to the cloud; None: none.
+    `warehouse`: sections of parties and warehouses."""
     data = tomllib.loads((CONFIG / scene.file).read_text("utf-8"))
     data["web"]["port"] = port
     data.pop("sync", None)
     if sync is not None:
         data["sync"] = dict(sync)
+    data |= warehouse or {}
     devices = data["devices"]
     devices["plc"]["address"] = f"tcp://127.0.0.1:{plant['plc']}"
     for name, printer in plant["printers"].items():
