@@ -189,7 +189,7 @@ class _Reading:
             elif solution is not None and solution.agreed[n] and not kept.whole:
                 if content != kept.children:
                     new[kept.unit] = content
-                if kept.doubt == SLIP and not duplicates.uncertain(self.out, kept, content):
+                if self._explained(kept, content):
                     right.append(kept.unit)
         self._restate(new)
         if right:
@@ -263,10 +263,14 @@ class _Reading:
         right = tuple(
             kept.unit
             for n, (kept, agreed) in enumerate(zip(run, solution.agreed, strict=True))
-            if agreed and kept.doubt in (MISSED, STRANGER, SLIP) and (n <= at or solution.certain)
-            if not kept.astray  # the order says what is in it, not where it is
-            # Nor that a child is the one whose code was read on it.
-            if not duplicates.uncertain(self.out, kept, solution.contents[n])
+            if agreed and (n <= at or solution.certain)
+            if self._explained(kept, solution.contents[n])
         )
         if right:
             self.out.facts.append(f.DoubtResolved(right, SLIP))
+
+    def _explained(self, kept: Kept, content: Content) -> bool:
+        """Whether what made a container doubtful is explained when its order is: that says what is
+        in it, not where it is, nor that a child is the one whose code was read on it."""
+        order = kept.doubt in (MISSED, STRANGER, SLIP)
+        return order and not kept.astray and not duplicates.uncertain(self.out, kept, content)
