@@ -12,6 +12,7 @@ from agent.web.api import WebServices, api_router
 from agent.web.auth import COOKIE, Sessions
 from agent.web.files import build_of, files_router, read_files
 from agent.web.guard import Guard
+from agent.web.lan import answer_not_there
 from agent.web.live import Hub, live_router
 from agent.web.pda_page import PREFIX as PDA_PREFIX
 from agent.web.pda_page import pda_files
@@ -51,6 +52,7 @@ def create_app(
     app.state.hub = hub = Hub(services)
     app.add_middleware(Guard, sessions=sessions, names=tuple(names), token=token)
     answer_errors(app, _status)
+    answer_not_there(app)
     app.include_router(api_router(services))
     app.include_router(live_router(hub, services))
     for router in routers:

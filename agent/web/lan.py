@@ -38,12 +38,17 @@ def create_pda_app(names: Sequence[str], api: APIRouter) -> FastAPI:
     async def root() -> RedirectResponse:
         return RedirectResponse(f"{PREFIX}/")
 
+    answer_not_there(app)
+    return app
+
+
+def answer_not_there(app: FastAPI) -> None:
+    """Refuse what no route is for in the same words as everything else."""
+
     @app.exception_handler(HTTPException)
     async def not_there(_request: Request, error: HTTPException) -> Response:
         said = {"reason": "not_there", "message": "There is no such page or route here."}
         return JSONResponse(said, error.status_code, error.headers)
-
-    return app
 
 
 class Certificate:

@@ -33,7 +33,7 @@ STATUS = {
     "not_logged_in": 401,
     "pin_wrong": 401,
     "no_users": 403,
-    "pin_wait": 429,
+    "pin_wait": 403,
     "too_many": 429,
     "device_revoked": 403,
     "enrol_unknown": 403,
