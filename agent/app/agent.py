@@ -48,6 +48,7 @@ from agent.web.local import local_router
 from agent.web.rework import rework_router
 from agent.web.uplink import uplink_router
 from agent.web.warehouse_api import document_file_router, warehouse_router
+from agent.web.warehouse_local import warehouse_local_router
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +152,7 @@ class Agent:
                     uplink_router(self.cloud, self._settle),
                     *(self.scanning.routers() if self.scanning else []),
                     *self._desk(readers, writer),
+                    *([warehouse_local_router(self.warehouse)] if self.warehouse else []),
                 ],
             )
             server = PanelServer(app, self.site.web.host, self.site.web.port)

@@ -20,14 +20,14 @@ from agent.core.errors import DomainError
 from agent.core.goods import ALL_WORDS, SUPERVISE, Item, Result, Scope
 from agent.core.known import Clock
 from agent.core.rules import OPERATIONS
+from agent.now import wall_ms
 from agent.services.warehouse_documents import drafted, pieces_of, products_of
-from agent.services.warehouse_views import Views
+from agent.services.warehouse_views import Connects, Views
 from agent.store import documents, goods
 from agent.store.database import Connection
 from agent.store.documents import Document
 from agent.store.follow import day_of
 from agent.store.gate import AGENT, Gate
-from agent.store.readers import Readers
 from agent.store.record import record
 from agent.store.standing import Standing, is_code, own_text
 from agent.store.writer import Writer
@@ -101,7 +101,7 @@ class Depot(Protocol):
 class Warehouse(Views):
     """The warehouses of one agent: see `warehouse_views.Views` for what may be asked."""
 
-    def __init__(self, site: Site, readers: Readers, writer: Writer, gate: Gate) -> None:
+    def __init__(self, site: Site, readers: Connects, writer: Writer, gate: Gate) -> None:
         super().__init__(site, readers)
         self._writer = writer
         self._gate = gate
@@ -389,6 +389,17 @@ class Warehouse(Views):
 
         self._writer.wait(job)
 
+    def supervise(self, party: str, item: Item) -> dict[str, Any]:
+        """Carry out an item of somebody at this machine, who may do everything; `party` "" is the
+        only one there is. DomainError: it was refused."""
+        scope = self.at_the_machine(party)
+        return _told(self.items(scope, [item], wall_ms())[0])
+
+    def supervise_here(self, conn: Connection, party: str, item: Item) -> dict[str, Any]:
+        """`supervise`, as a job of the writer."""
+        scope = self.at_the_machine(party)
+        return _told(self.carry_out(conn, scope, [item], wall_ms())[0])
+
     # ------------------------------------------------------------------------ nobody scanned it
 
     def accept_unscanned(self, now_ms: int) -> int:
@@ -426,3 +437,19 @@ class Warehouse(Views):
         self._open_own(conn, decision, item, now)
         record(conn, "", decision.facts, now)
         return 1
+
+
+_WHY = {
+    "no_document": "There is no open document of this number: see `caselink document list`.",
+    "closed": "The document is closed already: a posted one is only reversed.",
+    "not_allowed": "This is not allowed here: ask a supervisor.",
+    "unknown_party": "No warehouse of this party is here.",
+}
+
+
+def _told(result: Result) -> dict[str, Any]:
+    """A result as JSON. DomainError: it was refused."""
+    if result.severity == "stop":
+        text = str(result.args.get("text") or _WHY.get(result.verdict) or result.verdict)
+        raise DomainError(str(result.args.get("reason") or result.verdict), text)
+    return {"verdict": result.verdict, "severity": result.severity, "args": result.args}

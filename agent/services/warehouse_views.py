@@ -2,20 +2,20 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 from agent.config import Site, WarehouseSection
 from agent.core import warehouse as core
 from agent.core.errors import DomainError
-from agent.core.goods import ALL_WORDS, Scope
-from agent.core.rules import Case, Doc, Good, Line, judge
+from agent.core.goods import ALL_WORDS, SUPERVISE, Scope
+from agent.core.rules import OPERATIONS, Case, Doc, Good, Line, judge
 from agent.services.warehouse_documents import parties_of, products_of
 from agent.store import documents, goods
 from agent.store.database import Connection
 from agent.store.documents import Document
 from agent.store.goods import Row
-from agent.store.readers import Readers
 from agent.store.standing import Standing, is_code
 
 MOST_DOCUMENTS = 500
@@ -23,6 +23,8 @@ MOST_GOODS = 5_000
 MOST_ROWS = 10_000
 LAST = 20
 MISSING = 200
+MACHINE = "cli"
+"""The device of those who type commands."""
 _STATES = {
     "open": ("open",),
     "counted": ("counted",),
@@ -41,11 +43,17 @@ _COLUMNS = {
 }
 
 
+class Connects(Protocol):
+    """Lends a connection that only reads."""
+
+    def connection(self) -> AbstractContextManager[Connection]: ...
+
+
 class Views:
     """Questions of the warehouses of one agent. Answers are JSON values; times are ms since 1970
     (UTC). Everything raises DomainError `unknown_party` where the party has no warehouse here."""
 
-    def __init__(self, site: Site, readers: Readers) -> None:
+    def __init__(self, site: Site, readers: Connects) -> None:
         self.site = site
         self._readers = readers
         self._sections = {each.party: each for each in site.warehouse}
@@ -62,6 +70,14 @@ class Views:
                 "the site file.",
             )
         return found
+
+    def at_the_machine(self, party: str) -> Scope:
+        """What somebody at this machine may do for a party: everything; "" is the only party there
+        is."""
+        if not party and len(self._sections) == 1:
+            party = next(iter(self._sections))
+        self.section(Scope(party))
+        return Scope(party, (), (*OPERATIONS, SUPERVISE), "", MACHINE)
 
     def within(self, scope: Scope, document: Document) -> bool:
         """Whether the scope's locations reach the document."""
