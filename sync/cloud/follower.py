@@ -139,8 +139,12 @@ def _look(conn: Connection, base: str, again: bool) -> _Change:
 
 
 def _around(gatherer: Gatherer, keys: set[bytes]) -> set[bytes]:
-    """All that is in these things or around them: what is told of one concerns the others."""
-    return gatherer.below(keys) | gatherer.above(keys) if keys else keys
+    """Whatever may be judged otherwise by what is told of these things: all that they hold, that
+    these were ever in, and that was ever in or around that (a child that is seen elsewhere breaks
+    what it was in)."""
+    for _ in range(2 if keys else 0):
+        keys = gatherer.above(gatherer.below(keys))
+    return keys
 
 
 def _seen(gatherer: Gatherer, keys: set[bytes]) -> set[bytes]:

@@ -168,6 +168,19 @@ def test_stock_by_product_lot_and_day(cloud: Cloud, ask: Ask) -> None:  # noqa: 
     late = ask("GET", "/stock?party=D07&first=2026-09-23").json()
     assert (late["stock"][0]["received"], late["stock"][0]["stock"]) == (0, 2)
     assert ask("GET", "/stock?party=D08").json()["answer"] == "not_known_yet"
+    # What only goes to another place of the party is as it was.
+    for kind in (trade.Kind.SHIPPED, trade.Kind.RECEIVED):
+        east.moves(
+            kind,
+            [case(9)],
+            kind,
+            source=("D07", "D07/A-01"),
+            destination=("D07", "D07/B-02"),
+            content={case(9): [trade.Pieces("cola", "L1", 24)]},
+        )
+    told(cloud, east)
+    (lot,) = ask("GET", "/stock?party=D07").json()["stock"]
+    assert (lot["received"], lot["shipped"]) == (3, 3)
     # A shipment that is reversed is there again.
     east.moves(
         trade.Kind.SHIPMENT_VOIDED,

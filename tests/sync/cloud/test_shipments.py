@@ -9,6 +9,7 @@ import pytest
 from agent.core.errors import DomainError
 from sync import kinds
 from sync.cloud import commands, follower, parties, shipments
+from sync.cloud.answers import trace
 from sync.messages import State
 from tests.sync.cloud import trade
 from tests.sync.cloud.told import NOW, Cloud, bottles, case, pallet
@@ -89,7 +90,9 @@ def test_a_dispatch_is_told_to_the_agent_of_its_receiver_with_all_that_is_in_it(
     assert shipment["pieces"] == {"sent": 6, "received": 0, "missing": 6, "extra": 0}
     # It is told once, whatever comes after it.
     factory.look([pallet(1)])
-    told(cloud, factory)
+    dealer = trade.east()
+    dealer.receive([case(1)], "D07", "SO-1", "F01")
+    told(cloud, factory, dealer)
     follower.catch_up(cloud.conn, NOW)
     assert len(asns(cloud)) == 1
 
@@ -110,6 +113,19 @@ def test_it_is_not_told_before_the_content_is_known(cloud: Cloud) -> None:
     (asn,) = asns(cloud)
     assert len(asn.units) == 5
     assert listed(cloud)[0]["not_known_yet"] == []
+
+
+def test_nor_before_it_is_known_what_the_content_is_worth(cloud: Cloud) -> None:
+    online(cloud)
+    parties.serve(cloud.conn, "D07", EAST, NOW)
+    dock = Warehouse("brand/dock/edge-9", "e9")
+    dock.commission([case(1)], "case")
+    dock.commission([pallet(1)], "pallet")
+    dock.pack(pallet(1), [case(1)])
+    dock.ship([pallet(1)], "SO-1", "D07")
+    told(cloud, dock)
+    assert asns(cloud) == []
+    assert listed(cloud)[0]["not_known_yet"] == [pallet(1)]
 
 
 def test_a_party_that_gets_an_agent_later_is_told_then(cloud: Cloud) -> None:
@@ -211,3 +227,7 @@ def test_a_receipt_that_is_declared_wrong_never_was(cloud: Cloud) -> None:
     told(cloud, factory, dealer)
     (found,) = listed(cloud)
     assert (found["state"], found["received"]) == ("open", [])
+    bottle = trace(cloud.conn, bottles(3, "1")[0])
+    assert (bottle["state"], bottle["where"]["in_transit"]) == ("shipped", True)
+    assert [each["bizStep"] for each in bottle["history"]][-2:] == ["receiving", "receiving"]
+    assert bottle["history"][-1]["declared_wrong"]
