@@ -17,7 +17,7 @@ id = "desk"
 data = "var"
 
 [web]
-port = {setup}
+port = {panel}
 
 [products.cola]
 names = {{ zh = "可乐 500 毫升", en = "Cola 500 ml" }}
@@ -94,7 +94,7 @@ class DeskSite(ScanSite):
 
     def __init__(self, folder: Path) -> None:
         self.printer = Printer()
-        super().__init__(folder, (self.printer.port, free_port()), SITE)
+        super().__init__(folder, (self.printer.port, 0, free_port()), SITE)
         self.local.headers["authorization"] = f"Bearer {self.token}"
         self.book("F01", ASN)
         self.book("F01", ORDER)

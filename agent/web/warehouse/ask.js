@@ -1,7 +1,7 @@
 // Questions and commands of this page; what an item was answered with, in words.
 
 import { command, inWords, Refusal } from "/panel/server.js";
-import { currentLanguage, has, t } from "/panel/text.js";
+import { currentLanguage, has, NONE, t } from "/panel/text.js";
 import { desk } from "./desk.js";
 
 export const BASE = "/api/v1/warehouse";
@@ -36,7 +36,8 @@ export const documentPath = (number) => `documents/${encodeURIComponent(number)}
 
 /** What an item was answered with, and what to do. @param {any} result */
 export function verdictText(result) {
-  const args = { ...result.args, party: desk.partyName(result.args?.party ?? result.args?.to ?? "") };
+  const { to = "", territory = "", channel = "" } = result.args ?? {};
+  const args = { ...result.args, party: to ? desk.partyName(to) : territory || channel || NONE };
   if (result.verdict === "refused") {
     const key = `refused.${args.reason}`;
     if ((currentLanguage() === "en" || !has(key)) && args.text) return String(args.text);

@@ -59,6 +59,7 @@ export class ExceptionsView {
     const said = result();
     const reason = input("text", 200);
     const hold = held("exceptions.settle", async () => {
+      if (choice === "accept" && !reason.value.trim()) throw new Refusal(t("post.reason_missing"));
       const answer = await tell("exceptions/settle", { device: one.device, seq: one.seq, choice, reason: reason.value.trim() });
       if (!done(answer)) throw new Refusal(verdictText(answer));
       closeSheet();
