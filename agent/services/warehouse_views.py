@@ -235,7 +235,12 @@ class Views:
         (expected,) = conn.one(
             "SELECT count(*) FROM document_goods WHERE document = ?", (document.id,)
         )
+        moved = documents.posted(conn, document, parts=bool(expected))
+        lines = lines_of(conn, document)
+        for line, done in zip(lines, _shared(lines, moved), strict=True):
+            line["posted"] = done
         return {
+            "posted": sum(moved.values()),
             "number": document.number,
             "kind": document.kind,
             "status": document.status,
@@ -259,7 +264,7 @@ class Views:
             "scanned": sum(many for _, many, _ in devices),
             "pieces": sum(claimed.values()),
             "expected": expected,
-            "lines": lines_of(conn, document),
+            "lines": lines,
             "doc": asdict(self.doc(conn, section, document)),
             "devices": [
                 {"device": device, "units": many, "last_ms": last} for device, many, last in devices
@@ -517,16 +522,23 @@ def lines_of(conn: Connection, document: Document) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = [{**line, "done": 0} for line in json.loads(document.lines)]
     if not lines:
         return []
-    for (product, lot), pieces in sorted(documents.claimed(conn, document.id).items()):
-        fitting = [line for line in lines if line["product"] == product and line["lot"] == lot]
-        fitting += [line for line in lines if line["product"] == product and not line["lot"]]
-        left = pieces
-        for n, line in enumerate(fitting):
-            room = max(0, line["pieces"] - line["done"])
-            took = left if n == len(fitting) - 1 else min(left, room)
-            line["done"] += took
-            left -= took
+    for line, done in zip(lines, _shared(lines, documents.claimed(conn, document.id)), strict=True):
+        line["done"] = done
     return lines
+
+
+def _shared(lines: list[dict[str, Any]], pieces: dict[tuple[str, str], int]) -> list[int]:
+    """Pieces for each line: those of a lot first, what is too much at the last that fits."""
+    done = [0] * len(lines)
+    for (product, lot), many in sorted(pieces.items()):
+        fitting = [n for n, line in enumerate(lines) if line["product"] == product]
+        fitting = [n for wanted in (lot, "") for n in fitting if lines[n]["lot"] == wanted]
+        for n in fitting:
+            room = max(0, lines[n]["pieces"] - done[n])
+            took = many if n == fitting[-1] else min(many, room)
+            done[n] += took
+            many -= took
+    return done
 
 
 _GOOD = tuple(each.name for each in fields(Good))

@@ -654,6 +654,33 @@ def told(conn: Connection, document: int) -> bool:
     return row is not None
 
 
+_POSTED = {
+    "receive": ("received", 1),
+    "ship": ("shipped", -1),
+    "return_in": ("returned_in", 1),
+    "return_out": ("returned_out", -1),
+    "transfer": ("moved", 1),
+}
+"""By which sums a posting of each kind says what it moved."""
+
+
+def posted(conn: Connection, document: Document, *, parts: bool) -> dict[tuple[str, str], int]:
+    """Pieces that a document has moved, by product and lot, with those of the documents that post
+    a `parts` of it. (What a stock-take found or lost is a difference and no part of this.)"""
+    column, sign = _POSTED.get(document.kind, ("", 1))
+    found = conn.execute(
+        "WITH docs(id) AS (SELECT ?1 UNION SELECT id FROM document "
+        "WHERE ?2 AND party = ?3 AND paper = ?4 AND source = 'agent') "
+        "SELECT json_extract(s.value, '$[2]'), json_extract(s.value, '$[3]'), "
+        "sum(?6 * json_extract(s.value, '$[5]')) FROM docs JOIN posted p ON p.document = docs.id, "
+        "json_each(p.sums) s WHERE json_extract(s.value, '$[0]') = ?3 "
+        "AND json_extract(s.value, '$[4]') = ?5 AND ?6 * json_extract(s.value, '$[5]') > 0 "
+        "GROUP BY 1, 2",
+        (document.id, parts, document.party, document.number, column, sign),
+    )
+    return {(str(product), str(lot)): int(pieces) for product, lot, pieces in found.fetchall()}
+
+
 def parts(conn: Connection, party: str, number: str) -> int:
     """How many documents post a part of this one."""
     (many,) = conn.one(

@@ -335,6 +335,12 @@ def test_a_document_is_made_posted_with_its_difference_and_reversed(
     assert found["status"] == "reversed"
 
 
+def test_a_posted_document_still_says_what_it_moved(site: DeskSite, open_page: OpenPage) -> None:
+    page = open_page("document/ASN-1", "en")
+    expect(page.locator("main")).to_contain_text("196 of 196 pieces")
+    expect(page.locator("tbody tr").first.locator("td").nth(3)).to_have_text("8 cases")
+
+
 def test_a_slip_comes_out_with_the_number_to_scan(site: DeskSite, open_page: OpenPage) -> None:
     page = open_page("document/CK-1", "en")
     page.get_by_role("button", name="Print").click()

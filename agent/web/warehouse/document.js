@@ -43,13 +43,14 @@ export class DocumentView {
     this.noLast = words("p", "document.nothing", "small");
     this.missing = table([["last.unit", ""], ["line.product", ""], ["line.lot", ""], ["last.pieces", "n"]]);
     this.missingCard = el("section", "card", words("h3", "document.missing"), this.missing.node);
+    this.work = el("div", "", el("section", "card", words("h3", "document.at_work"), this.noDevices, this.devices.node),
+      el("section", "card", words("h3", "document.last_scans"), this.noLast, this.last.node));
     this.node = el("div", "view",
       el("header", "", back, this.kind, this.title, this.status, this.print, this.reverse, this.post),
       el("div", "sheet-body", this.result.node, el("section", "card", this.facts),
         el("div", "two",
           el("div", "", el("section", "card", words("h3", "document.lines"), this.total, this.lines.node), this.missingCard),
-          el("div", "", el("section", "card", words("h3", "document.at_work"), this.noDevices, this.devices.node),
-            el("section", "card", words("h3", "document.last_scans"), this.noLast, this.last.node)))));
+          this.work)));
   }
 
   async refresh() {
@@ -85,6 +86,7 @@ export class DocumentView {
     });
     put(this.total, progressText(one));
     this.#renderLines(one);
+    show(this.work, one.status === "open");
     show(this.noDevices, one.devices.length === 0);
     show(this.devices.node, one.devices.length > 0);
     this.devices.fill(one.devices, (row, [name, units, last]) => {
@@ -112,10 +114,11 @@ export class DocumentView {
       put(product, desk.productName(line.product));
       put(lot, line.lot || t("line.any_lot"));
       put(asked, text.tOr("count", line.level || "piece", { n: line.quantity }));
-      put(got, line.done % per ? desk.amount(line.product, line.done) : text.tOr("count", line.level || "piece", { n: line.done / per }));
+      const done = line.done + line.posted;
+      put(got, done % per ? desk.amount(line.product, done) : text.tOr("count", line.level || "piece", { n: done / per }));
       const bar = /** @type {any} */ (share).bar ?? (/** @type {any} */ (share).bar = meter());
       if (!bar.node.isConnected) share.append(bar.node);
-      bar.set(line.pieces ? line.done / line.pieces : 0);
+      bar.set(line.pieces ? done / line.pieces : 0);
     });
   }
 
@@ -164,7 +167,7 @@ export class DocumentView {
       } else if (answer.verdict === "difference") {
         seen = true;
         await this.refresh();
-        const missing = [...this.#one.missing, ...short(this.#one.lines)];
+        const missing = this.#one.expected ? this.#one.missing : short(this.#one.lines);
         this.#renderMissing(list, missing);
         show(list.node, missing.length > 0);
         show(difference, true);
@@ -195,8 +198,8 @@ export class DocumentView {
 }
 
 /** Lines that are not filled, as what is missing of them. @param {any[]} lines */
-const short = (lines) => lines.filter((line) => line.done < line.pieces)
-  .map((line) => ({ level: "", product: line.product, lot: line.lot, pieces: line.pieces - line.done }));
+const short = (lines) => lines.filter((line) => line.done + line.posted < line.pieces)
+  .map((line) => ({ level: "", product: line.product, lot: line.lot, pieces: line.pieces - line.done - line.posted }));
 
 /** @param {number} ms */
 const moment = (ms) => `${text.day(ms)} ${text.minute(ms)}`;

@@ -13,14 +13,14 @@ let status = "open";
 /** @param {any} one */
 export function progress(one) {
   const asked = one.lines.reduce((/** @type {number} */ sum, /** @type {any} */ line) => sum + line.pieces, 0);
-  const total = asked || one.expected_pieces || 0;
-  return { total, done: one.pieces, share: total ? one.pieces / total : 0 };
+  const done = one.pieces + one.posted;
+  return { total: asked, done, share: asked ? done / asked : 0 };
 }
 
 /** @param {any} one */
 export function progressText(one) {
   const { total, done } = progress(one);
-  if (!total) return t("document.scanned", { n: one.scanned });
+  if (!total) return one.status === "open" ? t("document.scanned", { n: one.scanned }) : t("document.posted", { n: done });
   return t("document.progress", { done, total });
 }
 
