@@ -154,12 +154,13 @@ class Services:
         committed = await self._agent.runner(line).command(what)
         return clearance.summary(committed.facts)
 
-    async def account(self, line: str) -> dict[str, Any]:
+    async def account(self, line: str, last: int) -> dict[str, Any]:
         if line not in self._agent.lines():
             raise DomainError("unknown_line", f"There is no line {line} in the site file.")
         runner = self._agent.runner(line)
         found = await self._gate.view(line, lambda state: account_of(runner, state))
-        return {**found, "latency_ms": runner.latency.percentiles()}
+        times = runner.latency
+        return {**found, "verdicts": times.count, "latency_ms": times.percentiles(last)}
 
     async def picture(self, camera: str) -> bytes | None:
         for line in self._agent.lines():

@@ -27,20 +27,25 @@ class Latency:
 
     def __init__(self) -> None:
         self._times: deque[VerdictTime] = deque(maxlen=KEPT)
+        self.count = 0
+        """Verdicts since the start, those that are forgotten too."""
 
     def add(self, time: VerdictTime) -> None:
         self._times.append(time)
+        self.count += 1
 
     def last(self) -> VerdictTime | None:
         return self._times[-1] if self._times else None
 
-    def percentiles(self) -> dict[str, dict[str, float]]:
-        """p50, p95, p99 and max in milliseconds, per part; empty without a verdict."""
-        if not self._times:
+    def percentiles(self, last: int = KEPT) -> dict[str, dict[str, float]]:
+        """p50, p95, p99 and max in milliseconds of the last verdicts, per part; empty without
+        one."""
+        times = list(self._times)[-last:] if last > 0 else []
+        if not times:
             return {}
         table = {}
         for part in fields(VerdictTime):
-            values = sorted(getattr(time, part.name) for time in self._times)
+            values = sorted(getattr(time, part.name) for time in times)
             at = {
                 name: values[min(len(values) - 1, int(len(values) * share))]
                 for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 _Name = Annotated[str, Field(min_length=1, max_length=64)]
@@ -60,8 +60,9 @@ class LocalServices(Protocol):
     async def close_partial(self, line: str, body: PartialBody) -> None:
         """Close or allow a partial container; DomainError when it is refused."""
 
-    async def account(self, line: str) -> dict[str, Any]:
-        """The line's counts, what does not balance, and how long verdicts took."""
+    async def account(self, line: str, last: int) -> dict[str, Any]:
+        """The line's counts, what does not balance, how many verdicts there were since the start,
+        and how long the `last` ones took."""
 
 
 def local_router(services: LocalServices) -> APIRouter:
@@ -84,7 +85,9 @@ def local_router(services: LocalServices) -> APIRouter:
         return {"done": True}
 
     @router.get("/lines/{line}/account")
-    async def account(line: _Name) -> dict[str, Any]:
-        return await services.account(line)
+    async def account(
+        line: _Name, last: Annotated[int, Query(ge=0, le=20_000)] = 20_000
+    ) -> dict[str, Any]:
+        return await services.account(line, last)
 
     return router
