@@ -86,9 +86,6 @@ class Uploads:
             raise DomainError(
                 "not_in_order", "The items of an upload follow on by their numbers, without a gap."
             )
-        upto = self._depot.upto(device.id)
-        if numbers and numbers[0] > upto + 1:
-            raise Rewind(upto)
         self._access.signed_items(device, items)
         self._access.items.take(device.id, max(1, len(items)))
         now = wall_ms()
@@ -101,7 +98,7 @@ class Uploads:
                     raise
                 break
             except DomainError as error:
-                if error.reason == "rewind":  # another upload of the device was faster
+                if error.reason == "rewind":
                     raise Rewind(self._depot.upto(device.id)) from error
                 raise
         return Uploaded(self._depot.upto(device.id), now, results)

@@ -22,7 +22,14 @@ def test_percentiles_are_in_milliseconds_per_part() -> None:
     table = latency.percentiles()
     assert set(table) == {"frame", "decode", "queue", "decide", "commit", "write", "total"}
     assert table["total"] == {"p50": 51.0, "p95": 96.0, "p99": 100.0, "max": 100.0}
-    assert latency.last() == took(0.1)
+    assert latency.percentiles(10)["total"] == {
+        "p50": 96.0,
+        "p95": 100.0,
+        "p99": 100.0,
+        "max": 100.0,
+    }
+    assert latency.percentiles(0) == {}
+    assert (latency.last(), latency.count) == (took(0.1), 100)
 
 
 def test_only_the_last_ones_count() -> None:

@@ -13,6 +13,7 @@ from agent.core.goods import SUPERVISE
 from agent.services import access as rules
 from agent.services.access import Access, Signed, scan_time
 from agent.services.devices import ALLOWED, CODE_SECONDS, MOST_CODES, Devices, Enrolled, Wanted
+from agent.services.gatekeeper import Gatekeeper
 from agent.services.pins import Pins
 from agent.services.rates import Rate, Rates, TooMany
 from agent.services.signing import key_of
@@ -378,6 +379,23 @@ def test_log_ins_are_limited_for_a_device(site: Site) -> None:
     for _ in range(rules.LOGINS.burst):
         site.access.login(device, "1007", PIN)
     assert reason(lambda: site.access.login(device, "1007", PIN)) == "too_many"
+
+
+def test_a_supervisor_lets_devices_in_and_nobody_below(site: Site) -> None:
+    site.users.add("1007", "Li", "operator", [], PIN)
+    site.users.add("9001", "Wang", "supervisor", [], "902134")
+    here = "http://localhost:8080/pda/", ""
+    gate = Gatekeeper(site.devices, site.users, lambda: here)
+    assert reason(lambda: gate.supervisor("1007", PIN)) == "not_supervisor"
+    assert reason(lambda: gate.supervisor("9001", PIN)) == "pin_wrong"
+    assert gate.supervisor("9001", "902134").name == "Wang"
+    shown = gate.invite(WANTED)
+    code = shown["text"].removeprefix("http://localhost:8080/pda/#enrol=")
+    assert site.devices.enrol(code, site.key.jwk, "").device.party == "F01"
+    assert [set(row) <= {"0", "1"} for row in shown["rows"]] == [True] * len(shown["rows"])
+    (told,) = gate.every("F01")
+    assert (told["seen_ms"], told["queue"], told["revoked"]) == (0, -1, False)
+    assert gate.every("D77") == []
 
 
 # -------------------------------------------------------------------------------------- small ones
