@@ -214,7 +214,7 @@ def test_the_order_of_what_is_wrong_with_goods_that_leave() -> None:
         {"older": ""},
     ):
         words.append(said("ship", doc, wrong)[0])
-        wrong = replace(wrong, **mend)  # type: ignore[arg-type]
+        wrong = replace(wrong, **mend)
     assert words == [
         "claimed",
         "not_here",

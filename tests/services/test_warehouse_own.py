@@ -13,6 +13,7 @@ from agent.core import inputs as i
 from agent.core.facts import CodeKey
 from agent.core.goods import Scope
 from agent.store.gate import AGENT
+from agent.store.record import record
 from tests.services.depot_help import Hosted
 from tests.store.store_help import CASES, PALLETS, Plant, boxed
 
@@ -177,8 +178,6 @@ def test_a_secret_code_stands_nowhere_in_clear(h: Hosted) -> None:
     passed = f.ItemPassed("second", 12, 17, "bottle", "WO-1", (attach,), False)
 
     def job(conn: Any) -> None:
-        from agent.store.record import record
-
         record(conn, "line-1", [passed], clock())
 
     h.writer.wait(job)
