@@ -311,20 +311,21 @@ class Views:
             claimed = {each.ref for each in documents.claims(conn, document.id)}
             rows: list[dict[str, Any]] = []
             for row in found:
-                unit = standing.foreign(row) if row.unit is None else standing.ref(row.ref)
-                if unit is None or unit.good.state == "elsewhere":
-                    continue
-                own = [unit.code, *codes.get(row.id, ())]
-                rows.append(
-                    {
-                        "n": row.id,
-                        "ref": unit.ref,
-                        "codes": [code for code in dict.fromkeys(own) if code],
-                        "parent": unit.parent,
-                        "claimed_here": unit.ref in claimed,
-                        **_plain(unit.good),
-                    }
-                )
+                units = [standing.foreign(row)] if row.unit is None else standing.boxes(row.ref)
+                for unit in units:
+                    if unit.good.state == "elsewhere":
+                        continue
+                    named = [unit.code, *codes.get(row.id, ())] if unit.ref == row.ref else []
+                    rows.append(
+                        {
+                            "n": row.id,
+                            "ref": unit.ref,
+                            "codes": [c for c in dict.fromkeys(named or [unit.code]) if c],
+                            "parent": unit.parent,
+                            "claimed_here": unit.ref in claimed,
+                            **_plain(unit.good),
+                        }
+                    )
             return {"goods": rows, "next": last}
 
     def _wanted(

@@ -121,6 +121,21 @@ class Standing:
         row = goods.by_ref(self._conn, ref)
         return () if row is None else tuple(each.ref for each in goods.inside(self._conn, row.id))
 
+    def boxes(self, ref: str) -> list[KnownGoods]:
+        """A unit of ours and all containers in it, the outer ones first."""
+        found: list[KnownGoods] = []
+        todo = [ref]
+        while todo:
+            at = todo.pop()
+            unit = self.ref(at)
+            number = own_unit(at)
+            if unit is None or number is None:
+                continue
+            if at == ref or trace.find_container(self._conn, number) is not None:
+                found.append(unit)
+                todo += reversed(self.known_children(at))
+        return found
+
     def _shown(self, text: str) -> str:
         key = pools.place_of(self._conn, text)
         return text if key is None else trace.shown(self._conn, key)

@@ -171,6 +171,16 @@ def test_what_is_held_void_or_unfinished_is_not_shipped(h: Hosted) -> None:
         assert h.word("F", "p", "scan", "S-1", code) == word, code
 
 
+def test_a_pda_knows_the_cases_of_a_pallet_that_was_made_here(h: Hosted) -> None:
+    received(h, 16, 15)
+    h.open("F", "S-1", "ship", other="D1")
+    rows = h.warehouse.goods(Scope("F"), "S-1")["goods"]
+    assert [row["level"] for row in rows] == ["pallet", "case", "case", "case"]
+    assert [row["parent"] for row in rows] == ["", rows[0]["ref"], rows[0]["ref"], ""]
+    assert rows[1]["codes"] == [text(h, 5)]
+    assert {row["state"] for row in rows} == {"stock"}
+
+
 def test_a_secret_code_stands_nowhere_in_clear(h: Hosted) -> None:
     cap = h.db.conn.execute("SELECT text FROM pool_code WHERE id = ?", (1 << 41 | 20 << 5,))
     (secret,) = cap.fetchone()
