@@ -45,6 +45,9 @@ def run(
     group: Annotated[
         str, typer.Option(envvar="CASELINK_GROUP", help="Consumers of one group share the work.")
     ] = "caselink",
+    shard: Annotated[
+        str, typer.Option(envvar="CASELINK_SHARD", help="Serve one share of the agents: 2/4.")
+    ] = "1/1",
     base: Annotated[
         str, typer.Option(envvar="CASELINK_BASE", help="Where the agents' own names begin.")
     ] = "https://id.caselink.example",
@@ -64,7 +67,7 @@ def run(
     )
     for noisy in ("asyncio", "psycopg"):
         logging.getLogger(noisy).setLevel("WARNING")
-    service = Service(Settings(db, broker, http, client, group, base, ca, cert, key))
+    service = Service(Settings(db, broker, http, client, group, base, ca, cert, key, shard))
     asyncio.run(_run(service))
 
 

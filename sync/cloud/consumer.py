@@ -17,6 +17,7 @@ from agent.core.errors import TransientError
 from sync.cloud.courier import Courier
 from sync.cloud.database import Database, Unfit
 from sync.cloud.ingest import Ingest, Prepared
+from sync.cloud.shards import ALL, Shard
 from sync.envelope import Refused
 from sync.messages import Ack, State, agent_of, read, topics, write
 from sync.mqtt import Backoff, Broker, Connection
@@ -64,13 +65,15 @@ class Consumer:
         backoff: Backoff | None = None,
         courier: Courier | None = None,
         look: float = STATE_SECONDS,
+        shard: Shard = ALL,
     ) -> None:
         """`courier` carries commands over the same connection, None: nobody does."""
         self.counts = Counts()
         self._courier = courier
         self._ingest = Ingest(database)
         self._broker = broker
-        self._group = group
+        self._group = shard.group(group)
+        self._shard = shard
         self._clock = clock
         self._look = look
         self._backoff = backoff or Backoff(longest=15.0)
@@ -146,7 +149,8 @@ class Consumer:
             if agent is None:
                 continue
             if message.topic.endswith("/evt"):
-                await came.put((agent, message.payload))
+                if self._shard.serves(agent):
+                    await came.put((agent, message.payload))
             elif message.topic.endswith("/rsp"):
                 if self._courier is not None:
                     self._courier.hear(message.topic, message.payload)

@@ -16,6 +16,7 @@ from sync.cloud.consumer import Consumer, now_ms
 from sync.cloud.courier import Courier
 from sync.cloud.database import Database, open_database
 from sync.cloud.follower import Follower
+from sync.cloud.shards import ALL, Shard
 from sync.cloud.sqlite import Sqlite, only_consumer
 from sync.cloud.web import create_app
 from sync.mqtt import Broker
@@ -41,6 +42,7 @@ class Settings:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    shard: str = "1/1"
 
 
 class Service:
@@ -52,6 +54,7 @@ class Service:
         self.address = ""
         self._stop = asyncio.Event()
         self._consumer: Consumer | None = None
+        self._shard = ALL
 
     def stop(self) -> None:
         """End soon."""
@@ -69,6 +72,7 @@ class Service:
         settings = self.settings
         broker = Broker(settings.broker, settings.client, settings.ca, settings.cert, settings.key)
         broker.place()
+        self._shard = Shard.parse(settings.shard)
         sys.setswitchinterval(SWITCH_SECONDS)
         listener = _listen(settings.http) if settings.http else None
         try:
@@ -89,7 +93,9 @@ class Service:
         self, database: Database, broker: Broker, listener: socket.socket | None
     ) -> None:
         courier = Courier(database, now_ms)
-        self._consumer = Consumer(database, broker, self.settings.group, courier=courier)
+        self._consumer = Consumer(
+            database, broker, self.settings.group, courier=courier, shard=self._shard
+        )
         follower = Follower(database, now_ms, self.settings.base)
         tasks = [asyncio.create_task(self._consumer.run(), name="consumer")]
         server: uvicorn.Server | None = None

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.errors import ConfigError
 from sync.cloud.consumer import Consumer
 from sync.cloud.database import Database, open_database
+from sync.cloud.shards import ALL, Shard
 from sync.envelope import encode
 from sync.messages import Ack, State, read, topics, write
 from sync.mqtt import Backoff, Broker, Connection
@@ -57,10 +59,10 @@ async def agent(broker: BrokerProcess, teller: Teller) -> AsyncIterator[Agent]:
 
 @asynccontextmanager
 async def consuming(
-    broker: BrokerProcess, database: Database, name: str = "cloud-1"
+    broker: BrokerProcess, database: Database, name: str = "cloud-1", shard: Shard = ALL
 ) -> AsyncIterator[Consumer]:
     backoff = Backoff(0.05, 0.2)
-    consumer = Consumer(database, Broker(broker.url, name), backoff=backoff, look=LOOK)
+    consumer = Consumer(database, Broker(broker.url, name), backoff=backoff, look=LOOK, shard=shard)
     task = asyncio.create_task(consumer.run())
     try:
         await until(lambda: consumer.counts.connected or task.done())
@@ -211,3 +213,43 @@ def test_a_thread_that_hangs_is_no_sign_of_life(
             await until(lambda: age() < LOOK)
 
     asyncio.run(main())
+
+
+def test_each_agent_stays_with_the_consumers_of_its_shard(
+    broker: BrokerProcess, database: Database
+) -> None:
+    tellers = [Teller(f"brand/plant-1/shared-{n}") for n in range(6)]
+    for n, teller in enumerate(tellers):
+        for k in range(3):
+            teller.case(case(10 * n + k), bottles(3, f"{n}{k}"))
+    shards = Shard(1, 2), Shard(2, 2)
+    own = [sum(shard.serves(teller.name) for teller in tellers) for shard in shards]
+    assert min(own) > 0, "names that one shard has alone show nothing"
+
+    async def main() -> None:
+        async with (
+            consuming(broker, database, "cloud-1", shards[0]) as one,
+            consuming(broker, database, "cloud-2", shards[1]) as two,
+        ):
+            for teller in tellers:
+                async with agent(broker, teller) as box:
+                    for row in (1, 2, 3):
+                        await box.send(encode(teller.cut(row, row)))
+                        ack = await box.ack()
+                        assert ack is not None
+                        assert (ack.upto, ack.rewind) == (row, False)
+            assert [one.counts.batches, two.counts.batches] == [3 * many for many in own]
+
+    asyncio.run(main())
+
+
+def test_a_shard_is_one_of_so_many() -> None:
+    names = [f"brand/plant/{n}" for n in range(400)]
+    shards = [Shard.parse(f"{n}/4") for n in (1, 2, 3, 4)]
+    assert all(sum(shard.serves(name) for shard in shards) == 1 for name in names)
+    assert all(sum(map(shard.serves, names)) > 60 for shard in shards)
+    assert len({shard.group("cloud") for shard in shards}) == 4
+    assert all(map(Shard.parse("1/1").serves, names))
+    for wrong in ("", "2", "0/2", "3/2", "a/b", "1/257", "-1/2", "1/2/3", "²/3"):
+        with pytest.raises(ConfigError, match="write which one of how many"):
+            Shard.parse(wrong)
