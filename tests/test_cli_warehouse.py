@@ -63,6 +63,27 @@ def dealer(
     return shell
 
 
+def test_a_file_is_looked_at_and_imported_without_an_agent(dealer: Shell) -> None:
+    file = dealer.folder / "orders.csv"
+    head = "单号,类型,客户,产品,数量,单位,库位,目的库位\n"
+    rows = "CK-1,出库,S01,汤力水 330 毫升,2,箱,,\nT-1,调拨,,tonic-330,3,瓶,DOCK,A-01\n"
+    file.write_bytes((head + rows).encode("gbk"))
+    status, out, _ = dealer("document", "import", file, "--check")
+    assert (status, "Sound: 2 documents." in out) == (0, True)
+    status, out, _ = dealer("document", "list")
+    assert "CK-1" not in out, "it was only looked at"
+    status, out, _ = dealer("document", "import", file)
+    assert (status, "ship CK-1 S01: 1 lines, 48 pieces" in out) == (0, True)
+    assert "transfer T-1  DOCK > A-01: 1 lines, 3 pieces" in out
+    status, out, _ = dealer("document", "show", "T-1")
+    assert status == 0
+    status, _, err = dealer("document", "import", file)
+    assert (status, "line 2, number (单号): there is a document CK-1 already" in err) == (1, True)
+    file.write_bytes((head + "CK-2,出库,S01,tonic-330,1,桶,,\n").encode("utf-16"))
+    status, _, err = dealer("document", "import", file)
+    assert (status, "UTF-16" in err, "save it as CSV UTF-8" in err) == (1, True, True)
+
+
 def test_a_document_is_listed_shown_closed_and_reversed(dealer: Shell) -> None:
     status, out, _ = dealer("document", "list")
     assert (status, "ASN-7" in out, "1/2" in out) == (0, True, True)

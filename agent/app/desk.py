@@ -125,7 +125,9 @@ class WarehouseDesk:
         names = {device["device"]: device["name"] for device in self.devices(party)}
         for device in found["devices"]:
             device["name"] = names.get(device["device"], "")
-        units = [*found["last"], *found["missing"]]
+        found["difference"] = self._depot.difference(_scope(party), number)
+        units = [*found["last"], *found["missing"], *found["difference"]["found"]]
+        units += found["difference"]["lost"]
         codes = self._depot.codes(_scope(party), [unit["ref"] for unit in units])
         for unit in units:
             unit["code"] = codes.get(unit["ref"], "")

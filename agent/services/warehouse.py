@@ -346,6 +346,21 @@ class Warehouse(Views):
         codes = [is_code(text) if isinstance(text, str) else None for text in texts]
         return tuple(None if code is None else standing.text(code) for code in codes)
 
+    def difference(self, scope: Scope, number: str) -> dict[str, list[dict[str, Any]]]:
+        """What a stock-take that waits for a supervisor would post: {found, lost}, each {ref,
+        product, lot, pieces, location (where the record has it)}. Nothing while it is counted: a
+        count is blind. DomainError `document_unknown`."""
+        with self._readers.connection() as conn:
+            document = self._document(conn, scope, number)
+            if document.kind != "count" or document.status != "counted":
+                return {"found": [], "lost": []}
+            item = Item(0, "count_done", number, at_ms=wall_ms())
+            known = self._known(conn, self.section(scope), scope, document, item)
+        may = replace(known, operations=(*known.operations, SUPERVISE))
+        posted = core.post_count(replace(item, answer="difference"), may, "").facts[-1]
+        assert isinstance(posted, f.CountPosted)
+        return {"found": _listed(posted.found), "lost": _listed(posted.lost)}
+
     # ---------------------------------------------------------------------- documents, exceptions
 
     def _open(
@@ -453,3 +468,18 @@ def _told(result: Result) -> dict[str, Any]:
         text = str(result.args.get("text") or _WHY.get(result.verdict) or result.verdict)
         raise DomainError(str(result.args.get("reason") or result.verdict), text)
     return {"verdict": result.verdict, "severity": result.severity, "args": result.args}
+
+
+def _listed(moved: Iterable[f.Moved]) -> list[dict[str, Any]]:
+    return [
+        {
+            "ref": each.ref,
+            "level": each.level,
+            "product": one.product,
+            "lot": one.lot,
+            "pieces": one.pieces,
+            "location": each.source,
+        }
+        for each in moved
+        for one in each.content
+    ]

@@ -39,6 +39,7 @@ names = {{ zh = "华东经销商", en = "Dealer East" }}
 type = "zpl"
 address = "tcp://127.0.0.1:{port}"
 labels = {{ slip = "slip" }}
+reply_timeout = 0.5
 
 [[warehouse]]
 party = "F01"

@@ -42,6 +42,8 @@ export class DocumentView {
     this.last = table([["last.time", "time"], ["last.unit", ""], ["last.pieces", "n"]]);
     this.noLast = words("p", "document.nothing", "small");
     this.missing = table([["last.unit", ""], ["line.product", ""], ["line.lot", ""], ["last.pieces", "n"]]);
+    this.difference = table([["difference.word", ""], ["last.unit", ""], ["line.product", ""], ["line.lot", ""], ["last.pieces", "n"]]);
+    this.differenceCard = el("section", "card", words("h3", "document.difference"), this.difference.node);
     this.missingCard = el("section", "card", words("h3", "document.missing"), this.missing.node);
     this.work = el("div", "", el("section", "card", words("h3", "document.at_work"), this.noDevices, this.devices.node),
       el("section", "card", words("h3", "document.last_scans"), this.noLast, this.last.node));
@@ -49,7 +51,7 @@ export class DocumentView {
       el("header", "", back, this.kind, this.title, this.status, this.print, this.reverse, this.post),
       el("div", "sheet-body", this.result.node, el("section", "card", this.facts),
         el("div", "two",
-          el("div", "", el("section", "card", words("h3", "document.lines"), this.total, this.lines.node), this.missingCard),
+          el("div", "", el("section", "card", words("h3", "document.lines"), this.total, this.lines.node), this.missingCard, this.differenceCard),
           this.work)));
   }
 
@@ -104,6 +106,16 @@ export class DocumentView {
     });
     show(this.missingCard, one.missing.length > 0);
     this.#renderMissing(this.missing, one.missing);
+    const { found, lost } = one.difference;
+    show(this.differenceCard, found.length + lost.length > 0);
+    this.difference.fill([...lost.map((/** @type {any} */ each) => ({ ...each, word: "lost" })), ...found.map((/** @type {any} */ each) => ({ ...each, word: "found" }))],
+      (row, [word, unit, product, lot, pieces]) => {
+        put(word, t(`difference.${row.word}`));
+        put(unit, `${levelName(row.level)} ${row.code || row.ref}`);
+        put(product, desk.productName(row.product));
+        put(lot, row.lot || text.NONE);
+        put(pieces, text.number(row.pieces));
+      });
   }
 
   /** @param {any} one */

@@ -31,6 +31,10 @@ export class NewDocumentView {
       .map((one) => /** @type {[string, string]} */ ([one.id, `${desk.partyName(one.id)} · ${one.id}`]))]);
     this.location = select(() => this.#places());
     this.to = select(() => this.#places());
+    this.reason = input("text", 200);
+    this.condition = select(() => ["sellable", "damaged", "inspect"].map((one) => /** @type {[string, string]} */ ([one, t(`condition.${one}`)])));
+    this.reasonField = field("post.reason", this.reason);
+    this.conditionField = field("new.condition", this.condition.node);
     this.otherField = field("document.other", this.other.node);
     this.toField = field("document.to", this.to.node);
     this.locationField = field("document.location", this.location.node);
@@ -43,7 +47,8 @@ export class NewDocumentView {
     this.node = el("div", "view", el("header", "", back, words("h2", "new.title")),
       el("div", "sheet-body", this.kinds,
         el("div", "fields", field("document.number", this.number), this.otherField, this.locationField, this.toField,
-          field("document.paper", this.paper), this.territoryField),
+          field("document.paper", this.paper), this.territoryField,
+          this.reasonField, this.conditionField),
         this.lineCard, this.result.node, el("div", "actions", make)));
     this.#addLine();
   }
@@ -58,7 +63,8 @@ export class NewDocumentView {
   }
 
   render() {
-    for (const one of [this.other, this.location, this.to]) one.write();
+    for (const one of [this.other, this.location, this.to, this.condition]) one.write();
+    for (const one of [this.reasonField, this.conditionField]) show(one, this.#kind === "return_in");
     for (const row of this.lines.children) /** @type {any} */ (row).write();
     show(this.otherField, this.#kind !== "transfer" && this.#kind !== "count");
     show(this.toField, this.#kind === "transfer");
@@ -90,6 +96,9 @@ export class NewDocumentView {
     if (this.#kind === "transfer" && (!this.location.node.value || this.location.node.value === this.to.node.value || !this.to.node.value)) {
       throw new Refusal(t("new.way_missing"));
     }
+    if (this.#kind === "count" && !this.location.node.value) throw new Refusal(t("new.place_missing"));
+    const back = this.#kind === "return_in";
+    if (back && !this.reason.value.trim()) throw new Refusal(t("post.reason_missing"));
     const rows = this.#kind === "count" ? [] : [...this.lines.children].map((row) => /** @type {any} */ (row).read());
     const lines = rows.filter((line) => line.product || line.quantity);
     for (const line of lines) {
@@ -103,6 +112,8 @@ export class NewDocumentView {
       to: this.#kind === "transfer" ? this.to.node.value : "",
       paper: this.paper.value.trim(),
       territory: this.#kind === "ship" ? this.territory.value.trim() : "",
+      reason: back ? this.reason.value.trim() : "",
+      condition: back ? this.condition.node.value : "",
       blind: lines.length === 0,
       lines,
     };

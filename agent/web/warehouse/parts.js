@@ -178,7 +178,6 @@ export function approval() {
     values() {
       const found = { badge: badge.value.trim(), pin: pin.value };
       if (!found.badge || !found.pin) throw new Refusal(t("approve.missing"));
-      pin.value = "";
       return found;
     },
   };
