@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from sync.cloud import pools
-from sync.cloud.database import Connection
+from sync.cloud.database import Connection, marks
 from sync.cloud.fold import Container, Statement, Stream, Thing, World
 from sync.cloud.gather import Alias, Born, Gathered, Gatherer
 from sync.cloud.keys import key
@@ -251,10 +251,9 @@ class _Tracer:
 
     def _reported(self, agents: set[str] | None) -> list[dict[str, Any]]:
         """How far these agents (None: all) have told."""
-        every = (
-            f for f in agent_rows(self._conn, MOST_AGENTS) if agents is None or f["agent"] in agents
-        )
-        return list(every)
+        if agents is None:
+            return agent_rows(self._conn, MOST_AGENTS)
+        return reported(self._conn, agents)
 
     def _classes(self, found: Gathered, name: bytes) -> None:
         """What was said of a range of its pool or of its lot concerns it too."""
@@ -370,6 +369,13 @@ def agent_rows(conn: Connection, limit: int, after: str = "") -> list[dict[str, 
     """The agents in the order of their names, each with how far it has told, what it says of
     itself, and what a person must look at."""
     rows = conn.rows(f"{_AGENTS} WHERE name > ? ORDER BY name LIMIT ?", (after, limit))
+    return [_agent(conn, *row) for row in rows]
+
+
+def reported(conn: Connection, agents: Iterable[str]) -> list[dict[str, Any]]:
+    """The same of these agents only."""
+    names = sorted(set(agents))[:MOST_AGENTS]
+    rows = conn.rows(f"{_AGENTS} WHERE name IN ({marks(len(names))}) ORDER BY name", names)
     return [_agent(conn, *row) for row in rows]
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sync.cloud import diversion
-from sync.cloud.answers import iso
+from sync.cloud.answers import iso, reported
 from sync.cloud.content import text_of
 from sync.cloud.database import Connection
 from sync.cloud.diversion import Finding, Step, Travels, Voice
@@ -233,7 +233,18 @@ def listed(conn: Connection, state: str, limit: int, after: str, party: str) -> 
         (start_of(after), state, state, party, party, party, limit),
     )
     found = [_shown(bytes(case), state, _findings(conn, bytes(case))) for case, state in rows]
-    return {"diversions": found, "next": bytes(rows[-1][0]).hex() if len(rows) == limit else None}
+    agents = {
+        said["agent"]
+        for each in found
+        for unit in each["units"]
+        for said in unit["evidence"].values()
+        if said["agent"]
+    }
+    return {
+        "diversions": found,
+        "next": bytes(rows[-1][0]).hex() if len(rows) == limit else None,
+        "reported": reported(conn, agents),
+    }
 
 
 def _shown(case: bytes, state: str, rows: list[tuple[bytes, dict[str, Any]]]) -> dict[str, Any]:

@@ -76,12 +76,7 @@ def resolve(
     found: dict[str, Any] = {
         "answer": told["answer"],
         "not_known_yet": told["not_known_yet"],
-        "reported": [
-            {name: each[name] for name in ("agent", "upto", "newest_event", "dead_letters")}
-            for each in told["reported"]
-        ]
-        if actor == "salesman"
-        else len(told["reported"]),
+        "reported": _reported(told["reported"], actor),
         "scan": None,
     }
     if told["answer"] == "not_known_yet":
@@ -112,6 +107,16 @@ def resolve(
         found["where"] = told["where"]
     found["scan"] = count(conn, key(uri), actor, place, now_ms)
     return found
+
+
+def _reported(agents: list[dict[str, Any]], actor: Actor) -> Any:
+    """How far the agents concerned have told; who they are only a salesman learns."""
+    if actor == "salesman":
+        names = ("agent", "upto", "newest_event", "dead_letters")
+        return [{name: each[name] for name in names} for each in agents]
+    times = [each["newest_event"] for each in agents]
+    upto = min(times) if times and None not in times else None
+    return {"agents": len(agents), "newest_event": upto}
 
 
 def _weakest(told: dict[str, Any], uri: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from sync.cloud import freight
-from sync.cloud.answers import iso
+from sync.cloud.answers import iso, reported
 from sync.cloud.content import Tree, tree
 from sync.cloud.database import Connection
 from sync.cloud.fold import Statement, in_order
@@ -201,7 +201,12 @@ def listed(conn: Connection, state: str, limit: int, after: str, party: str) -> 
         body = msgspec.json.decode(row[1])
         body["asn"] = _told(conn, body, row[2], bool(row[4]))
         found.append(body)
-    return {"shipments": found, "next": bytes(rows[-1][0]).hex() if len(rows) == limit else None}
+    said = [each for body in found for each in (body["sent"], *body["received"]) if each]
+    return {
+        "shipments": found,
+        "next": bytes(rows[-1][0]).hex() if len(rows) == limit else None,
+        "reported": reported(conn, {each["agent"] for each in said}),
+    }
 
 
 def _told(conn: Connection, body: dict[str, Any], asn: str, waits: bool) -> dict[str, Any] | None:

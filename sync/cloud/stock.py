@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Any
 
 from sync.cloud import parties
-from sync.cloud.answers import MOST_AGENTS, agent_rows
+from sync.cloud.answers import reported
 from sync.cloud.database import Connection
 
 SIGNS = {
@@ -49,7 +49,7 @@ def stock(
         coming = conn.one(
             "SELECT count(*) FROM shipment WHERE destination = ? AND state = 'open'", (party,)
         )
-        reported = [each for each in agent_rows(conn, MOST_AGENTS) if each["agent"] in agents]
+        told = reported(conn, agents)
     lots: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     days: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for day, name, lot, kind, pieces in rows:
@@ -77,7 +77,7 @@ def stock(
         "left_off": max(0, len(found) - MOST_ROWS) + max(0, len(lots) - MOST_ROWS),
         "coming": int(coming[0]) if coming else 0,
         "answer": "known" if rows else "not_known_yet",
-        "reported": reported,
+        "reported": told,
     }
 
 

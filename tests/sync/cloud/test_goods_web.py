@@ -56,6 +56,9 @@ def test_each_role_learns_its_own(cloud: Cloud, ask: Ask) -> None:  # noqa: F811
     shopper = found["shopper"]
     assert (shopper["product"], shopper["lot"], shopper["state"]) == ("cola", "L1", "shipped")
     assert shopper["weakest"] == "inferred"
+    assert shopper["reported"]["agents"] == 1
+    assert shopper["reported"]["newest_event"].startswith("2026-")
+    assert [each["agent"] for each in found["salesman"]["reported"]] == [trade.FACTORY]
     assert found["salesman"]["where"]["in_transit"]
 
 
@@ -254,6 +257,8 @@ def test_parties_shipments_and_diversions(cloud: Cloud, ask: Ask) -> None:  # no
     assert found["behind"] == 0
     assert found["shipments"][0]["asn"]["agent"] == trade.WEST
     (case_,) = ask("GET", "/diversions?state=suspected").json()["diversions"]
+    everything = ask("GET", "/diversions").json()
+    assert [each["agent"] for each in everything["reported"]] == [trade.FACTORY, trade.WEST]
     assert case_["units"][0]["unit"] == bottles(3, "1")[1]
     refused = ask("POST", "/inspections", json={"code": case(1), "inspector": "w"})
     assert (refused.status_code, refused.json()["reason"]) == (422, "nowhere_found")
