@@ -60,11 +60,11 @@ def in_order(statements: Iterable[Statement]) -> list[Statement]:
     by_agent = sorted(statements, key=lambda each: (each.stream.agent, each.place))
     agents = [list(group) for _, group in groupby(by_agent, key=lambda each: each.stream.agent)]
     times = [_times(own) for own in agents]
-    left: dict[str, int] = {}
+    left: dict[tuple[str, str, str], int] = {}
     for own, at in zip(agents, times, strict=True):
         for each, ms in zip(own, at, strict=True):
             if each.detail.get("bizStep") == "shipping":
-                left.update((paper, max(ms, left.get(paper, ms))) for paper in _papers(each))
+                left.update((paper, max(ms, left.get(paper, ms))) for paper in papers_of(each))
     timed: list[tuple[int, str, tuple[int, int, int, int], Statement]] = []
     for own, at in zip(agents, times, strict=True):
         now = 0
@@ -72,20 +72,27 @@ def in_order(statements: Iterable[Statement]) -> list[Statement]:
             now = max(now, ms)
             if each.detail.get("bizStep") == "receiving":
                 # What a paper says was shipped was received later, whatever the clocks say.
-                now = max([now, *(left[paper] + 1 for paper in _papers(each) if paper in left)])
+                now = max([now, *(left[paper] + 1 for paper in papers_of(each) if paper in left)])
             timed.append((now, each.stream.agent, each.place, each))
     timed.sort(key=lambda entry: entry[:3])
     return [entry[3] for entry in timed]
 
 
-def _papers(each: Statement) -> list[str]:
-    """The dispatch advices and returns that an event refers to."""
+def papers_of(each: Statement) -> list[tuple[str, str, str]]:
+    """The dispatch advices and returns that an event refers to, with the parties: each sender has
+    numbers of its own. What left is found by a receipt that does not say from whom it came, too."""
     listed = each.detail.get("bizTransactionList")
-    return [
+    numbers = [
         str(paper.get("bizTransaction"))
         for paper in (listed if isinstance(listed, list) else ())
         if isinstance(paper, dict) and paper.get("type") in ("desadv", "rma")
     ]
+    source = _end(each.detail.get("sourceList"), "source", "possessing_party")
+    party = _end(each.detail.get("destinationList"), "destination", "possessing_party")
+    if each.detail.get("bizStep") != "shipping":
+        return [(number, source, party) for number in numbers]
+    ways = dict.fromkeys((sender, to) for sender in (source, "") for to in (party, ""))
+    return [(number, *way) for number in numbers for way in ways]
 
 
 def _times(own: list[Statement]) -> list[int]:

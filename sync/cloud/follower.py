@@ -22,7 +22,7 @@ from sync import kinds
 from sync.cloud import cases, commands, parties, shipments
 from sync.cloud.content import Tree
 from sync.cloud.database import Connection, Database, Duplicate
-from sync.cloud.fold import Statement
+from sync.cloud.fold import Statement, papers_of
 from sync.cloud.gather import Gatherer
 from sync.cloud.relations import touched
 from sync.cloud.shipments import Shipment
@@ -124,7 +124,9 @@ def _look(conn: Connection, base: str, again: bool) -> _Change:
     # What moved or was found concerns what it holds and what it is in; what else is told of things
     # may change what shipments held, too.
     keys = {key for event in moves for key in said[event]} | {bytes(key) for _, key in found}
-    change.roots = _seen(gatherer, _around(gatherer, keys))
+    around = _around(gatherer, keys)
+    change.roots = _seen(gatherer, around)
+    papers |= _reordered(gatherer, around, gatherer.events(moves))
     for agent, events in _by_agent(gatherer, set(said) - moves).items():
         around = _around(gatherer, {key for event in events for key in said[event]})
         change.roots |= _seen(gatherer, around)
@@ -186,6 +188,33 @@ def _changed(
         for shipment, some in events.items()
         if not _over(gatherer.events(some), agent, told)
     }
+
+
+def _reordered(gatherer: Gatherer, keys: set[bytes], moves: Sequence[Statement]) -> set[bytes]:
+    """Shipments of these things in which something else may have come first, now that these moves
+    are told: what was received by a paper was received after it was sent, and a clock that is right
+    again corrects what its agent said before."""
+    events = {event for (event,) in gatherer.many("SELECT event FROM sighting WHERE key", keys)}
+    seen = gatherer.events(events)
+    received = {
+        paper
+        for each in seen
+        if each.detail.get("bizStep") == "receiving"
+        for paper in papers_of(each)
+    }
+    guessed: dict[str, int] = {}
+    for each in seen:
+        if each.detail.get("x:clock") != "synced":
+            agent = each.stream.agent
+            guessed[agent] = max(each.ms, guessed.get(agent, 0))
+    if not any(
+        each.ms < guessed.get(each.stream.agent, 0)
+        or (each.detail.get("bizStep") == "shipping" and received.intersection(papers_of(each)))
+        for each in moves
+    ):
+        return set()
+    rows = gatherer.many("SELECT shipment FROM passage WHERE event", events)
+    return {bytes(shipment) for (shipment,) in rows}
 
 
 def _over(passages: Sequence[Statement], agent: str, told: Sequence[_Place]) -> bool:

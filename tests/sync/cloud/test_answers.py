@@ -380,3 +380,33 @@ def test_all_containers_are_listed(cloud: Cloud) -> None:
     agent.pallet(pallet(1), [case(1)])
     cloud.take(agent.cut())
     assert sorted(containers(cloud.conn)) == [case(1), pallet(1)]
+
+
+def test_papers_of_one_number_are_of_their_senders(cloud: Cloud) -> None:
+    """Two dealers ship by number 1: what one received is not later because the other shipped late."""
+    first, second, third = Teller("b/p/1"), Teller("b/p/2"), Teller("b/p/3")
+
+    def moved(agent: Teller, step: str, source: str, to: str) -> None:
+        agent.move(
+            [case(1)],
+            step,
+            "in_progress",
+            bizTransactionList=[{"type": "desadv", "bizTransaction": "urn:x:1"}],
+            sourceList=[{"type": "possessing_party", "source": f"urn:{source}"}],
+            destinationList=[{"type": "possessing_party", "destination": f"urn:{to}"}],
+        )
+
+    first.case(case(1), bottles(2))
+    moved(first, "shipping", "A", "B")
+    second.clock = first.clock - 60_000  # its clock is late: the paper says that it was later
+    moved(second, "receiving", "A", "B")
+    third.clock = first.clock + 10_000_000
+    moved(third, "shipping", "C", "D")
+    for agent in (first, second, third):
+        cloud.take(agent.cut())
+    found = asked(cloud, case(1))
+    assert [(each["bizStep"], each["agent"][-1]) for each in found["history"]][-3:] == [
+        ("shipping", "1"),
+        ("receiving", "2"),
+        ("shipping", "3"),
+    ]

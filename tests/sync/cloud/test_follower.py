@@ -1,22 +1,27 @@
 """The follower: of two that look at once one writes, what it does not look at again is the same all
 the same, and it runs by itself in the consumer."""
 
+import os
+import random
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.core.errors import TransientError
 from sync.cloud import cases, follower, parties, shipments
-from sync.cloud.database import Connection
+from sync.cloud.database import Connection, open_database
 from sync.cloud.follower import Follower
 from sync.messages import State
 from tests.sync.cloud import trade
 from tests.sync.cloud.test_diversion import story
 from tests.sync.cloud.test_shipments import asns
 from tests.sync.cloud.told import NOW, Cloud, bottles, case, pallet
-from tests.sync.cloud.trade import EAST, told
+from tests.sync.cloud.trade import EAST, Warehouse, told
 
 SECONDS = 20.0
 
@@ -73,15 +78,7 @@ def test_several_followers_and_agents_at_once(cloud: Cloud) -> None:
             job.result(SECONDS)
     follower.catch_up(cloud.conn, NOW)
     found = seen(cloud.conn)
-    # Everything made anew, from the beginning.
-    with cloud.conn.writing():
-        for table in ("shipment", "diversion", "diversion_case"):
-            cloud.conn.change(f"DELETE FROM {table}")
-        cloud.conn.change(
-            "UPDATE follower SET xid = 0, arrival = 0, event = 0 WHERE name = 'goods'"
-        )
-    follower.catch_up(cloud.conn, NOW)
-    assert seen(cloud.conn) == found
+    assert anew(cloud) == found
     for conn in conns:
         conn.close()
 
@@ -138,3 +135,80 @@ def test_it_runs_by_itself(cloud: Cloud) -> None:
     finally:
         running.close()
     assert [each.number for each in asns(cloud)] == ["SO-1"]
+
+
+# --------------------------------------------------------------------- whatever happens to goods
+
+
+def any_story(chance: random.Random) -> list[Warehouse]:
+    """Two pallets of two cases, and three agents that do with them whatever people may do, by
+    clocks of any quality."""
+    agents = [trade.factory(), trade.east(), trade.west()]
+    factory = agents[0]
+    integrity = ("proven", "anchored", "inferred")
+    for n in range(4):
+        factory.case(case(n), bottles(2, str(n)), **{"x:integrity": chance.choice(integrity)})
+    for n in range(2):
+        factory.pallet(pallet(n), [case(2 * n), case(2 * n + 1)])
+    parties_ = ("F01", "D07", "D09")
+    things = [*(case(n) for n in range(4)), pallet(0), pallet(1), bottles(2, "0")[0]]
+    for _ in range(chance.randint(3, 14)):
+        at = chance.randrange(3)
+        agent, here = agents[at], parties_[at]
+        goods = chance.sample(things, chance.randint(1, 2))
+        other = parties_[chance.randrange(3)]
+        if chance.random() < 0.1:
+            agent.clock += chance.choice((-50_000, 30_000, 10_000_000))
+        number = f"S{chance.randint(1, 2)}"
+        clock = chance.choice(("synced", "synced", "free"))
+        match chance.randrange(9):
+            case 0 | 1:
+                agent.ship(goods, number, other, here, 2, clock=clock)
+            case 2 | 3:
+                agent.receive(goods, here, number, other, 2, clock=clock)
+            case 4:
+                agent.take_back(goods, number, other, here)
+            case 5:
+                agent.give_back(goods, here, other)
+            case 6:
+                agent.unpack(pallet(chance.randrange(2)), [case(chance.randrange(4))])
+            case 7:
+                agent.pack(pallet(chance.randrange(3)), [case(chance.randrange(4))])
+            case _:
+                agent.look(goods, **{"x:doubtful": chance.random() < 0.5})
+    return agents
+
+
+def anew(cloud: Cloud) -> list[object]:
+    """All that a follower makes of the same, at once and from the beginning."""
+    with cloud.conn.writing():
+        for table in ("shipment", "diversion", "diversion_case"):
+            cloud.conn.change(f"DELETE FROM {table}")
+        cloud.conn.change(
+            "UPDATE follower SET xid = 0, arrival = 0, event = 0 WHERE name = 'goods'"
+        )
+    follower.catch_up(cloud.conn, NOW)
+    return seen(cloud.conn)
+
+
+@settings(max_examples=int(os.environ.get("CASELINK_STORIES", "10")), deadline=None)
+@given(seed=st.integers(0, 10**9))
+def test_whatever_people_do_and_whoever_tells_first(seed: int) -> None:
+    """What was made little by little is what is made at once."""
+    chance = random.Random(seed)
+    agents = any_story(chance)
+    with tempfile.TemporaryDirectory() as folder:
+        cloud = Cloud(open_database(f"sqlite:///{folder}/cloud.db"))
+        try:
+            while left := [agent for agent in agents if agent.start <= agent.last]:
+                agent = chance.choice(left)
+                last = min(agent.last, agent.start + chance.randint(0, 4))
+                cloud.take(agent.cut(agent.start, last))
+                agent.start = last + 1
+                if chance.random() < 0.6:
+                    follower.catch_up(cloud.conn, NOW)
+            follower.catch_up(cloud.conn, NOW)
+            found = seen(cloud.conn)
+            assert anew(cloud) == found
+        finally:
+            cloud.close()
