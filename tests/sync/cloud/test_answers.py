@@ -383,7 +383,7 @@ def test_all_containers_are_listed(cloud: Cloud) -> None:
 
 
 def test_papers_of_one_number_are_of_their_senders(cloud: Cloud) -> None:
-    """Two dealers ship by number 1: what one received is not later because the other shipped late."""
+    """Two ship by number 1: what one has received is not later because the other shipped late."""
     first, second, third = Teller("b/p/1"), Teller("b/p/2"), Teller("b/p/3")
 
     def moved(agent: Teller, step: str, source: str, to: str) -> None:
