@@ -375,6 +375,8 @@ def agent_rows(conn: Connection, limit: int, after: str = "") -> list[dict[str, 
 def reported(conn: Connection, agents: Iterable[str]) -> list[dict[str, Any]]:
     """The same of these agents only."""
     names = sorted(set(agents))[:MOST_AGENTS]
+    if not names:
+        return []
     rows = conn.rows(f"{_AGENTS} WHERE name IN ({marks(len(names))}) ORDER BY name", names)
     return [_agent(conn, *row) for row in rows]
 
