@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,10 @@ class PdaSite:
         if self._failure:
             raise self._failure
         self.port = self.agent.port
+        # The threads that answer PDAs are there from now on: no test of a scan leaves them behind.
+        with ThreadPoolExecutor(8) as asking:
+            for _ in range(32):
+                asking.submit(httpx.post, f"{self.url}/api/pda/v1/query", json={"text": "x"})
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self.agent.stop)
@@ -219,3 +224,8 @@ class PdaSite:
     def document(self, number: str, party: str = "F01") -> dict[str, Any]:
         assert self.agent.warehouse is not None
         return self.agent.warehouse.document(Scope(party, (), ALLOWED), number)
+
+    def pieces(self, party: str = "F01") -> int:
+        """Bottles in a party's stock."""
+        assert self.agent.warehouse is not None
+        return sum(row["pieces"] for row in self.agent.warehouse.stock(Scope(party, (), ALLOWED)))

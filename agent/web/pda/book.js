@@ -87,6 +87,7 @@ export class Book {
     const good = !local.settled && (result ? counts(result) : counts(local));
     if (item.do === "close" || item.do === "count_done" || item.do === "accept_all") {
       this.closed = good;
+      if (result?.verdict === "count_again") this.#anew();
     }
     if (item.do !== "scan") return;
     this.last.unshift(record);
@@ -94,6 +95,13 @@ export class Book {
     this.#mine.push(record);
     for (const ref of item.remove ? [local.ref] : (local.instead ?? [])) this.#off(ref);
     if (!item.remove) this.#put(local);
+  }
+
+  /** The second count of a place begins with nothing. */
+  #anew() {
+    this.on.clear();
+    this.around.clear();
+    this.#mine = [];
   }
 
   /** @param {any} local */
@@ -117,6 +125,7 @@ export class Book {
   async scan(raw, how = {}) {
     const seen = await this.#look(raw, how);
     let { verdict } = seen;
+    if (app.stopped) verdict = { word: "device_stopped", severity: "stop", args: {} };
     if (!counts(verdict)) {
       if (verdict.severity !== "ask") await this.refuse(seen.code, verdict.word, verdict.severity);
       return { ...seen, verdict };

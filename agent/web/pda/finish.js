@@ -5,7 +5,7 @@ import { attr, put, show } from "../panel/dom.js";
 import { number, t } from "../panel/text.js";
 import { counts } from "./book.js";
 import { get } from "./db.js";
-import { add } from "./queue.js";
+import { add, settled } from "./queue.js";
 import { drawLines } from "./scan.js";
 import { back, current, go, home, pick, Screen } from "./screen.js";
 import { signal } from "./signals.js";
@@ -109,6 +109,8 @@ class Finish extends Screen {
     if (!result) return this.left({ word: "queued", severity: "ok", args: {} });
     const verdict = { word: result.verdict, severity: result.severity, args: result.args };
     if (counts(verdict)) return this.left(verdict);
+    const trouble = app.troubles.find((one) => one.seq === record.seq);
+    if (trouble) await settled(trouble, "seen");
     back();
     await /** @type {any} */ (current()).reread?.();
     go("stop", { verdict, code: book.number });

@@ -26,14 +26,15 @@ const pill = /** @type {HTMLElement} */ (document.getElementById("pill"));
 const band = /** @type {HTMLElement} */ (document.getElementById("band"));
 /** @type {ServiceWorker | null} */
 let newWorker = null;
-/** @type {any} what was said last about something that was finished */
-let said = null;
+/** What was said last about something that was finished, for a while. */
+let said = "";
+let saidTimer = 0;
 
 function draw() {
   document.documentElement.toggleAttribute("data-sun", app.settings.sun);
   drawPill();
-  drawBand();
   drawAll();
+  drawBand();
 }
 
 function drawPill() {
@@ -57,7 +58,9 @@ function drawBand() {
   if (!app.secure) now = [t("insecure.band"), "bad"];
   else if (app.stopped) now = [t(`stopped.${app.stopped}`), "bad"];
   else if (app.session?.idle) now = [t("band.idle"), "", "login"];
-  else if (said) now = [said, ""];
+  else if (app.troubles.length && current() !== document.querySelector("pda-queue")) {
+    now = [t("band.troubles", { n: app.troubles.length }), "bad", "queue"];
+  } else if (said) now = [said, ""];
   else if (app.newer && waiting() === 0) now = [t("newer"), "", "newer"];
   show(band, now !== null);
   if (!now) return;
@@ -68,22 +71,27 @@ function drawBand() {
 
 band.addEventListener("click", () => {
   if (band.dataset.tap === "newer") takeOver();
+  if (band.dataset.tap === "queue") go("queue");
   if (band.dataset.tap === "login") go("setup", { step: "login" });
 });
 pill.addEventListener("click", () => go("queue"));
 document.getElementById("back")?.addEventListener("click", () => back());
 document.addEventListener("take-over", () => takeOver());
+bus.addEventListener("trouble", () => signal("stop"));
 document.addEventListener("redraw", () => draw());
 document.addEventListener("language", () => writeLanguage());
 document.addEventListener("said", (event) => {
   const verdict = /** @type {CustomEvent} */ (event).detail;
-  said = [verdictWords(verdict, "title"), verdictWords(verdict, "text")].filter(Boolean).join(" · ");
-  setTimeout(() => {
-    said = null;
-    draw();
-  }, SAID_MS);
-  draw();
+  say([verdictWords(verdict, "title"), verdictWords(verdict, "text")].filter(Boolean).join(" · "));
 });
+
+/** @param {string} text */
+function say(text) {
+  clearTimeout(saidTimer);
+  said = text;
+  saidTimer = text ? setTimeout(say, SAID_MS, "") : 0;
+  draw();
+}
 
 function writeLanguage() {
   document.documentElement.lang = languageTag();
@@ -103,12 +111,7 @@ function onLeftOver(text) {
   signal("refused");
   const screen = /** @type {any} */ (current());
   screen.leftOver?.(text);
-  said = t("left_over", { text: text.slice(0, 40) });
-  draw();
-  setTimeout(() => {
-    said = null;
-    draw();
-  }, SAID_MS);
+  say(t("left_over", { text: text.slice(0, 40) }));
 }
 
 /** The new version takes over only with nothing left to send, and only by a tap. */

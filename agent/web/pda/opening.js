@@ -9,7 +9,7 @@ import { partyName } from "./words.js";
 import { about } from "./home.js";
 
 export const REASONS = ["unsold", "expired", "damaged", "wrong_goods", "recall", "other"];
-const CONDITIONS = ["sellable", "damaged", "to_inspect"];
+const CONDITIONS = ["sellable", "damaged", "inspect"];
 const NEW = Symbol("new");
 
 /**

@@ -3,7 +3,7 @@
 
 import { write } from "./db.js";
 import { itemText, sign } from "./keys.js";
-import { app, changed } from "./state.js";
+import { app, bus, changed } from "./state.js";
 
 const KEPT = 3000; // answered items: for the last scans, and should the agent fall back to a backup
 
@@ -77,7 +77,9 @@ export async function settle(records, answer, isTrouble) {
     if (upto > KEPT) forget(store("items"), upto - KEPT);
   });
   app.upto = upto;
-  app.troubles = [...app.troubles, ...done.filter((record) => record.trouble)];
+  const troubles = done.filter((record) => record.trouble);
+  app.troubles = [...app.troubles, ...troubles];
+  if (troubles.length) bus.dispatchEvent(new Event("trouble"));
   return done;
 }
 
@@ -107,10 +109,15 @@ export async function rewind(upto) {
 }
 
 /**
- * A person has chosen what becomes of an item that was refused.
+ * A person has seen what became of an item that was refused, and chosen `how` it goes on; the
+ * agent's own list of exceptions hears of it.
  * @param {any} record
+ * @param {string} how
  */
-export async function resolved(record) {
+export async function settled(record, how) {
+  const body = { device: app.device.device, seq: record.seq };
+  const fields = { do: "settle", document: record.document, answer: how, body };
+  await add(fields, { word: "settled", severity: "ok" });
   delete record.trouble;
   record.local = { ...record.local, settled: Date.now() };
   await write(["items"], (store) => store("items").put(record));

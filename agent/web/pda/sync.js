@@ -76,6 +76,8 @@ async function failed(error) {
     if (STOPS.includes(error.reason)) await remember("stopped", error.reason);
     else if (error.reason === "not_logged_in" && app.session) {
       await remember("session", { ...app.session, idle: true }); // what is scanned still counts
+    } else if (error.reason === "replayed") {
+      wait = FIRST_WAIT_MS; // the network sent it twice: asked anew, it is told what was done
     } else console.warn(`refused: ${error.reason} ${error.message}`);
   } else {
     throw error;

@@ -3,7 +3,7 @@
 import { attr, keep, put } from "../panel/dom.js";
 import { number, t } from "../panel/text.js";
 import { all } from "./db.js";
-import { add, resolved } from "./queue.js";
+import { add, settled } from "./queue.js";
 import { reasonFor } from "./asking.js";
 import { go, pick, Screen } from "./screen.js";
 import { app, waiting } from "./state.js";
@@ -98,14 +98,10 @@ class Queue extends Screen {
         if (!reason) return undefined;
         Object.assign(answers, { answer: `${item.answer} ${result.verdict}`.trim(), reason });
       }
-      const { settled, ...shown } = local;
+      const { settled: _, ...shown } = local;
       await add({ ...fields, ...answers }, { ...shown, severity: "ok" });
     }
-    // The agent's own list of exceptions hears that a person has dealt with it.
-    const body = { device: app.device.device, seq: item.seq };
-    const settle = { do: "settle", document: item.document, answer: act, body };
-    await add(settle, { word: "settled", severity: "ok" });
-    await resolved(record);
+    await settled(record, act);
     sendSoon();
     this.draw();
     return undefined;

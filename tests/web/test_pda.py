@@ -1,0 +1,576 @@
+"""The PDA's app in a real browser against a real agent: offline, killed, revoked, upgraded.
+
+One agent, one browser profile and one device go through the whole file, as a PDA does through a
+day: the tests are independent by their documents, not by their device.
+"""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
+
+from agent.core.goods import Scope
+from agent.services.devices import ALLOWED
+from tests.web.pda_proxy import Network
+from tests.web.pda_site import (
+    BADGE,
+    PIN,
+    PdaSite,
+    bottle_code,
+    case_code,
+    goods,
+    pallet_code,
+)
+from tests.web.site import CHROMIUM, CHROMIUM_ARGS, wait_for
+
+SIZE = {"width": 360, "height": 640}
+UNSENT = 500
+
+
+class Pda:
+    """One PDA: a browser profile that outlives its browser."""
+
+    def __init__(self, playwright: Playwright, profile: Path, url: str) -> None:
+        self.playwright, self.profile, self.url = playwright, profile, url
+        self.complaints: list[str] = []
+        self.open()
+
+    def open(self) -> None:
+        """Start the browser and the app."""
+        self.context: BrowserContext = self.playwright.chromium.launch_persistent_context(
+            str(self.profile),
+            executable_path=str(CHROMIUM),
+            args=[*CHROMIUM_ARGS, "--host-resolver-rules=MAP pda.plant.example 127.0.0.1"],
+            viewport=SIZE,
+            has_touch=True,
+            timezone_id="Asia/Shanghai",
+        )
+        self.page: Page = self.context.pages[0]
+        self.page.set_default_timeout(8000)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on(
+            "console",
+            lambda said: (
+                self.complaints.append(said.text)
+                if said.type == "error" and not said.text.startswith("Failed to load resource")
+                else None
+            ),
+        )
+        self.load()
+
+    def load(self) -> None:
+        self.page.goto(f"{self.url}/pda/")
+        self.page.locator("html[data-ready]").wait_for()
+
+    def kill(self) -> None:
+        """As a battery that falls out."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                line = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if f"--user-data-dir={self.profile}".encode() in line and b"--type=" not in b" ".join(
+                line
+            ):
+                os.kill(int(folder.name), signal.SIGKILL)
+        self.context.close()
+
+    def part(self, name: str, screen: str = "scan") -> Any:
+        return self.page.locator(f"pda-{screen} [data-v={name}]")
+
+    def scan(self, text: str, word: str = "", screen: str = "scan") -> None:
+        """Scan as an input method does, the text in one piece and then Enter; see the word."""
+        self.page.keyboard.insert_text(text)
+        self.page.keyboard.press("Enter")
+        if word:
+            expect(self.part("code", screen)).to_have_text(text)
+            expect(self.part("word", screen)).to_have_text(word)
+
+    def home(self) -> None:
+        while self.page.locator("#back").is_visible():
+            self.page.locator("#back").click()
+
+    def work_on(self, number: str) -> None:
+        """Open a document from the first screen, by its own code."""
+        self.home()
+        self.page.locator(f"pda-home [data-number='{number}']").wait_for()
+        self.scan(number)
+        expect(self.page.locator("#sub")).to_have_text(number)
+
+    def got_it(self, answer: str = "") -> None:
+        self.page.locator(f"pda-stop [data-answer='{answer}']").click()
+
+    def sync(self) -> None:
+        """Try to upload now, and wait until it was tried."""
+        self.page.evaluate("async () => (await import('/pda/sync.js')).syncNow()")
+
+    def state(self, what: str) -> Any:
+        """Something of what the app knows."""
+        return self.page.evaluate(f"async () => (await import('/pda/state.js')).{what}")
+
+    def drained(self, seconds: float = 8) -> None:
+        wait_for(lambda: self.state("waiting()") == 0, seconds, "everything uploaded")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PdaSite]:
+    site = PdaSite(tmp_path_factory.mktemp("agent"))
+    yield site
+    site.stop()
+
+
+@pytest.fixture(scope="module")
+def network(site: PdaSite) -> Iterator[Network]:
+    network = Network(site.port)
+    yield network
+    network.stop()
+
+
+@pytest.fixture(scope="module")
+def enrolled(
+    site: PdaSite, network: Network, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pda]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not installed (apt-get install chromium): no PDA tests")
+    with sync_playwright() as playwright:
+        pda = Pda(playwright, tmp_path_factory.mktemp("profile"), network.url)
+        pda.scan(site.invitation())
+        expect(pda.page.locator("#title")).to_have_text("登录")
+        pda.scan(BADGE)
+        expect(pda.page.locator("pda-keys")).to_be_visible()
+        for digit in PIN:
+            pda.page.get_by_role("button", name=digit, exact=True).click()
+        pda.part("ok", "keys").click()
+        expect(pda.page.locator("#title")).to_have_text("李敏")
+        wait_for(lambda: pda.state("app.fetched") > 0, 8, "the first documents")
+        pda.page.wait_for_function("() => navigator.serviceWorker.controller")
+        yield pda
+        pda.context.close()
+        assert pda.complaints == []
+
+
+@pytest.fixture
+def pda(enrolled: Pda, network: Network) -> Iterator[Pda]:
+    enrolled.home()
+    yield enrolled
+    network.down = False
+    network.lose = network.double = 0
+
+
+def order(site: PdaSite, pda: Pda, name: str, cases: int, wanted: int = 0, bottles: int = 6) -> str:
+    """Cases in stock and an order for them, known to the PDA with their content."""
+    number = f"CK-{name}"
+    site.received(name, cases, pallet=False)
+    site.order(number, wanted or cases)
+    pda.sync()
+    wait_for(
+        lambda: pda.page.evaluate(
+            "async n => (await import('/pda/goods.js')).knows(n)",
+            number,
+        ),
+        8,
+        "the goods of the order are kept",
+    )
+    return number
+
+
+# ------------------------------------------------------------------------------------ the loop
+
+
+def test_the_loop_of_scans_on_an_order(site: PdaSite, pda: Pda) -> None:
+    number = order(site, pda, "loop", 4, wanted=3)
+    before = site.pieces()
+    pda.work_on(number)
+    expect(pda.part("word")).to_have_text("请扫码")
+    pda.scan(case_code("loop", 0), "已扫出")
+    expect(pda.part("verdict")).to_have_attribute("data-severity", "ok")
+    pda.scan(case_code("loop", 0), "重复扫码")
+    pda.scan(bottle_code("loop", 0, 2), "外层已扫")
+    pda.scan(bottle_code("loop", 1, 0), "已扫出")
+    expect(pda.part("done")).to_have_text("1.2")
+    pda.scan(case_code("loop", 1), "里面有已扫的货", "stop")
+    pda.got_it("all")
+    expect(pda.part("done")).to_have_text("2")
+    pda.page.locator("pda-scan [data-v=remove]").click()
+    pda.scan(case_code("loop", 0), "已撤销")
+    pda.page.locator("pda-scan [data-v=remove]").click()
+    pda.scan(case_code("loop", 3), "已扫出")
+    pda.part("finish").click()
+    close = pda.part("close", "finish")
+    expect(close).to_be_disabled()
+    pda.part("seen", "finish").click()
+    close.click()
+    pda.page.get_by_role("button", name="库存不够").click()
+    expect(pda.page.locator("#band")).to_contain_text("已过账")
+    assert site.document(number)["status"] == "closed"
+    assert before - site.pieces() == 12
+    assert pda.state("app.troubles.length") == 0
+
+
+def test_what_would_send_wrong_goods_blocks_until_it_is_seen(site: PdaSite, pda: Pda) -> None:
+    number = order(site, pda, "stop", 3)
+    site.received("other", 1, pallet=False, product="MILK2")
+    pda.work_on(number)
+    pda.scan(case_code("other", 0), "不属于本单", "stop")
+    expect(pda.part("why", "stop")).to_contain_text("奶粉 800 g 二段")
+    pda.scan(case_code("stop", 0))
+    expect(pda.part("meanwhile", "stop")).to_contain_text(case_code("stop", 0))
+    pda.got_it()
+    expect(pda.part("done")).to_have_text("0")
+    expect(pda.part("last")).to_contain_text("未受理")
+    pda.scan(case_code("stop", 0), "已扫出")
+    for text in ("https://example.com/a page that is none\u200b", "码" * 5000, "]C1"):
+        pda.page.keyboard.insert_text(text)
+        pda.page.keyboard.press("Enter")
+        expect(pda.part("word", "stop")).to_have_text("不是码")
+        pda.got_it()
+    pda.scan("😀", "未知码", "stop")
+    pda.got_it()
+    pda.drained()
+    assert site.document(number)["scanned"] == 1
+
+
+def test_over_receipt_asks_for_a_reason(site: PdaSite, pda: Pda) -> None:
+    site.asn("RK-1", goods("rk1", 2))
+    site.asn("RK-2", goods("rk2", 1, pallet=False))
+    pda.sync()
+    pda.work_on("RK-1")
+    pda.scan(pallet_code("rk1"), "已收")
+    pda.scan(case_code("rk2", 0), "不在单上", "stop")
+    pda.got_it("over_sent")
+    expect(pda.part("code")).to_have_text(case_code("rk2", 0))
+    expect(pda.part("word")).to_have_text("已收")
+    pda.drained()
+    assert site.document("RK-1")["pieces"] == 18
+    assert pda.state("app.troubles.length") == 0
+
+
+# ------------------------------------------------------------------------------------- offline
+
+
+def test_offline_it_starts_judges_and_uploads_later(
+    site: PdaSite, network: Network, pda: Pda
+) -> None:
+    number = order(site, pda, "off", 3)
+    before = site.pieces()
+    network.down = True
+    pda.load()
+    expect(pda.page.locator("#pill")).to_have_text("离线")
+    pda.work_on(number)
+    pda.scan(case_code("off", 0), "已扫出")
+    pda.scan(case_code("off", 0), "重复扫码")
+    pda.scan("https://q.example.cn/never", "未知码", "stop")
+    pda.got_it()
+    pda.load()
+    pda.work_on(number)
+    expect(pda.part("done")).to_have_text("1")
+    pda.scan(bottle_code("off", 0, 0), "外层已扫")
+    pda.part("finish").click()
+    pda.part("seen", "finish").click()
+    pda.part("close", "finish").click()
+    pda.page.get_by_role("button", name="其他").click()
+    expect(pda.page.locator("#band")).to_contain_text("已记下")
+    assert site.document(number)["scanned"] == 0
+    network.down = False
+    pda.sync()
+    pda.drained()
+    assert site.document(number)["status"] == "closed"
+    assert before - site.pieces() == 6
+    assert pda.state("app.troubles.length") == 0
+
+
+def test_lost_and_doubled_answers_change_nothing(site: PdaSite, network: Network, pda: Pda) -> None:
+    number = order(site, pda, "twice", 4)
+    pda.work_on(number)
+    network.lose = 1
+    pda.scan(case_code("twice", 0), "已扫出")
+    wait_for(lambda: network.lose == 0, 5, "an answer is lost")
+    pda.scan(case_code("twice", 1), "已扫出")
+    pda.drained()
+    network.double = 1
+    pda.scan(case_code("twice", 2), "已扫出")
+    wait_for(lambda: network.double == 0, 5, "an upload comes twice")
+    pda.scan(case_code("twice", 3), "已扫出")
+    pda.drained()
+    assert site.document(number)["scanned"] == 4
+    assert pda.state("app.troubles.length") == 0
+
+
+def test_two_pdas_on_one_order_and_one_conflict(site: PdaSite, network: Network, pda: Pda) -> None:
+    number = order(site, pda, "both", 5)
+    network.down = True
+    pda.work_on(number)
+    for n in (0, 1, 2):
+        pda.scan(case_code("both", n), "已扫出")
+    for n in (2, 3):
+        assert site.do("pda-2", "scan", number, case_code("both", n)).verdict == "accepted"
+    network.down = False
+    pda.sync()
+    pda.drained()
+    assert site.document(number)["scanned"] == 4
+    pda.page.locator("#pill").click()
+    row = pda.part("list", "queue").locator("li")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text(case_code("both", 2))
+    expect(row).to_contain_text("重复扫码")
+    row.locator("[data-choice=aside]").click()
+    expect(row).to_have_count(0)
+    pda.drained()
+    assert site.agent.warehouse is not None
+    assert site.agent.warehouse.exceptions(Scope("F01", (), ALLOWED)) == []
+    pda.home()
+    pda.work_on(number)
+    expect(pda.part("done")).to_have_text("4")
+
+
+def test_a_new_version_waits_for_an_empty_queue_and_a_tap(
+    site: PdaSite, network: Network, pda: Pda
+) -> None:
+    number = order(site, pda, "new", 2)
+    pda.work_on(number)
+    pda.page.evaluate("window.__before = true")
+    network.down = True
+    pda.scan(case_code("new", 0), "已扫出")
+    network.down, network.lose, network.version = False, 100, "another"
+    pda.page.evaluate("async () => (await navigator.serviceWorker.getRegistration()).update()")
+    wait_for(lambda: pda.state("app.newer") is True, 8, "the new version is there")
+    assert pda.state("waiting()") == 1
+    expect(pda.page.locator("#band")).to_be_hidden()
+    network.lose = 0
+    pda.sync()
+    pda.drained()
+    expect(pda.page.locator("#band")).to_have_text("有新版本，点此更新")
+    assert pda.page.evaluate("window.__before"), "it did not load itself anew"
+    pda.page.locator("#band").click()
+    pda.page.wait_for_function("() => !window.__before")
+    pda.page.locator("html[data-ready]").wait_for()
+    assert pda.page.evaluate("caches.keys()") == ["pda-another"]
+    network.version = ""
+
+
+# -------------------------------------------------------------------------------- the scanner
+
+
+def test_fifty_codes_at_once_on_a_slow_device(site: PdaSite, pda: Pda) -> None:
+    number = order(site, pda, "burst", 55)
+    pda.work_on(number)
+    slow = pda.context.new_cdp_session(pda.page)
+    slow.send("Emulation.setCPUThrottlingRate", {"rate": 6})
+    pda.page.keyboard.insert_text("\n".join(case_code("burst", n) for n in range(50)) + "\n")
+    expect(pda.part("done")).to_have_text("50", timeout=40_000)
+    # Key by key as fast as the browser takes them, the next code without waiting for the verdict.
+    for n in range(50, 55):
+        pda.page.keyboard.type(case_code("burst", n))
+        pda.page.keyboard.press("Enter" if n % 2 else "Tab")
+    expect(pda.part("done")).to_have_text("55", timeout=40_000)
+    slow.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+    slow.detach()
+    pda.drained(30)
+    assert site.document(number)["scanned"] == 55
+
+
+def test_codes_come_whole_by_every_way(site: PdaSite, pda: Pda) -> None:
+    """Input method, separators as they are typed, and characters that nothing ends."""
+    serials = ["A|1", "B", "C", "D"]
+    item = "https://id.gs1.org/01/06901234567892/21/{}"
+    codes = [item.format(serial.replace("|1", "")) for serial in serials]
+    units = [
+        unit._replace(ref=code)
+        for unit, code in zip(goods("gs", 4, 0, pallet=False), codes, strict=True)
+    ]
+    bottles = [unit._replace(level="bottle", pieces=1) for unit in units]
+    site.asn("RK-GS", bottles)
+    pda.sync()
+    pda.work_on("RK-GS")
+    pda.page.evaluate(
+        "async () => { const s = await import('/pda/state.js');"
+        " await s.remember('settings', {...s.app.settings, gs: '|'}); }"
+    )
+    pda.page.keyboard.insert_text("]d2010690123456789210L1|21A\n")
+    expect(pda.part("code")).to_have_text(codes[0])
+    pda.page.keyboard.type("0106901234567892")
+    pda.page.keyboard.type("10L1")
+    pda.page.keyboard.press("Control+]")
+    pda.page.keyboard.type("21B")
+    pda.page.keyboard.press("Enter")
+    expect(pda.part("code")).to_have_text(codes[1])
+    # A composition: nothing counts before it is committed, then all of it at once.
+    method = pda.context.new_cdp_session(pda.page)
+    for end in (8, 20):
+        text = "(01)06901234567892(21)C"[:end]
+        method.send(
+            "Input.imeSetComposition",
+            {"text": text, "selectionStart": end, "selectionEnd": end},
+        )
+    expect(pda.part("code")).to_have_text(codes[1])
+    method.send("Input.insertText", {"text": "(01)06901234567892(21)C"})
+    expect(pda.part("code")).to_have_text(codes[2])
+    method.detach()
+    # Left over: told, not taken, and not glued to what follows.
+    pda.page.keyboard.type("ABC")
+    pda.page.keyboard.insert_text("(01)06901234567892(21)D")
+    expect(pda.part("code")).to_have_text(codes[3])
+    expect(pda.page.locator("#band")).to_contain_text("ABC")
+    pda.page.keyboard.type("XYZ")
+    expect(pda.page.locator("#band")).to_contain_text("XYZ", timeout=6000)
+    expect(pda.part("done")).to_have_text("4")
+
+
+def test_no_scan_is_lost_to_a_button(site: PdaSite, pda: Pda) -> None:
+    """The field gets its focus back, and Enter presses nothing that was tapped before."""
+    number = order(site, pda, "focus", 3)
+    pda.work_on(number)
+    pda.page.evaluate("document.activeElement.blur()")
+    pda.scan(case_code("focus", 0), "已扫出")
+    pda.part("remove").click()
+    pda.part("remove").click()
+    pda.page.keyboard.press("Enter")
+    expect(pda.part("remove")).to_have_attribute("aria-pressed", "false")
+    pda.scan(case_code("focus", 1), "已扫出")
+    pda.page.evaluate("document.querySelector('pda-scan [data-v=more]').focus()")
+    pda.page.keyboard.type(case_code("focus", 2))
+    pda.page.keyboard.press("Enter")
+    expect(pda.part("done")).to_have_text("3")
+    expect(pda.page.locator("pda-choose")).to_be_hidden()
+
+
+# ------------------------------------------------------------------------------- other screens
+
+
+def test_return_transfer_and_count(site: PdaSite, pda: Pda) -> None:
+    site.received("back", 4, pallet=False)
+    assert site.do("desk", "open", "S-9", body={"kind": "ship", "other": "D01", "location": "DOCK"})
+    assert site.do("desk", "scan", "S-9", case_code("back", 0)).verdict == "accepted"
+    assert site.do("desk", "close", "S-9").verdict == "posted"
+
+    def press(*names: str) -> None:
+        for name in names:
+            pda.page.get_by_role("button", name=re.compile(f"^{name}")).locator(
+                "visible=true"
+            ).click()
+
+    press("退货", "新建退货") if pda.state(
+        "app.documents.some(d => d.kind.startsWith('return'))"
+    ) else press("退货")
+    press("退入", "破损", "待检", "杭州百联", "A-02")
+    expect(pda.page.locator("#title")).to_have_text("退入")
+    pda.scan(case_code("back", 0), "已退入")
+    number = pda.page.locator("#sub").text_content() or ""
+    pda.part("finish").click()
+    pda.part("close", "finish").click()
+    expect(pda.page.locator("#band")).to_contain_text("已过账")
+    told = site.document(number)
+    assert (told["kind"], told["reason"], told["condition"]) == (
+        "return_in",
+        "damaged",
+        "inspect",
+    )
+
+    press("调拨", "DOCK", "A-01")
+    expect(pda.page.locator("#title")).to_have_text("调拨")
+    pda.scan(case_code("back", 1), "已扫")
+    number = pda.page.locator("#sub").text_content() or ""
+    pda.part("finish").click()
+    pda.part("close", "finish").click()
+    expect(pda.page.locator("#band")).to_contain_text("已过账")
+    assert (site.document(number)["location"], site.document(number)["to"]) == ("DOCK", "A-01")
+
+    press("盘点")
+    pda.scan("A-01")
+    expect(pda.page.locator("#title")).to_have_text("盘点")
+    expect(pda.part("wanted-box")).to_be_hidden()
+    number = pda.page.locator("#sub").text_content() or ""
+    pda.part("finish").click()
+    pda.part("close", "finish").click()
+    expect(pda.part("word", "stop")).to_have_text("与记录不符")
+    pda.got_it()
+    pda.scan(case_code("back", 1), "已盘")
+    pda.part("finish").click()
+    pda.part("close", "finish").click()
+    wait_for(lambda: site.document(number)["status"] == "closed", 8, "nothing differs any more")
+    assert pda.state("app.troubles.length") == 0
+
+
+def test_query_online_and_offline_and_unpacking(site: PdaSite, network: Network, pda: Pda) -> None:
+    order(site, pda, "ask", 1)
+    pda.page.locator("[data-kind=query]").click()
+    pda.scan(bottle_code("ask", 0, 1), "已找到", "query")
+    facts = pda.part("facts", "query")
+    expect(facts).to_contain_text("奶粉 800 g 一段")
+    expect(facts).to_contain_text(case_code("ask", 0))
+    network.down = True
+    pda.scan(case_code("ask", 0), "已找到", "query")
+    expect(pda.part("hint", "query")).to_contain_text("离线")
+    network.down = False
+    pda.home()
+    pda.page.evaluate("async () => (await import('/pda/screen.js')).go('pack', {step: 'all'})")
+    pda.scan(case_code("ask", 0), "已记下", "pack")
+    pda.sync()
+    pda.drained()
+    assert pda.state("app.troubles.length") == 0
+    assert site.agent.warehouse is not None
+    told = site.agent.warehouse.query(Scope("F01", (), ALLOWED), bottle_code("ask", 0, 1))
+    assert told["parents"] == []
+
+
+def test_without_a_secure_connection_it_only_asks(network: Network, pda: Pda) -> None:
+    page = pda.context.new_page()
+    page.goto(f"http://pda.plant.example:{network.port}/pda/")
+    page.locator("html[data-ready]").wait_for()
+    expect(page.locator("#band")).to_contain_text("离线保护未启用")
+    expect(page.locator("#title")).to_have_text("查询")
+    assert page.evaluate("isSecureContext") is False
+    page.keyboard.insert_text("http://x/#enrol=abcdefgh")
+    expect(page.locator("pda-setup")).to_be_hidden()
+    page.close()
+
+
+# ---------------------------------------------------------------------- the worst comes last
+
+
+def test_killed_with_five_hundred_unsent_scans(site: PdaSite, network: Network, pda: Pda) -> None:
+    number = order(site, pda, "kill", UNSENT)
+    network.down = True
+    pda.work_on(number)
+    for first in range(0, UNSENT, 50):
+        some = (case_code("kill", n) for n in range(first, first + 50))
+        pda.page.keyboard.insert_text("\n".join(some) + "\n")
+    expect(pda.part("waiting")).to_have_text(str(UNSENT), timeout=90_000)
+    pda.kill()
+    pda.open()
+    expect(pda.page.locator("#pill")).to_have_text(f"离线 {UNSENT}")
+    pda.work_on(number)
+    expect(pda.part("done")).to_have_text(str(UNSENT))
+    pda.scan(case_code("kill", 7), "重复扫码")
+    network.down = False
+    pda.sync()
+    pda.drained(60)
+    assert site.document(number)["scanned"] == UNSENT
+    assert pda.state("app.troubles.length") == 0
+
+
+def test_a_revoked_device_keeps_what_it_has(site: PdaSite, network: Network, pda: Pda) -> None:
+    number = order(site, pda, "gone", 2)
+    pda.work_on(number)
+    network.down = True
+    pda.scan(case_code("gone", 0), "已扫出")
+    device = pda.state("app.device.device")
+    site.local("POST", f"/devices/{device}/revoke", {"why": "lost", "by": "test"})
+    network.down = False
+    pda.sync()
+    expect(pda.page.locator("#band")).to_contain_text("本设备已停用")
+    pda.scan(case_code("gone", 1))
+    expect(pda.part("word", "stop")).to_have_text("本设备已停用")
+    pda.got_it()
+    expect(pda.part("done")).to_have_text("1")
+    pda.page.locator("#pill").click()
+    with pda.page.expect_download() as saved:
+        pda.part("export", "queue").click()
+    told = Path(saved.value.path()).read_text("utf-8")
+    assert case_code("gone", 0) in told
+    assert pda.state("waiting()") == 1
