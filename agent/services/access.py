@@ -83,7 +83,7 @@ class Access:
         self._readers = readers
         self._writer = writer
         self._users = users
-        self._nonces: OrderedDict[str, OrderedDict[bytes, None]] = OrderedDict()
+        self._nonces: dict[str, dict[int, None]] = {}
         self._active: OrderedDict[str, int] = OrderedDict()
         self._lock = Lock()
         self.requests = Rates(REQUESTS)
@@ -137,14 +137,15 @@ class Access:
 
     def _once(self, device: str, nonce: str) -> None:
         """Only what was signed is remembered, so that nobody can push a nonce out."""
-        short = hashlib.blake2b(nonce.encode(), digest_size=8).digest()
+        # 64 bits of each, some 100 bytes in memory.
+        short = int.from_bytes(hashlib.blake2b(nonce.encode(), digest_size=8).digest())
         with self._lock:
-            seen = self._nonces.setdefault(device, OrderedDict())
+            seen = self._nonces.setdefault(device, {})
             if short in seen:
                 raise DomainError("replayed", "This request came before: make a new nonce.")
             seen[short] = None
             if len(seen) > NONCES:
-                seen.popitem(last=False)
+                del seen[next(iter(seen))]
 
     def signed_items(self, device: Device, items: Sequence[dict[str, Any]]) -> None:
         """DomainError `item_forged` names the first item that this device did not sign."""

@@ -21,7 +21,7 @@ from agent.services.devices import Devices
 from agent.services.uploads import Depot, Uploads
 from agent.store.devices import Device, Seen
 from agent.web import pda_models as m
-from agent.web.pda_route import PdaRoute, Workers
+from agent.web.pda_route import Workers, address, pda_route
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class PdaServices(Protocol):
 
 def pda_router(services: PdaServices) -> APIRouter:
     """The routes."""
-    router = APIRouter(prefix=PREFIX, route_class=PdaRoute, responses=_REFUSALS)
+    router = APIRouter(prefix=PREFIX, route_class=pda_route(services.access), responses=_REFUSALS)
     run = services.workers.run
     access, depot = services.access, services.depot
 
@@ -92,6 +92,7 @@ def pda_router(services: PdaServices) -> APIRouter:
     ) -> Device:
         """The device that signed; last seen now."""
         if not 16 <= len(x_nonce) <= 64 or not x_time.isascii() or not x_time.isdigit():
+            access.failures.take(address(request))
             raise DomainError(
                 "bad_signature",
                 "X-Time is the device's time in ms, X-Nonce 16 to 64 random characters.",
@@ -105,7 +106,7 @@ def pda_router(services: PdaServices) -> APIRouter:
             x_time,
             x_nonce,
             x_signature,
-            _address(request),
+            address(request),
         )
 
         def believe() -> Device:
@@ -153,7 +154,7 @@ def pda_router(services: PdaServices) -> APIRouter:
             )
 
         def work() -> bytes:
-            access.enrolments.take(_address(request))
+            access.enrolments.take(address(request))
             found = services.devices.enrol(body.code, body.key.public(), body.model or body.name)
             told = {
                 "device": found.device.id,
@@ -284,7 +285,7 @@ def pda_router(services: PdaServices) -> APIRouter:
         """What is known of a code. A device that is not enrolled is told what is on the label,
         where the site allows it."""
         if signed_by is None:
-            return await answer(lambda: _openly(services, _address(request), body.text))
+            return await answer(lambda: _openly(services, address(request), body.text))
 
         def work() -> dict[str, Any]:
             who = access.person(signed_by, x_session)
@@ -307,11 +308,11 @@ def pda_router(services: PdaServices) -> APIRouter:
 _OPENLY = ("known", "level", "product", "lot", "expires", "state")
 
 
-def _openly(services: PdaServices, address: str, text: str) -> dict[str, Any]:
+def _openly(services: PdaServices, asking: str, text: str) -> dict[str, Any]:
     """What anyone who holds the thing may know of it."""
     if not services.open_party:
         raise DomainError("query_closed", "Devices that are not enrolled may not ask here.")
-    services.access.strangers.take(address)
+    services.access.strangers.take(asking)
     scope = Scope(services.open_party, (), ("query",))
     found = services.depot.query(scope, text)
     return {key: found[key] for key in _OPENLY if key in found}
@@ -324,15 +325,11 @@ def _target(request: Request) -> str:
     return (path + b"?" + query if query else path).decode("latin-1")
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else ""
-
-
 def _is_secure(request: Request) -> bool:
     """By https, or from this very machine."""
     if request.url.scheme == "https":
         return True
     try:
-        return ipaddress.ip_address(_address(request)).is_loopback
+        return ipaddress.ip_address(address(request)).is_loopback
     except ValueError:
         return False

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, ClassVar, TypeVar
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from agent.core.errors import ConfigError, DomainError, TransientError
+from agent.services.access import Access
 from agent.services.rates import TooMany
 from agent.services.uploads import Rewind
 from agent.web.words import refusal, wanted_language
@@ -83,14 +85,31 @@ class Workers:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-class PdaRoute(APIRoute):
-    """A route that answers our errors as `{"reason", "message"}` in zh or en."""
+def pda_route(access: Access) -> type[APIRoute]:
+    """The class of routes that answer our errors as `{"reason", "message"}` in zh or en.
+
+    Who failed too often lately (`access.failures`, by address) is sent away before its body is
+    read as JSON: that is done in the event loop that the line shares, and before anybody knows
+    whose signature it is.
+    """
+
+    return type("PdaRoute", (_PdaRoute,), {"access": access})
+
+
+def address(request: Request) -> str:
+    """Where a request comes from."""
+    return request.client.host if request.client is not None else ""
+
+
+class _PdaRoute(APIRoute):
+    access: ClassVar[Access]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
             try:
+                self.access.failures.wait(address(request))
                 return await handler(request)
             except DomainError as error:
                 return _refused(request, STATUS.get(error.reason, 409), error.reason, error)
@@ -101,11 +120,18 @@ class PdaRoute(APIRoute):
                 log.error("a PDA met a mistake in the configuration: %s", error)
                 return _refused(request, 500, "config", error)
             except RequestValidationError as error:
+                self._count(request)
                 return _refused(request, 422, "bad_request", error, where=_places(error))
             except HTTPException as error:  # a body that is no JSON
+                self._count(request)
                 return _refused(request, error.status_code, "bad_request", error)
 
         return answer
+
+    def _count(self, request: Request) -> None:
+        """Nonsense costs as much as a wrong signature."""
+        with suppress(TooMany):
+            self.access.failures.take(address(request))
 
 
 def _refused(

@@ -388,6 +388,23 @@ def test_a_device_that_sends_or_asks_too_much_waits(site: ScanSite) -> None:
     assert int(answer.headers["retry-after"]) >= 1
 
 
+def test_who_fails_too_often_is_sent_away_before_anything_is_read(tmp_path: Path) -> None:
+    """Long JSON of a stranger would keep the event loop that the line shares."""
+    own = ScanSite(tmp_path, free_ports())
+    try:
+        for content in (b"{", b'{"items": 7}', b'{"items": [], "now": 1}'):
+            for _ in range(5 * rules.FAILURES.burst):
+                answer = own.local.post(
+                    f"{API}/items", content=content, headers={"content-type": "application/json"}
+                )
+                if answer.status_code == 429:
+                    break
+            refused(answer, 429, "too_many")
+        assert own.local.get("/api/lines").status_code == 200
+    finally:
+        own.stop()
+
+
 # ------------------------------------------------------------------------------------------- scope
 
 
