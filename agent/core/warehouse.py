@@ -144,6 +144,8 @@ def scan(item: Item, known: Known) -> Decision:
     ref = goods.ref if goods is not None else ""
     code = goods.code if goods is not None else (item.text if known.code else "")
     word, args = verdict.word, verdict.args
+    if goods is not None and goods.good.state == "elsewhere" and not known.seen:
+        ref = ""
     if ALL_WORDS[word] not in ("ok", "warn") or item.remove:
         return Decision(word, args, (), ref, code)
     if "not_expected" in item.answer.split() and not item.reason:
@@ -550,7 +552,7 @@ def _loose_deed(known: Known, item: Item) -> KnownGoods | Decision:
     if not known.code:
         return Decision("not_a_code")
     if goods is None or goods.good.state == "elsewhere":
-        return Decision("unknown", code=item.text)
+        return Decision("unknown", code=item.text if goods is None else goods.code)
     if goods.good.state in FINAL:
         return Decision(goods.good.state, {}, (), goods.ref, goods.code)
     if goods.good.claimed:

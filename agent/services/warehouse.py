@@ -5,6 +5,7 @@ Questions are answered by `warehouse_views`, of which `Warehouse` is one.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -31,6 +32,8 @@ from agent.store.gate import AGENT, Gate
 from agent.store.record import record
 from agent.store.standing import Standing, is_code, own_text
 from agent.store.writer import Writer
+
+log = logging.getLogger(__name__)
 
 MOST_ITEMS = 200
 MOST_TEXT = 2_000
@@ -311,6 +314,9 @@ class Warehouse(Views):
         if unit is None:
             return replace(known, told=self._says(conn, item))
         seen, inside = standing.seen(unit)
+        if unit.good.state == "elsewhere":
+            # Another party's: nothing but the text is told, whatever other codes the unit has.
+            unit = replace(unit, code=standing.shown(text))
         return replace(known, scanned=unit, seen=seen, inside=inside)
 
     def _says(self, conn: Connection, item: Item) -> f.Told | None:
@@ -446,8 +452,14 @@ class Warehouse(Views):
         known = self._known(conn, section, scope, document, item)
         try:
             decision = core.unscanned(known)
-        except DomainError:
-            return 0  # a unit on it changed: a person must look
+        except DomainError as error:
+            log.warning(
+                "Receipt %s of %s waited too long, but a person must close it: %s",
+                number,
+                section.party,
+                error,
+            )
+            return 0
         now = clock()
         self._open_own(conn, decision, item, now)
         record(conn, "", decision.facts, now)

@@ -13,6 +13,7 @@ from agent.core.goods import ALL_WORDS, SUPERVISE, Scope
 from agent.core.rules import OPERATIONS, Case, Doc, Good, Line, judge
 from agent.services.warehouse_documents import parties_of, products_of
 from agent.store import documents, goods
+from agent.store.commands import reference
 from agent.store.database import Connection
 from agent.store.documents import Document
 from agent.store.goods import Row
@@ -140,10 +141,11 @@ class Views:
             return (document.territory,)
         if not document.other or document.kind != "ship":
             return ()
-        for party in parties_of(conn, self.site):
-            if party["id"] == document.other:
-                return tuple(party["territories"])
-        return ()
+        told = reference(conn, "party", document.other)  # one of maybe thousands
+        if told is not None:
+            return tuple(json.loads(told.body).get("territories", ()))
+        section = self.site.parties.get(document.other)
+        return section.territories if section is not None else ()
 
     def closing(
         self, conn: Connection, standing: Standing, known: core.Known, document: Document

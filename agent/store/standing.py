@@ -84,7 +84,7 @@ class Standing:
         if code is not None:
             state = "void" if code.state is CodeState.VOID else "rejected"
             mine = Good(state=state if self._maker else "elsewhere", pieces=0, mine=False)
-            return KnownGoods("", mine, (), self._shown(text))
+            return KnownGoods("", mine, (), self.shown(text))
         row = goods.by_code(self._conn, text)
         return None if row is None else self.foreign(row)
 
@@ -136,7 +136,8 @@ class Standing:
                 todo += reversed(self.known_children(at))
         return found
 
-    def _shown(self, text: str) -> str:
+    def shown(self, text: str) -> str:
+        """A text as it may be written down and shown: a secret one by its place."""
         key = pools.place_of(self._conn, text)
         return text if key is None else trace.shown(self._conn, key)
 

@@ -442,7 +442,9 @@ def test_each_party_sees_and_touches_only_its_own(h: Hosted) -> None:
     h.open("D2", "R", "receive", device="b", location="C")
     assert h.word("D2", "b", "scan", "R", "D1-L1") == "not_for_party"
     h.open("D2", "B", "return_out", device="b", other="F")
-    assert h.word("D2", "b", "scan", "B", "D1-L1") == "unknown"
+    assert h.word("D2", "b", "scan", "B", "SN-D1-L1") == "unknown"
+    last = h.warehouse.exceptions(d2)[-1]
+    assert (last["ref"], last["text"]) == ("", "SN-D1-L1")  # and no other code of it
     assert {row["lot"] for row in h.warehouse.stock(d2)} == {"L2"}
     assert all(each["do"] != "settle" for each in h.warehouse.exceptions(d2))
     with pytest.raises(DomainError, match="No warehouse of X9"):
