@@ -149,7 +149,7 @@ MUTANTS = (
 
 def copy_packages(where: Path) -> Path:
     """The packages and example sites as they are now: others may be at work in the tree."""
-    leave = shutil.ignore_patterns("node_modules", "__pycache__")
+    leave = shutil.ignore_patterns("node_modules")
     for package in ("agent", "drivers", "sync", "config"):
         shutil.copytree(ROOT / package, where / package, ignore=leave)
     return where

@@ -114,7 +114,7 @@ def run(mutant: Mutant, copy: Path, where: Path) -> subprocess.CompletedProcess[
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
     """Every mutant, two at a time, on a copy: others may be at work in the tree."""
     copy, base = tmp_path_factory.mktemp("packages"), tmp_path_factory.mktemp("mutants")
-    leave = shutil.ignore_patterns("web", "demo", "vision", "node_modules", "__pycache__")
+    leave = shutil.ignore_patterns("web", "demo", "vision", "node_modules")
     for package in ("agent", "sync"):
         shutil.copytree(ROOT / package, copy / package, ignore=leave)
     with ThreadPoolExecutor(2) as pool:
