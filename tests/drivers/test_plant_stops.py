@@ -104,6 +104,24 @@ def test_guard_and_estop_show_their_flags_while_nothing_moves() -> None:
             assert plant.truth.places() == {"packed": 480}
 
 
+class Resting(Watched):
+    """Lets the plant rest after so many seconds, when a guard is open."""
+
+    def work(self, t: float, plant: Plant, log: Log, keep: bool = True) -> None:
+        super().work(t, plant, log, keep)
+        if t > 10.0 and not plant.calm:
+            plant.rest()
+
+
+def test_what_has_begun_ends_and_nothing_else_begins_when_the_plant_rests() -> None:
+    plant = make(480, troubles={"guard_open": 900.0, "link_loss": 900.0})
+    run(plant, Resting(), step=STEP)
+    before = max(each.at for each in plant.truth.troubled)
+    assert 5.0 < before < 20.0
+    assert plant.calm
+    assert plant.finished
+
+
 def test_items_creep_when_the_belt_starts_again() -> None:
     plant, log, _ = play({"estop": 300.0, "creep": 1.0})
     gate = plant.truth.gates["verify"]

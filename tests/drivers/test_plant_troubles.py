@@ -412,3 +412,13 @@ def test_every_trigger_ends_once_at_its_gate_whatever_happens(seed: int) -> None
         assert gate.passed_good + gate.passed_bad == len(passed)
         assert gate.rejected_good + gate.rejected_bad == len(rejected)
         assert gate.failed + gate.empty == len(failed)
+
+
+def test_the_plant_knows_what_a_camera_was_shown() -> None:
+    plant = make(240, troubles={"lost_trigger": 0.02})
+    run(plant, Scripted())
+    unseen = {each.serial for each in plant.truth.troubled if each.where == "verify"}
+    assert unseen
+    for bottle in plant.truth.levels[0]:
+        assert bottle.shown == (bottle.serial not in unseen)
+        assert plant.truth._fate(bottle, str)["shown"] == bottle.shown
