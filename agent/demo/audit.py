@@ -154,13 +154,17 @@ def audit(
     stations: Mapping[str, int] | None = None,
     killed: bool = False,
     printers: Printers | None = None,
+    signed: Collection[str] = (),
+    hands_told: bool = True,
 ) -> Result:
     """Hold the plant's account against the record.
 
     `units` is what the record says of each bottle that became a unit, `balances` what each pool's
     balance misses, `stations` the PLC's index of each station of the site file. `killed`: the agent
     did not see everything that the gates did; so it is when the PLC could not tell it. `printers`:
-    None where they go on while one looks.
+    None where they go on while one looks. `signed` are the codes of units that are in doubt for
+    nothing but that a person signed for them as missing, when the line was cleared; `hands_told`:
+    the record says that hands may have changed what lay on the belts.
     """
     result = Result(strict=strict)
     physical = list(truth)
@@ -168,9 +172,9 @@ def audit(
     recorded = list(record)
     blind = killed or bool(BLINDING & plant.get("happened", {}).keys())
     _counts(result, plant, account, balances)
-    bottles = list(units)
-    _bottles(result, plant["items"], bottles, _refused(physical, fates))
-    _bad_ones(result, plant["bad_kept"], bottles, _refused(physical, fates), strict=strict)
+    refused = _refused(physical, fates)
+    _bottles(result, plant["items"], list(units), refused, signed, hands_told=hands_told)
+    _bad_ones(result, plant["bad_kept"], _refused(physical, fates), strict=strict)
     if not blind:
         _gates(result, plant, account, stations or {})
     contents(result, physical, fates, recorded)
@@ -229,8 +233,6 @@ NO_WINDOW = -1
 """The number of a thing that lies in no window of the PLC."""
 GONE = frozenset({"rejected", "sampled", "destroyed"})
 """Unit states of what is no longer good stock."""
-UNSURE = frozenset({"inferred", "unknown"})
-"""Pairs of codes that may not be on one unit, by what the record says of them."""
 BY_ORDER = frozenset({"order", "preset"})
 """Evidence of links that nobody has read."""
 
@@ -253,15 +255,23 @@ def _bottles(
     items: Sequence[Mapping[str, Any]],
     units: Sequence[Recorded],
     refused: set[int],
+    signed: Collection[str],
+    *,
+    hands_told: bool,
 ) -> None:
     """Each bottle's unit against where the bottle is. What is inside a container is held against
-    that container's record."""
+    that container's record. What was `signed` for must have had nobody behind it who came to the
+    packer: else it was to be missed at once."""
 
     def unexplained(note: str) -> None:
         result.unexplained += 1
         result.notes.append(note)
 
     result.passed = sum(unit.state not in GONE for unit in units)
+    # Hands put these in another order behind a guard: where it is told, so is that they did.
+    moved = {item["serial"] for item in items if hands_told and "cleared" in item["befell"]}
+    orderly = (item["serial"] for item in items if item["place"] in ON_LINE and not item["befell"])
+    last = max(orderly, default=0)
     things: dict[str, list[Mapping[str, Any]]] = {}
     for item in items:
         if item["code"] is not None:
@@ -272,6 +282,9 @@ def _bottles(
         if unit.state in GONE:
             if here and len(here) == len(carriers) and not unit.doubtful:
                 unexplained(f"{unit.code} is recorded as {unit.state} and is on the line")
+        elif unit.code in signed and not here:
+            if any(item["serial"] < last for item in carriers if item["serial"] not in moved):
+                unexplained(f"{unit.code} was overtaken and is missed at the clearance only")
         elif not (here or unit.doubtful or unit.inside):
             places = sorted({str(item["place"]) for item in carriers})
             unexplained(f"{unit.code} is recorded as {unit.state} and is {places or 'nowhere'}")
@@ -300,23 +313,19 @@ def _pairs(result: Result, unit: Recorded, bottle: Mapping[str, Any]) -> None:
 
 
 def _bad_ones(
-    result: Result,
-    kept: Sequence[Mapping[str, Any]],
-    units: Iterable[Recorded],
-    refused: set[int],
-    *,
-    strict: bool,
+    result: Result, kept: Sequence[Mapping[str, Any]], refused: set[int], *, strict: bool
 ) -> None:
     """Bad bottles that are on the line though the gates could have taken them: nothing happened to
-    them but what every camera sees. What is in a container that was rejected is not there. A code
-    that cannot be read is seen by no camera where the record says that another one was read for it
-    before the bottle had it (`wrong_inferred_pairs` counts those)."""
-    unsure = {unit.code: {r for r, _, worth in unit.others if worth in UNSURE} for unit in units}
+    them but what every camera sees. What is in a container that was rejected is not there, and a
+    damaged code that came onto its bottle after the camera had seen another one in its place was
+    seen by none (`wrong_inferred_pairs` counts those)."""
     for fate in kept:
         if fate.get("container") in refused:
             continue
-        damaged = {role for role, (_, readable) in fate.get("marks", {}).items() if not readable}
-        if fate["bad"] == "unreadable" and damaged and damaged <= unsure.get(fate["code"], set()):
+        marks, seen = fate.get("marks", {}), fate.get("glimpsed", {})
+        damaged = {role for role, (_, readable) in marks.items() if not readable}
+        another = {role for role, text in seen.items() if role in marks and text != marks[role][0]}
+        if fate["bad"] == "unreadable" and damaged and damaged <= another:
             continue
         if strict or set(fate["befell"]) <= ON_MARKS:
             result.unexplained += 1

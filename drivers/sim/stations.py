@@ -111,6 +111,8 @@ class CameraStation(Point):
             own = self._look_aside(item, beside, now)
         self._trigger(item.number, travel)
         item.shown = item.shown or self._own
+        if cap is not None:
+            item.glimpsed = {self._cap_role: cap.text}
         for camera in self._cameras:
             camera.shoot(now, own, item.children, cap, beside)
         return Outcome.STAYS

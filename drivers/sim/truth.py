@@ -28,7 +28,8 @@ class Item:
     What the PLC has of it: `number`, and `seen_at`, the station whose eye saw it last (both
     UNKNOWN until an eye saw it). A `ghost` is a window of the PLC with nothing in it. What is
     `hidden` no eye sees; it may stand `next_to` another, whose edge covers its own. It was `shown`
-    if a camera for its own code ever took its picture, whatever came of it.
+    if a camera for its own code ever took its picture, whatever came of it, and `glimpsed` is what
+    stood in a camera's view for a role that it did not have yet.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Item:
         "children",
         "former",
         "ghost",
+        "glimpsed",
         "hidden",
         "level",
         "marks",
@@ -64,6 +66,7 @@ class Item:
         self.next_to: Item | None = None
         self.befell: tuple[str, ...] = ()
         self.shown = False
+        self.glimpsed: dict[str, str] = {}
         self.marks: dict[str, Mark] = {}
         self.former: tuple[str, ...] = ()  # what is under a second label
         self.children: list[Item] = []
@@ -246,6 +249,7 @@ class Truth:
             "container": None if parent is None else parent.serial,
             "befell": list(item.befell),
             "shown": item.shown,
+            "glimpsed": item.glimpsed,
         }
 
     def write(self, folder: Path, canonical: Callable[[str], str], more: Mapping[str, Any]) -> None:

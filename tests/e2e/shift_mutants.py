@@ -48,8 +48,7 @@ MUTANTS = (
         "            self._lead_frame, self._quiet_frame = counter if whole else None, since\n",
         "            self._lead_frame, self._quiet_frame = counter, since\n"
         "            taken = self._clock.forget()\n",
-        "--seeds 1 --bottles 300 --site liquor --trouble lost_frame=0.3 --trouble guard_open=600 "
-        "--trouble unreadable=0.05",
+        "--seeds 1 --bottles 300 --trouble lost_frame=0.1",
     ),
     ShiftMutant(
         "a child need not be read to be proven",
@@ -91,14 +90,7 @@ MUTANTS = (
         "agent/line/runner.py",
         "        before = was & DISTURBING\n        after = report.flags & DISTURBING\n",
         "        before = after = frozenset[str]()\n",
-        "--seeds 2 --bottles 800 --pack sequence --trouble jam=600",
-    ),
-    ShiftMutant(
-        "a PASS stays though hands were between picture and gate",
-        "agent/core/doubt.py",
-        "    _recall(out, what.station, what.why)\n",
-        "",
-        "--seeds 1 --bottles 75 --pack sequence --trouble jam=600",
+        "--seeds 1 --bottles 72 --pack sequence --trouble jam=900 --trouble unreadable=0.1",
     ),
     ShiftMutant(
         "a gate obeys a verdict that speaks of another item",
