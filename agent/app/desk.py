@@ -24,7 +24,7 @@ from agent.services import document_files
 from agent.services.devices import ALLOWED, Wanted
 from agent.services.document_slip import SlipPrinter, slip_fields
 from agent.services.gatekeeper import Gatekeeper
-from agent.services.warehouse import Warehouse
+from agent.services.warehouse import PANEL, Warehouse
 from agent.store.readers import Readers
 from agent.store.writer import Writer
 from agent.web.warehouse_api import (
@@ -108,7 +108,7 @@ class WarehouseDesk:
         since = wall_ms() - HEARD_MS
         return {
             "open": len(self._depot.documents(_scope(party), "active")),
-            "exceptions": len(self._depot.exceptions(_scope(party))),
+            "exceptions": len(self._waiting(party)),
             "devices": len(devices),
             "heard": sum(device["seen_ms"] > since for device in devices),
         }
@@ -150,7 +150,7 @@ class WarehouseDesk:
 
     def exceptions(self, party: str) -> list[dict[str, Any]]:
         names = {device["device"]: device["name"] for device in self.devices(party)}
-        found = self._depot.exceptions(_scope(party))
+        found = self._waiting(party)
         for one in found:
             one["device_name"] = names.get(one["device"], "")
             one["choices"] = _choices(one)
@@ -207,7 +207,7 @@ class WarehouseDesk:
         scope = _scope(body.party)
         found = [
             one
-            for one in self._depot.exceptions(scope)
+            for one in self._waiting(body.party)
             if (one["device"], one["seq"]) == (body.device, body.seq)
         ]
         if not found or body.choice not in _choices(found[0]):
@@ -263,6 +263,11 @@ class WarehouseDesk:
     def _do(self, scope: Scope, item: Item) -> dict[str, Any]:
         (done,) = self._depot.items(scope, [item], wall_ms())
         return {"verdict": done.verdict, "severity": done.severity, "args": done.args}
+
+    def _waiting(self, party: str) -> list[dict[str, Any]]:
+        """Exceptions, without what was done here: who did it has seen the answer."""
+        found = self._depot.exceptions(_scope(party))
+        return [one for one in found if one["device"] != PANEL]
 
     def _signed(self, party: str, badge: str, pin: str) -> Scope:
         user = self._gate.supervisor(badge, pin)

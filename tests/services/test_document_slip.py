@@ -34,6 +34,11 @@ def test_a_long_document_is_several_labels_and_never_a_roll() -> None:
     assert len(slip_fields(document(1000), "", "")) == MOST_LABELS
 
 
+def test_what_is_too_long_for_the_label_is_cut_and_says_so() -> None:
+    (label,) = slip_fields(document(1, paper="P" * 60), "D" * 64, "")
+    assert (label["paper"], label["party"]) == ("P" * 43 + "…", "D" * 43 + "…")
+
+
 def test_a_blind_document_and_a_transfer() -> None:
     (label,) = slip_fields(document(0, kind="transfer", to="A-01"), "", "")
     assert (label["party"], label["line1"], label["total"]) == ("DOCK > A-01", "-", "")

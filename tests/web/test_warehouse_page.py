@@ -467,6 +467,8 @@ def test_a_stock_take_is_posted_by_a_supervisor(site: DeskSite) -> None:
     assert [(one["code"], one["pieces"]) for one in shown["found"]] == [("CASE-8", 24)]
     signed = {"party": "F01", "badge": SUPERVISOR, "pin": PIN}
     assert site.done("/documents/PD-1/close", signed)["verdict"] == "difference"
+    waiting = site.local.get("/api/v1/warehouse/exceptions?party=F01").json()
+    assert not [one for one in waiting if one["do"] == "close"], "who posts it sees the answer"
     signed |= {"acknowledged": True, "reason": "it was moved without a scan"}
     assert site.done("/documents/PD-1/close", signed)["verdict"] == "posted"
     found = site.local.get("/api/v1/warehouse/stock?party=F01&location=A-02").json()["rows"]

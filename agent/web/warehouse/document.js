@@ -71,8 +71,8 @@ export class DocumentView {
     show(this.print, Boolean(desk.warehouse?.slips));
     /** @type {Record<string, string>} */
     const facts = {
-      way: wayText(one),
-      location: one.kind === "transfer" || one.kind === "count" ? "" : one.location,
+      way: one.kind === "count" ? "" : wayText(one),
+      location: one.kind === "transfer" ? "" : one.location,
       paper: one.paper,
       territory: one.territory,
       channel: one.channel,

@@ -20,8 +20,9 @@ export function progress(one) {
 /** @param {any} one */
 export function progressText(one) {
   const { total, done } = progress(one);
-  if (!total) return one.status === "open" ? t("document.scanned", { n: one.scanned }) : t("document.posted", { n: done });
-  return t("document.progress", { done, total });
+  if (total) return t("document.progress", { done, total });
+  if (one.status === "open" || one.status === "counted") return t("document.scanned", { n: one.scanned });
+  return one.kind === "count" ? "" : t("document.posted", { n: done });
 }
 
 /** Where it comes from or goes to. @param {any} one */
