@@ -222,7 +222,8 @@ class Standing:
         expected = self._is_expected((ref, *over))
         mine = place.party == party if place.state != "made" else self._maker
         state = place.state
-        if not mine and (place.sent_to == party or expected):
+        coming = state in ("expected", "in_transit") and place.sent_to == party
+        if not mine and (coming or expected):
             state = "expected"
         elif not mine:
             return Good(state="elsewhere", pieces=0, mine=False)

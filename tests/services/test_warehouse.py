@@ -602,3 +602,28 @@ def test_a_pda_gets_what_it_needs_to_judge_offline(h: Hosted) -> None:
     there = h.warehouse.goods(D1, "S")["goods"]
     assert {row["ref"] for row in there if not row["parent"]} == {"D1-L5"}
     assert {row["state"] for row in there} == {"stock"}
+
+
+def test_what_came_by_a_notice_leaves_the_record_of_who_had_it(h: Hosted) -> None:
+    """A dealer shipped without scanning, and the cloud told the other one what comes."""
+    stocked(h, "D1", "L1")
+    h.asn("D2", "ASN", [f.Told("D1-L1", "pallet", "tonic", "L1", "", 0, "", 8, "")], other="D1")
+    assert h.word("D2", "b", "scan", "ASN", "D1-L1") == "accepted"
+    assert h.word("D2", "b", "close", "ASN") == "posted"
+    assert (pieces(h, "D1"), pieces(h, "D2")) == (0, 8)
+    (row,) = h.warehouse.ledger(D1, "0000", "9999")
+    assert (row["received"], row["difference"], row["stock"]) == (8, -8, 0)
+    assert h.warehouse.query(D1, "D1-L1")["known"] is False
+
+
+def test_a_unit_that_changed_since_its_scan_is_not_posted(h: Hosted) -> None:
+    h.asn("D1", "ASN", pallet("P", "L1"))
+    h.open("D1", "R", "receive", location="B")
+    assert h.word("D1", "a", "scan", "R", "P-0") == "accepted"
+    h.asn("D2", "ALSO", pallet("P", "L1"))
+    assert h.word("D2", "b", "scan", "ALSO", "P-0") == "accepted"
+    assert h.word("D2", "b", "close", "ALSO", answer="difference") == "posted"
+    result = h.do("D1", "a", "close", "R")
+    assert (result.verdict, result.args["reason"]) == ("refused", "claim_gone")
+    assert h.word("D1", "a", "scan", "R", "P-0", remove=True) == "removed"
+    assert (pieces(h), pieces(h, "D2")) == (0, 4)
