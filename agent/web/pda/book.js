@@ -6,7 +6,7 @@ import { all, get, write } from "./db.js";
 import { find, knows, parentsOf } from "./goods.js";
 import { add } from "./queue.js";
 import { judge } from "./rules.js";
-import { app } from "./state.js";
+import { app, loggedIn } from "./state.js";
 
 const SECOND_LOOK_MS = 1200;
 const REFUSED_SHOWN = 300;
@@ -222,7 +222,7 @@ export class Book {
     const taken = this.on.has(ref) || (ours && !this.#takenBack(ref));
     return judge({
       op: this.record.kind,
-      operations: app.session?.operations ?? [],
+      operations: loggedIn() ? app.session.operations : [],
       doc: {
         ...{ free: true, asn: false, blind: false, party: "", other: "", location: "" },
         ...{ territories: [], channel: "", fifo: "off", ...doc },

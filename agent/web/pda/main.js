@@ -14,7 +14,7 @@ import { loadPlaces } from "./goods.js";
 import { back, current, drawAll, go, ownBackKey } from "./screen.js";
 import { enrol, enrolCode, mustDo } from "./setup.js";
 import { signal, wakeSound } from "./signals.js";
-import { app, bus, changed, loadState, waiting } from "./state.js";
+import { app, bus, changed, loadState, loggedIn, waiting } from "./state.js";
 import { startSync } from "./sync.js";
 import { listen } from "./wedge.js";
 import { verdictWords } from "./words.js";
@@ -57,6 +57,7 @@ function drawBand() {
   let now = null;
   if (!app.secure) now = [t("insecure.band"), "bad"];
   else if (app.stopped) now = [t(`stopped.${app.stopped}`), "bad"];
+  else if (app.device && app.session && !loggedIn()) now = [t("band.expired"), "bad", "login"];
   else if (app.session?.idle) now = [t("band.idle"), "", "login"];
   else if (app.troubles.length && current() !== document.querySelector("pda-queue")) {
     now = [t("band.troubles", { n: app.troubles.length }), "bad", "queue"];

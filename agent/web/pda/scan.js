@@ -7,7 +7,7 @@ import { nameGoods, reasonFor } from "./asking.js";
 import { add } from "./queue.js";
 import { current, go, pick, Screen } from "./screen.js";
 import { signal } from "./signals.js";
-import { app, may, waiting } from "./state.js";
+import { app, bus, may, waiting } from "./state.js";
 import { sendSoon } from "./sync.js";
 import { enterCode, otherWays } from "./type.js";
 import { endOf, levelName, lineWords, productName, shortCode, unitWords, verdictWords } from "./words.js";
@@ -31,6 +31,10 @@ class Scan extends Screen {
     });
     this.on("finish", () => this.book && go("finish", { book: this.book }));
     this.on("more", () => this.more());
+    // Other PDAs work on it too: their progress, and that it was closed.
+    bus.addEventListener("documents", () => {
+      this.chain = this.chain.then(() => this.reread()).then(() => this.draw());
+    });
   }
 
   title() {
@@ -64,9 +68,11 @@ class Scan extends Screen {
   /** Take over what the agent told meanwhile. */
   async reread() {
     if (!this.book) return;
-    const { named, number: wanted, record } = this.book;
+    const { last, named, number: wanted, record } = this.book;
     const book = await Book.open(wanted);
     book.named = named;
+    const refused = last.filter((one) => one.seq === undefined);
+    book.last = [...book.last, ...refused].sort((a, b) => b.item.at - a.item.at);
     book.record ??= { ...record, status: "closed" };
     this.book = book;
   }

@@ -6,7 +6,7 @@ import { counts } from "./book.js";
 import { all, setMeta, write } from "./db.js";
 import { dropGoods, keepGoods, knownDocuments, knows } from "./goods.js";
 import { rewind, settle } from "./queue.js";
-import { app, changed, mayAsk, remember, setNamed, waiting } from "./state.js";
+import { app, bus, changed, mayAsk, remember, setNamed, waiting } from "./state.js";
 
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 60_000;
@@ -174,6 +174,7 @@ async function refreshDocuments() {
     if (!app.documents.some((one) => one.number === number)) await dropGoods(number);
   }
   await remember("fetched", Date.now());
+  bus.dispatchEvent(new Event("documents"));
 }
 
 /** @param {string} number */
