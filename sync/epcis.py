@@ -412,7 +412,6 @@ SILENT: frozenset[type[Fact]] = frozenset(
         f.DocumentOpened,
         f.GoodsFollowed,
         f.GoodsTold,
-        f.ItemDone,
     }
 )
 """Kinds of rows that have no document: SYNC's table does not name them."""

@@ -166,6 +166,20 @@ def reversed_(row: Teller, fact: f.DocumentReversed) -> list[Event]:
     return [{**event, "errorDeclaration": declared} for event in again]
 
 
+def stopped(row: Teller, fact: f.ItemDone) -> list[Event]:
+    """Goods that were sent to somebody else came to a party: it does not take them in, and the
+    brand learns where they are. Only the text that was scanned is told."""
+    if fact.verdict != "not_for_party" or not fact.code:
+        return []
+    document = row.look.document(fact.party, fact.document)
+    if document is None or document.opened.kind not in (*_INWARD, "count"):
+        return []
+    more = {f"x:{name}": value for name, value in _about(row, fact.party, fact.document).items()}
+    more |= {"x:inspection": True, "x:refused": True, "x:why": fact.verdict}
+    code = row.identity.code(fact.code)
+    return row.say.objects("OBSERVE", "refused", "inspecting", "in_progress", [code], more)
+
+
 def opened_goods(row: Teller, fact: f.GoodsOpened) -> list[Event]:
     """Foreign units left what held them."""
     more = {"x:reason": fact.why, "x:unknown": 0, "x:party": _party(row, fact.party)}
@@ -262,5 +276,6 @@ TELL: dict[type[f.Fact], Callable[[Teller, Any], list[Event]]] = {
     f.CountPosted: counted,
     f.GoodsOpened: opened_goods,
     f.GoodsPacked: packed_goods,
+    f.ItemDone: stopped,
 }
 """The facts of the warehouse that are told; all others have no document of their own."""

@@ -134,8 +134,11 @@ def _row(
 
 
 def _weak(found: Gathered, world: Travels, finding: Finding) -> bool:
-    """Whether the code that was scanned may be on another unit."""
+    """Whether the code that was scanned may be on another unit, or it came and was not taken in:
+    a driver's mistake looks like that too."""
     said = finding.seen.step.said
+    if finding.seen.how == "refused":
+        return True
     named = finding.seen.step.path[-1]
     codes = {each.code: each.pair for each in found.aliases}
     scanned = [key for key in said.about if world.now(key) == named and key in codes]

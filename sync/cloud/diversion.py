@@ -78,7 +78,7 @@ class Travels(World):
 
     def _object(self, each: Statement) -> None:
         super()._object(each)
-        if not freight.sees(each.detail) and not each.detail.get("x:inspection"):
+        if not freight.sees(each.detail):
             return
         named = {self.now(about) for about in each.about}
         for thing, way in self.ways.items():
@@ -158,8 +158,9 @@ def judged(unit: bytes, steps: Sequence[Step], belongs: Belongs) -> Judged:
             case "stock_taking":
                 way.see(_seen(step, "counted", freight.owner(detail)))
             case "inspecting" if detail.get("x:inspection"):
+                how = "refused" if detail.get("x:refused") is True else "inspected"
                 told = (_word(detail, name) for name in ("x:party", "x:territory", "x:channel"))
-                way.see(Seen(step, "inspected", *told))
+                way.see(Seen(step, how, *told))
     return Judged(list(way.found.values()), way.unsent, way.sent[-1] if way.sent else None)
 
 

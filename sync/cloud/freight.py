@@ -95,7 +95,11 @@ def shipment_of(detail: Mapping[str, Any]) -> bytes | None:
 
 def sees(detail: Mapping[str, Any]) -> bool:
     """Whether an event is about where goods are."""
-    return detail.get("bizStep") in MOVES or detail.get("x:lost") is True
+    return (
+        detail.get("bizStep") in MOVES
+        or detail.get("x:lost") is True
+        or detail.get("x:inspection") is True
+    )
 
 
 def postings(event: Mapping[str, Any]) -> list[Posting]:

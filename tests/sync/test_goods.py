@@ -2,6 +2,7 @@
 wrote and our lint; who, where, by which papers and how many; and taken back exactly."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,29 @@ def without(event: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name != "errorDeclaration"}
 
 
+NUMBERS = count(1)
+
+
+def refused(document: str, verdict: str, code: str = "BOX 2") -> f.ItemDone:
+    more = ("F01", "scan", document, "", code, verdict, "li", 0, 0)
+    return f.ItemDone("PDA", next(NUMBERS), *more)
+
+
+def test_goods_for_another_party_are_told_though_they_were_not_taken_in(plant: Any) -> None:
+    plant.put(opened("B-1", "receive", other="D00"))
+    seq = plant.put(refused("B-1", "not_for_party"))
+    (event,) = of_row(plant, seq)
+    assert (event["bizStep"], event["epcList"]) == ("inspecting", [f"{BASE}/code/BOX%202"])
+    assert event["x:party"] == f"{BASE}/party/F01"
+    assert (event["x:inspection"], event["x:refused"]) == (True, True)
+    # Other stops say nothing of where goods are; nor does what was to leave.
+    assert of_row(plant, plant.put(refused("B-1", "unknown"))) == []
+    assert of_row(plant, plant.put(refused("B-1", "not_for_party", code=""))) == []
+    plant.put(opened("SO-9", "ship", other="D07"))
+    assert of_row(plant, plant.put(refused("SO-9", "not_for_party"))) == []
+    assert of_row(plant, plant.put(refused("NONE", "not_for_party"))) == []
+
+
 def test_every_kind_is_accepted_by_the_judges(
     plant: Any,
     schema: jsonschema_rs.Validator,  # noqa: F811
@@ -220,6 +244,7 @@ def test_every_kind_is_accepted_by_the_judges(
     plant.put(closed("ASN-9", box(0), box(1, unscanned=True), missing=("BOX 3",), sampled=1))
     plant.put(opened("B-1", "receive", other="D00"))
     plant.put(closed("B-1", f.Moved("MIX", MIXED, "told", "", "A-01"), box(2)))
+    plant.put(refused("B-1", "not_for_party", "BOX 9"))
     plant.put(f.GoodsPacked("F01", "PALLET 7", ("BOX 0", "BOX 1"), "li", "pallet"))
     plant.put(opened("X-4", "transfer", to="B-02"))
     plant.put(closed("X-4", box(2, "A-01", "B-02")))
@@ -230,6 +255,6 @@ def test_every_kind_is_accepted_by_the_judges(
     plant.put(opened("SO-1", "ship", other="D07", territory="east"))
     plant.put(closed("SO-1", f.Moved("u:5", OWN, "made", "A-01", "", implicit=True)))
     plant.put(f.DocumentReversed("F01", "SO-1", "wang", "wrong truck", 9, DAY))
-    assert judged(plant.conn, schema) == 10
+    assert judged(plant.conn, schema) == 11
     kinds = {type(entry.fact) for entry, document in documents(plant.conn) if document.events}
     assert set(TELL) <= kinds

@@ -59,6 +59,23 @@ def test_a_case_received_by_another_dealer_opens_a_case_with_its_evidence(cloud:
     assert listed(cloud, "suspected") == listed(cloud, party="D08") == []
 
 
+def test_goods_that_a_dealer_refused_only_suspect_until_a_second_unit_agrees(cloud: Cloud) -> None:
+    """They came to its dock: that may be a driver's mistake."""
+    factory, west = loaded(), trade.west()
+    west.refuse(case(2), "D09")
+    told(cloud, factory, west)
+    (found,) = listed(cloud)
+    assert (found["state"], found["seen"]["how"], found["seen"]["party"]) == (
+        "suspected",
+        "refused",
+        "D09",
+    )
+    west.refuse(case(1), "D09")
+    told(cloud, west)
+    (found,) = listed(cloud)
+    assert (found["state"], found["count"]) == ("open", 2)
+
+
 def test_who_received_what_was_sent_to_it_is_not_accused(cloud: Cloud) -> None:
     factory, east = loaded(), trade.east()
     east.receive([case(1)], "D07", "SO-1", "F01")

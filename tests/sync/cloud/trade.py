@@ -72,6 +72,13 @@ class Warehouse(Teller):
             here=f"{here}/A-01",
         )
 
+    def refuse(self, code: str, here: str) -> int:
+        """A scan of what was sent to somebody else, as `sync.goods.stopped` tells it."""
+        say = self.speaker("")
+        more: dict[str, Any] = {"x:party": _party(here), "x:inspection": True, "x:refused": True}
+        events = say.objects("OBSERVE", "refused", "inspecting", "in_progress", [code], more)
+        return self.say(say, events)
+
     def end(self, goods: Sequence[str], here: str, number: str, source: str) -> int:
         """The rest of a shipment does not come any more."""
         return self.moves(
