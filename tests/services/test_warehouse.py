@@ -627,3 +627,30 @@ def test_a_unit_that_changed_since_its_scan_is_not_posted(h: Hosted) -> None:
     assert (result.verdict, result.args["reason"]) == ("refused", "claim_gone")
     assert h.word("D1", "a", "scan", "R", "P-0", remove=True) == "removed"
     assert (pieces(h), pieces(h, "D2")) == (0, 4)
+
+
+def test_a_unit_that_a_count_found_is_not_received_once_more(h: Hosted) -> None:
+    h.asn("D1", "ASN", pallet("P", "L1"))
+    assert h.word("D1", "a", "scan", "ASN", "P") == "accepted"
+    h.open("D1", "C", "count", location="A")
+    for _ in range(2):
+        assert h.word("D1", "b", "scan", "C", "P") == "accepted"
+        h.word("D1", "b", "count_done", "C")
+    assert h.word("D1", "b", "close", "C", answer="difference") == "posted"
+    assert pieces(h) == 8
+    result = h.do("D1", "a", "close", "ASN")
+    assert (result.verdict, result.args["reason"]) == ("refused", "claim_gone")
+    assert h.word("D1", "a", "scan", "ASN", "P", remove=True) == "removed"
+    assert h.word("D1", "a", "scan", "ASN", "P") == "duplicate"
+    end = {"answer": "difference", "reason": "counted", "body": {"end": True}}
+    assert h.word("D1", "a", "close", "ASN", **end) == "posted"
+    assert pieces(h) == 8
+
+
+def test_what_is_in_something_scanned_is_not_scanned_again(h: Hosted) -> None:
+    stocked(h, "D1", "L1")
+    h.open("D1", "S", "ship", other="S1")
+    assert h.word("D1", "a", "scan", "S", "D1-L1") == "accepted"
+    assert h.word("D1", "a", "scan", "S", "D1-L1-1") == "inside_scanned"
+    assert h.word("D1", "a", "scan", "S", "D1-L1-1-2") == "inside_scanned"
+    assert h.word("D1", "a", "scan", "S", "D1-L1-1", remove=True) == "inside_scanned"
