@@ -51,4 +51,4 @@ def test_the_configuration_in_it_is_good(tmp_path: Path) -> None:
     path.write_text('[agent]\nid = "box"\n' + block.replace("\n   ", "\n"), "utf-8")
     lan = load(path).web.lan
     assert lan is not None
-    assert (lan.port, lan.setup_port) == (8443, 80)
+    assert (lan.port, lan.setup_port) == (8443, 8081)
