@@ -7,4 +7,4 @@ from tests.services.warehouse_machine import run
 
 
 def test_the_stock_is_what_was_booked() -> None:
-    run(examples=25, steps=50, number=2026)
+    run(examples=60, steps=60, number=2026)
