@@ -106,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--slow", type=float, default=6.0, help="how much slower a PDA is")
     parser.add_argument("--containers", type=int, default=10_000)
-    parser.add_argument("--scans", type=int, default=300)
+    parser.add_argument("--scans", type=int, default=200)
     asked = parser.parse_args()
     if not CHROMIUM.exists():
         print(f"{CHROMIUM} is not installed: nothing measured")

@@ -339,7 +339,7 @@ def test_a_new_version_waits_for_an_empty_queue_and_a_tap(
     pda.scan(case_code("new", 0), "已扫出")
     network.down, network.lose, network.version = False, 100, "another"
     pda.page.evaluate("async () => (await navigator.serviceWorker.getRegistration()).update()")
-    wait_for(lambda: pda.state("app.newer") is True, 8, "the new version is there")
+    wait_for(lambda: pda.state("app.newer") is True, 30, "the new version is there")
     assert pda.state("waiting()") == 1
     expect(pda.page.locator("#band")).not_to_contain_text("新版本")
     network.lose = 0
@@ -495,6 +495,42 @@ def test_return_transfer_and_count(site: PdaSite, pda: Pda) -> None:
     pda.part("close", "finish").click()
     expect(pda.page.locator("pda-home")).to_be_visible()
     assert site.document(number)["status"] == "closed", "nothing differs any more"
+    assert pda.state("app.troubles.length") == 0
+
+
+def test_goods_that_nobody_announced_are_named_offline(
+    site: PdaSite, network: Network, pda: Pda
+) -> None:
+    before = site.pieces()
+    network.down = True
+    pda.sync()
+    pda.page.locator("[data-kind=receive]").click()
+
+    def press(*names: str) -> None:
+        for name in names:
+            found = pda.page.get_by_role("button", name=re.compile(f"^{name}"))
+            found.locator("visible=true").click()
+
+    expect(pda.page.locator("pda-choose")).to_be_visible()
+    if pda.page.locator("pda-choose button", has_text="无单入库").count():
+        press("无单入库")
+    press("不知道", "A-02")
+    expect(pda.page.locator("#title")).to_have_text("入库")
+    number = pda.page.locator("#sub").text_content() or ""
+    pda.scan("https://q.example.cn/stranger", "不在单上", "stop")
+    pda.got_it("not_listed")
+    press("奶粉 800 g 二段", "箱", "1", "2", "确定")
+    expect(pda.part("code")).to_have_text("https://q.example.cn/stranger")
+    expect(pda.part("word")).to_have_text("已收")
+    expect(pda.part("why")).to_have_text("整箱 12 瓶")
+    pda.part("finish").click()
+    pda.part("close", "finish").click()
+    expect(pda.page.locator("#band")).to_contain_text("已记下")
+    network.down = False
+    pda.sync()
+    pda.drained()
+    assert site.document(number)["status"] == "closed"
+    assert site.pieces() - before == 12
     assert pda.state("app.troubles.length") == 0
 
 

@@ -149,7 +149,7 @@ export class Book {
       ...{ document: this.number, text: code, remove: how.remove ?? false },
       ...{ answer: how.answer ?? "", reason: how.reason ?? "" },
       condition: this.record.condition ?? "",
-      body: good || !named ? {} : named,
+      body: good || !named?.level ? {} : named,
     };
     const record = await add(fields, local);
     this.take(record);
@@ -169,7 +169,7 @@ export class Book {
       if (!(error instanceof NotACode)) throw error;
       isCode = false;
     }
-    const named = how.named ?? this.named;
+    const named = how.named ?? this.named ?? (isCode ? namedByCode(code) : null);
     let good = isCode ? await find(code, this.number) : null;
     let up = good ? await parentsOf(good, this.number) : [];
     let verdict = this.#judge(isCode, code, good, up, named, how);
@@ -204,6 +204,7 @@ export class Book {
    * @param {string} word
    */
   #unsure(word) {
+    if (this.record.doc?.blind) return false; // nothing was announced: a person says what it is
     return (word === "unknown" || word === "not_expected") && !app.online && !knows(this.number);
   }
 
@@ -262,6 +263,20 @@ export class Book {
     const row = { document: this.number, code: local.code, word, at: Date.now() };
     await write(["refused"], (store) => store("refused").add(row), "relaxed");
   }
+}
+
+/**
+ * What a GS1 code says of a unit that is not known: its product, by the GTIN. The agent reads the
+ * same from the text.
+ * @param {string} code
+ */
+function namedByCode(code) {
+  const gtin = /^https:\/\/id\.gs1\.org\/01\/0*(\d+)\//.exec(code)?.[1];
+  if (!gtin) return null;
+  for (const { sku, gtin: own } of app.products.values()) {
+    if (own?.replace(/^0+/, "") === gtin) return { product: sku, lot: "", level: "", pieces: 1 };
+  }
+  return null;
 }
 
 /** Product, lot and pieces of what a unit holds. @param {any} good @returns {[string, string, number][]} */

@@ -4,7 +4,7 @@ import { attr, keep, put } from "../panel/dom.js";
 import { number, t } from "../panel/text.js";
 import { all } from "./db.js";
 import { add, settled } from "./queue.js";
-import { reasonFor } from "./asking.js";
+import { nameGoods, reasonFor } from "./asking.js";
 import { go, pick, Screen } from "./screen.js";
 import { app, waiting } from "./state.js";
 import { sendSoon, syncNow } from "./sync.js";
@@ -99,6 +99,10 @@ class Queue extends Screen {
         Object.assign(answers, { answer: `${item.answer} ${result.verdict}`.trim(), reason });
       }
       const { settled: _, ...shown } = local;
+      // What nobody told of must be named, too.
+      const unknown = result.verdict === "not_expected" && !local.pieces;
+      const named = unknown ? await nameGoods() : null;
+      if (named) fields.body = named;
       await add({ ...fields, ...answers }, { ...shown, severity: "ok" });
     }
     await settled(record, act);
