@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -368,15 +369,18 @@ def notice(found: Shipment, goods: Tree) -> kinds.Asn:
 
 
 class Follower:
-    """Follows in a thread of its own until it is closed."""
+    """Follows in a thread of its own until it is closed. `ended` says how that came: a mistake of
+    ours must not leave a consumer that answers and no longer follows."""
 
     def __init__(self, database: Database, clock: Callable[[], int], base: str = BASE) -> None:
         self._database = database
         self._clock = clock
         self._base = base
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="cloud follower", daemon=True)
+        self._thread = threading.Thread(target=self._whole, name="cloud follower", daemon=True)
         self.steps = 0
+        self._lost = False
+        self.ended: Future[None] = Future()
 
     def start(self) -> None:
         """Begin."""
@@ -387,29 +391,39 @@ class Follower:
         self._stop.set()
         self._thread.join()
 
+    def _whole(self) -> None:
+        try:
+            self._run()
+        except BaseException as bug:  # noqa: BLE001 - it is handed on
+            self.ended.set_exception(bug)
+        else:
+            self.ended.set_result(None)
+
     def _run(self) -> None:
-        conn: Connection | None = None
-        lost = False
+        while not self._stop.is_set():
+            try:
+                conn = self._database.connect()
+                try:
+                    self._follow(conn)
+                finally:
+                    conn.close()
+            except (TransientError, Duplicate) as error:
+                log.log(logging.DEBUG if self._lost else logging.WARNING, "Goods: %s", error)
+                self._lost = True
+            self._wait()
+
+    def _follow(self, conn: Connection) -> None:
         looked = 0.0
         while not self._stop.is_set():
-            more = False
-            try:
-                if conn is None:
-                    conn = self._database.connect()
-                again = time.monotonic() - looked > AGAIN
-                if again:
-                    looked = time.monotonic()
-                more = step(conn, self._clock(), self._base, again)
-                self.steps += 1
-                lost = False
-            except (TransientError, Duplicate) as error:
-                log.log(logging.DEBUG if lost else logging.WARNING, "Goods: %s", error)
-                lost = True
-                if conn is not None:
-                    conn.close()
-                conn = None
+            again = time.monotonic() - looked > AGAIN
+            if again:
+                looked = time.monotonic()
+            more = step(conn, self._clock(), self._base, again)
+            self.steps += 1
+            self._lost = False
             if not more:
-                # Of several consumers not all at the same moment.
-                self._stop.wait(PAUSE * (1 + os.urandom(1)[0] / 256))
-        if conn is not None:
-            conn.close()
+                self._wait()
+
+    def _wait(self) -> None:
+        # Of several consumers not all at the same moment.
+        self._stop.wait(PAUSE * (1 + os.urandom(1)[0] / 256))

@@ -5,6 +5,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,7 @@ class Service:
             tasks.append(asyncio.create_task(server.serve([listener]), name="answers"))
         stopping = asyncio.create_task(self._stop.wait())
         follower.start()
+        tasks.append(asyncio.create_task(_as_task(follower.ended), name="follower"))
         self.ready.set()
         try:
             await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -130,13 +132,17 @@ class Service:
             tasks[0].cancel()
             if server is not None:
                 server.should_exit = True
-            await asyncio.wait({*tasks, stopping})
             await asyncio.to_thread(follower.close)
+            await asyncio.wait({*tasks, stopping})
             if server is not None:
                 server.config.app.state.pool.close()  # type: ignore[union-attr]
         for task in tasks:
             if not task.cancelled():
                 task.result()
+
+
+async def _as_task(ended: Future[None]) -> None:
+    await asyncio.wrap_future(ended)
 
 
 class _Server(uvicorn.Server):

@@ -118,6 +118,18 @@ def test_links_that_somebody_else_tells_later_change_what_was_sent(cloud: Cloud)
     assert (found["pieces"]["sent"], found["not_known_yet"]) == (2, [])
 
 
+def test_a_mistake_of_ours_ends_it_and_is_heard(cloud: Cloud) -> None:
+    """The service waits for this future: a consumer must not go on without it."""
+
+    def clock() -> int:
+        raise ZeroDivisionError
+
+    running = Follower(cloud.database, clock)
+    running.start()
+    assert isinstance(running.ended.exception(SECONDS), ZeroDivisionError)
+    running.close()
+
+
 def test_it_runs_by_itself(cloud: Cloud) -> None:
     cloud.ingest.heard({EAST: State(online=True)}, NOW)
     parties.serve(cloud.conn, "D07", EAST, NOW)
