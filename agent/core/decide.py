@@ -214,8 +214,11 @@ def _readings(out: Outcome, station: Station, what: i.ItemReadings) -> None:
     fault = judgement.verdict
     coding.look_at_pairing(out, station, item, judgement.reads)
     for other in () if judgement.crowded else _others_with(out, station, item, judgement):
-        # Which of the two has the code, nobody can say: the next gate takes the other one too.
-        out.facts.append(f.ItemRead(other.at, "", other.number, (), Verdict.DUPLICATE))
+        if not other.verdict:
+            # Which of the two has the code, nobody can say: the next gate takes the other one too.
+            out.facts.append(f.ItemRead(other.at, "", other.number, (), Verdict.DUPLICATE))
+        fault = worst([fault, Verdict.DUPLICATE])
+    if any(code.key in item.beside for code in judgement.reads.values()):
         fault = worst([fault, Verdict.DUPLICATE])
     if what.late and fault is Verdict.PASS and not judgement.reads:
         fault = missing(spec, reader.roles, item.reads, late=True)
@@ -261,7 +264,7 @@ def _others_with(
         other
         for other in out.state.items.get(out.plan.zone[station.id], {}).values()
         if other is not item and other.unit is None
-        if any(key in keys for key, _, _ in other.reads.values())
+        if not keys.isdisjoint(other.codes())
     )
 
 

@@ -22,6 +22,8 @@ class Item:
     path was disturbed: it may be another item than the one that is read after it.
     `at_ms` is when (wall clock) it triggered there. `coasting`: it was on the line when a bypass
     ended, so that its reject says nothing of the line. `test`: it came in test mode.
+    `shown` are codes with which it was rejected and that may be its own, `beside` those of items
+    that the gate took after this one had triggered: they may have stood in its picture.
     """
 
     number: int
@@ -38,6 +40,12 @@ class Item:
     coasting: bool = False
     before: list[str] = field(default_factory=list)
     test: bool = False
+    shown: list[CodeKey] = field(default_factory=list)
+    beside: list[CodeKey] = field(default_factory=list)
+
+    def codes(self) -> set[CodeKey]:
+        """What was read on it and may be its own."""
+        return {*self.shown, *(key for key, _, _ in self.reads.values())}
 
 
 @dataclass(slots=True)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.inputs import GateSaw
@@ -75,6 +77,45 @@ def test_a_neighbour_that_was_read_is_cleared_when_the_other_shows_its_own_code(
         assert line.unit(unit).doubtful
         line.see_bottle(7, "B-0001")  # fed again behind the coder
         assert not line.unit(unit).doubtful
+
+
+def refused(line: Line, item: int, *texts: str) -> str:
+    """The verdict that an item with these texts gets ("" = it passed). The gate waits."""
+    done = line.see_bottle(item, *texts, gate=None)
+    return "".join(fact.verdict for fact in line.facts(f.ItemRejected, done))
+
+
+@pytest.mark.parametrize("off", [False, True], ids=["stands there", "taken after the trigger"])
+@pytest.mark.parametrize("rejected", [False, True], ids=["passed", "rejected"])
+def test_the_code_of_one_that_the_gate_takes_passes_on_no_neighbour(
+    tmp_path: Path, rejected: bool, off: bool
+) -> None:
+    with by_order(tmp_path) as line:
+        fault = ("no-such-code",) if rejected else ()
+        assert refused(line, 1, "B-0001", *fault) == ("unknown" if rejected else "")
+        line.tell(i.ItemTriggered("verify", 2))
+        if off:
+            line.tell(i.GateReported("verify", 1, GateSaw.REJECTED))
+        done = line.tell(read("B-0001", item=2))  # its own code is turned away
+        assert [fact.verdict for fact in line.facts(f.ItemRejected, done)] == ["duplicate"]
+        if not off:
+            line.tell(i.GateReported("verify", 1, GateSaw.REJECTED))
+        line.tell(i.GateReported("verify", 2, GateSaw.REJECTED))
+        assert refused(line, 3, "B-0001") == ""  # fed again
+
+
+def test_two_codes_on_a_rejected_item_say_nothing_against_the_next_one(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        assert refused(line, 1, "B-0002", "B-0001") == "mismatch"
+        assert refused(line, 2, "B-0002") == ""
+
+
+def test_a_code_that_was_not_printed_on_the_one_before_is_the_next_ones(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        line.code_bottle(0, 0)
+        line.code_bottle(1, 1)
+        assert refused(line, 0, "B-0001") == "mismatch"
+        assert refused(line, 1, "B-0001") == ""
 
 
 def test_what_is_read_in_its_case_is_there(tmp_path: Path) -> None:

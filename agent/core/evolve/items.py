@@ -107,6 +107,8 @@ def _item_rejected(plan: LinePlan, state: LineState, fact: f.ItemRejected) -> No
         item.verdict = fact.verdict
         item.fault = item.fault or fact.verdict  # should the gate fail, the next one takes it
         item.waiting = []
+        # Where two codes contradict each other, one of them is the neighbour's own.
+        item.shown = [] if fact.verdict == "mismatch" else list(fact.codes)
     for key in (*fact.codes, *((fact.expected,) if fact.expected else ())):
         code_left_window(state, key)
     if _of_now(state, fact.order):
@@ -183,6 +185,10 @@ def _reject_confirmed(plan: LinePlan, state: LineState, fact: f.RejectConfirmed)
     let_go(state, (fact.unit,))
     item = state.items.get(zone, {}).pop(fact.item, None)
     state.containers.get(zone, {}).pop(fact.item, None)
+    if item is not None:
+        for other in state.items.get(zone, {}).values():
+            if other.at == fact.station and not other.verdict:
+                other.beside = [*other.beside, *sorted(item.codes())][-GATE_KEPT:]
     if item is not None and item.test:
         return
     if fact.order and not _of_now(state, fact.order):
