@@ -14,7 +14,7 @@ from agent.core import facts
 from agent.core.facts import Attachment, CodeKey, Fact, PairIntegrity
 from agent.core.life import CodeState, IllegalTransition, UnitState
 from agent.core.scheme import WorkOrder
-from agent.store import commands, devices, documents, doubt, names, orders, pools, rework, units
+from agent.store import commands, devices, doubt, names, orders, pools, postings, rework, units
 from agent.store.content import check_evidence
 from agent.store.database import Connection
 from agent.store.words import (
@@ -393,7 +393,7 @@ _CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
     facts.CommandDone: commands.done,
     facts.ReferenceChanged: commands.changed,
     **devices.CHANGES,
-    **documents.CHANGES,
+    **postings.CHANGES,
     **doubt.CHANGES,
     **rework.CHANGES,
 }
