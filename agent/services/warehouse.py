@@ -15,6 +15,7 @@ from agent.clockwatch import clock
 from agent.config import Site, WarehouseSection
 from agent.core import facts as f
 from agent.core import inputs as i
+from agent.core import posting
 from agent.core import warehouse as core
 from agent.core.codes import Refused, canonical
 from agent.core.errors import DomainError
@@ -254,11 +255,11 @@ class Warehouse(Views):
             case "scan":
                 return core.scan(item, known)
             case "close":
-                return core.close(item, known, by)
+                return posting.close(item, known, by)
             case "accept_all":
-                return core.accept_all(item, known, by)
+                return posting.accept_all(item, known, by)
             case "count_done":
-                return core.count_done(item, known, by)
+                return posting.count_done(item, known, by)
             case "hand_over":
                 return core.handed_over(item, known, by)
             case "unpack":
@@ -363,7 +364,7 @@ class Warehouse(Views):
             item = Item(0, "count_done", number, at_ms=wall_ms())
             known = self._known(conn, self.section(scope), scope, document, item)
         may = replace(known, operations=(*known.operations, SUPERVISE))
-        posted = core.post_count(replace(item, answer="difference"), may, "").facts[-1]
+        posted = posting.post_count(replace(item, answer="difference"), may, "").facts[-1]
         assert isinstance(posted, f.CountPosted)
         return {"found": _listed(posted.found), "lost": _listed(posted.lost)}
 
@@ -451,7 +452,7 @@ class Warehouse(Views):
         item = Item(0, "accept_all", number, at_ms=now_ms)
         known = self._known(conn, section, scope, document, item)
         try:
-            decision = core.unscanned(known)
+            decision = posting.unscanned(known)
         except DomainError as error:
             log.warning(
                 "Receipt %s of %s waited too long, but a person must close it: %s",
