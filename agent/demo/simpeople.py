@@ -85,7 +85,22 @@ class People:
             if refusal.reason != "container_is_open":
                 raise
         children = tuple(self._canonical(text) for text in ask.children)
-        await self._desk(i.Pack(REASON, BY, pallet, children))
+        try:
+            await self._desk(i.Pack(REASON, BY, pallet, children))
+        except DomainError as refusal:
+            if refusal.reason == "too_many":
+                await self._take_out(pallet)
+            raise
+
+    async def _take_out(self, pallet: str) -> None:
+        """By the record there is no room: a case stands there that is not on the pallet any more.
+        It is closed as it is, taken out, and topped up at the next look."""
+        await self._desk(i.Pack(REASON, BY, pallet, ()))
+        for case in self._truth.levels[-2]:
+            code = self._truth.code(case, self._canonical)
+            if "unstacked" in case.befell and case.parent is None and code is not None:
+                with suppress(DomainError):
+                    await self._desk(i.Unpack(REASON, BY, pallet, (code,)))
 
     async def _scan_wrong(self, pallet: str) -> None:
         """A case that is on another pallet, or on this one already."""

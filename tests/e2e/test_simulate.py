@@ -192,6 +192,14 @@ def test_what_people_do_to_pallets_and_lots_comes_out_right(pack: str) -> None:
         assert found.met.keys() >= rates.keys()
 
 
+def test_who_finds_no_room_by_the_record_takes_out_what_is_not_on_the_pallet() -> None:
+    """A case of a half pallet came onto the belt again, and the pallet is topped up."""
+    rates = {"half_pallet": 0.9, "unstacked": 0.3}
+    found = play(SimOptions(bottles=240, site="liquor", rates=rates), 1)
+    assert found.result.good, found.result.notes
+    assert found.met.keys() >= rates.keys()
+
+
 def test_the_long_form_goes_on_when_processes_have_done_their_share() -> None:
     shifts = [(SimOptions(bottles=24), seed) for seed in range(1, 6)]
     played = list(campaign.attempt(shifts, 2, each=1))
