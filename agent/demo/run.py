@@ -35,6 +35,7 @@ from agent.demo.audit import Result, audit, truth_level
 from agent.demo.cloudend import CloudEnd
 from agent.demo.operator import Operator
 from agent.demo.process import Child, Ending, Mortal
+from agent.demo.signing import doubted, hands_told
 from agent.demo.story import Story, Told, books, whole_pallet
 from agent.services import pool_files, reports
 from agent.store import balance, outbox
@@ -96,6 +97,7 @@ class Demo:
         self._gaps = options.kills > 0  # the agent does not see everything that the gates do
         self._cloud: CloudEnd | None = None
         self._bottle = ""
+        self._signed: frozenset[str] = frozenset()
         self.told: Told | None = None
 
     def run(self) -> Result:
@@ -263,8 +265,19 @@ class Demo:
             self._account = self._get(client, f"/api/local/lines/{self._scene.line}/account")
             _good(client.post(f"{line}/finish", json={"by": "demo"}))
             # What fell behind the last bottle nobody overtakes: a person signs for it.
+            before = self._doubted(config)
             signed = {"order": "WO-1", "by": "demo", "reason": "end of the demonstration"}
             _good(client.post("/api/local/rework/clearance", json=signed))
+            self._signed = self._doubted(config) - before
+
+    def _doubted(self, config: Path) -> frozenset[str]:
+        """The codes of the bottles that are in doubt now."""
+        files = Files(site_config.load(config), config)
+        conn = open_reader(files.database, files.key)
+        try:
+            return doubted(conn, self._scene.lowest)
+        finally:
+            conn.close()
 
     @staticmethod
     def _check(plant: Child) -> None:
@@ -371,6 +384,8 @@ class Demo:
                 and not self._options.rates
                 and not self._gaps,
                 killed=self._gaps,
+                signed=self._signed,
+                hands_told=hands_told(conn),
                 stations={each.id: each.index for line in site.lines for each in line.stations},
             )
             if self._cloud is not None and site.sync is not None:

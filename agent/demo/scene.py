@@ -58,6 +58,11 @@ class Scene:
     orders: Mapping[str, str]  # level/role -> pool name, for the work order
     loose: bool = False
 
+    @property
+    def lowest(self) -> str:
+        """The level of what is fed."""
+        return next(iter(self.orders)).partition("/")[0]
+
 
 def _pool(name: str, level: str, roles: Mapping[str, str], **more: Any) -> PoolPlan:
     return PoolPlan(Declared(name=name, level=level, roles=tuple(roles), **more), dict(roles))

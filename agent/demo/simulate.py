@@ -24,12 +24,12 @@ from agent import now
 from agent.app import Files
 from agent.clockwatch import clock
 from agent.config import Site
-from agent.core import facts
 from agent.core import inputs as i
 from agent.core.errors import ConfigError, TransientError
 from agent.demo import scene as scenes
 from agent.demo import simfates
 from agent.demo.audit import Printers, Result, audit, truth_level
+from agent.demo.signing import doubted, hands_told
 from agent.demo.simagent import Moment, SimAgent
 from agent.demo.simeyes import MemoryCamera
 from agent.demo.simfates import BLINDING, Fates
@@ -60,8 +60,6 @@ LOOK = 1.0
 SETTLE = 3.0
 DRAIN = 120.0
 """Seconds within which the belts must run empty after the last bottle."""
-HANDS = frozenset({"jam", "guard_open"})
-"""Disturbances of a path in which hands may reach it."""
 START = 30.0
 LAST = 240.0
 """Seconds that people have to scan what the panel asks for when everything is packed."""
@@ -398,20 +396,13 @@ class Shift:
             await stage.agent.command(self._scene.line, i.FinishOrder(BY))
             await self._until(lambda: not stage.asked and people.idle, LAST)
             self._unprinted = balance.unprinted(conn)
-            before = self._doubted(conn, floor.plant)
+            before = doubted(conn, self._scene.lowest)
             await self._clear(conn, stage.agent)
-            self._signed = self._doubted(conn, floor.plant) - before
+            self._signed = doubted(conn, self._scene.lowest) - before
         finally:
             await _cancel(working)
             await stage.agent.end()
         return account
-
-    @staticmethod
-    def _doubted(conn: Connection, plant: Plant) -> set[str]:
-        """The codes of the bottles that are in doubt now."""
-        bottles = plant.truth.levels[0]
-        found = balance.recorded_units(conn, plant.truth.name(bottles[0])) if bottles else ()
-        return {unit.code for unit in found if unit.doubtful}
 
     async def _clear(self, conn: Connection, agent: SimAgent) -> None:
         """A person clears the line of every order that it ran, and signs for what is missing."""
@@ -503,10 +494,7 @@ class Shift:
             killed=bool(BLINDING & self._fates.met.keys()),
             printers=Printers(held, self._unprinted) if self._asked else None,
             signed=self._signed,
-            hands_told=any(
-                isinstance(entry.fact, facts.PathDisturbed) and entry.fact.why in HANDS
-                for entry in journal.read_kinds(conn, facts.PathDisturbed)
-            ),
+            hands_told=hands_told(conn),
         )
         return result, blake2b(body, digest_size=16).hexdigest(), slips(conn, truth)
 

@@ -1,11 +1,16 @@
 """What the audit calls wrong, and what it does not: each container in hand-written words."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.core import facts
+from agent.core import inputs as i
 from agent.demo.audit import Result, audit, contents
+from agent.demo.signing import doubted, hands_told
 from agent.store.balance import Recorded
+from tests.core.lines import Line
 
 Row = dict[str, Any]
 
@@ -199,3 +204,16 @@ def test_only_the_last_bottles_may_be_missed_at_the_clearance(
     ]
     assert of_bottles(items, units, gone).unexplained == unexplained
     assert not of_bottles(items, units).unexplained  # in doubt for another reason too
+
+
+def test_who_is_in_doubt_and_whether_hands_were_there_is_in_the_record(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        line.good_bottle(0)
+        unit = line.good_bottle(1)
+        assert (doubted(line.conn, "bottle"), hands_told(line.conn)) == (frozenset(), False)
+        line.put(facts.UnitsDoubted((unit,), "missing"))
+        assert doubted(line.conn, "bottle") == {"B-0001"}
+        line.tell(i.PathDisturbed("restart"))
+        assert not hands_told(line.conn)
+        line.tell(i.PathDisturbed("jam"))
+        assert hands_told(line.conn)

@@ -1,0 +1,22 @@
+"""What the record says around a clearance that the audit must know: who is in doubt only because a
+person signed for it, and whether hands were told to have been at the belts."""
+
+from agent.core import facts
+from agent.store import balance, journal
+from agent.store.database import Connection
+
+HANDS = frozenset({"jam", "guard_open"})
+"""Disturbances of a path in which hands may reach it."""
+
+
+def doubted(conn: Connection, level: str) -> frozenset[str]:
+    """The codes of the units of a level that are in doubt now."""
+    return frozenset(unit.code for unit in balance.recorded_units(conn, level) if unit.doubtful)
+
+
+def hands_told(conn: Connection) -> bool:
+    """Whether the record says that hands may have changed what lay on the belts."""
+    return any(
+        isinstance(entry.fact, facts.PathDisturbed) and entry.fact.why in HANDS
+        for entry in journal.read_kinds(conn, facts.PathDisturbed)
+    )
