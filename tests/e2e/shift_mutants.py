@@ -48,7 +48,7 @@ MUTANTS = (
         "            self._lead_frame, self._quiet_frame = counter if whole else None, since\n",
         "            self._lead_frame, self._quiet_frame = counter, since\n"
         "            taken = self._clock.forget()\n",
-        "--seeds 1 --bottles 300 --trouble lost_frame=0.1",
+        "--seeds 5 --bottles 600 --site liquor --pack sequence --trouble lost_frame=0.2",
     ),
     ShiftMutant(
         "a child need not be read to be proven",
