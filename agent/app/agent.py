@@ -141,7 +141,7 @@ class Agent:
         services = Services(self, gate, writer, readers, pins)
         tasks: list[asyncio.Task[None]] = []
         server: PanelServer | None = None
-        self.scanning = self._scan(gate, writer, readers)
+        self.scanning = self._scan(writer, readers)
         if self._web:
             app = create_app(
                 services,
@@ -194,13 +194,12 @@ class Agent:
                 server.stop()
             await _end({stopped, feeding, *tasks})
 
-    def _scan(self, gate: Gate, writer: Writer, readers: Readers) -> Scanning | None:
+    def _scan(self, writer: Writer, readers: Readers) -> Scanning | None:
         """What PDAs need, where there is a warehouse."""
-        if not self.site.warehouse:
+        if self.warehouse is None:
             return None
-        depot = Warehouse(self.site, readers, writer, gate)
         places = {each.party: each.locations for each in self.site.warehouse}
-        return Scanning(self.site, self.files, readers, writer, depot, places)
+        return Scanning(self.site, self.files, readers, writer, self.warehouse, places)
 
     def _desk(self, readers: Readers, writer: Writer) -> list[APIRouter]:
         """The warehouse page, where there is a warehouse."""

@@ -13,8 +13,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from agent.demo.cloudend import CloudEnd
 from agent.demo.operator import Operator
 from agent.demo.process import Child, Ending, Mortal
 from agent.demo.signing import doubted, hands_told
-from agent.demo.story import Story, Told, books, whole_pallet
+from agent.demo.story import Story, Told, books, local_client, whole_pallet
 from agent.services import pool_files, reports
 from agent.store import balance, outbox
 from agent.store.database import Connection, Database, open_reader
@@ -148,12 +148,8 @@ class Demo:
         """Follow a pallet; where a person can go on with a PDA of their own."""
         if self._cloud is None:
             raise ConfigError("The story needs the cloud: leave --no-cloud out.")
-        files = Files(site_config.load(config), config)
-        conn = open_reader(files.database, files.key)
-        try:
+        with _reading(config) as conn:
             pallet = whole_pallet(reports.containers(conn))
-        finally:
-            conn.close()
         if pallet is None:
             self._say("The line has made no pallet that is proven whole: no story. Feed more.")
             return ""
@@ -272,12 +268,8 @@ class Demo:
 
     def _doubted(self, config: Path) -> frozenset[str]:
         """The codes of the bottles that are in doubt now."""
-        files = Files(site_config.load(config), config)
-        conn = open_reader(files.database, files.key)
-        try:
+        with _reading(config) as conn:
             return doubted(conn, self._scene.lowest)
-        finally:
-            conn.close()
 
     @staticmethod
     def _check(plant: Child) -> None:
@@ -322,9 +314,7 @@ class Demo:
         plant.tell("stop")
 
     def _client(self, config: Path, agent: Mortal) -> httpx.Client:
-        token = Files(site_config.load(config), config).token.read_text("ascii").strip()
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=agent.panel(START_SECONDS), headers=headers, timeout=20.0)
+        return local_client(config, agent)
 
     @staticmethod
     def _get(client: httpx.Client, path: str) -> dict[str, Any]:
@@ -365,13 +355,11 @@ class Demo:
 
     def _audit(self, config: Path, folder: Path) -> Result:
         site = site_config.load(config)
-        files = Files(site, config)
         plant = json.loads((folder / "plant.json").read_text("utf-8"))
         with (folder / "truth.jsonl").open(encoding="utf-8") as lines:
             truth = [json.loads(line) for line in lines]
         self._bottle = next((code for each in truth for code in each["children"] if code), "")
-        conn = open_reader(files.database, files.key)
-        try:
+        with _reading(config) as conn:
             late = self._uploaded(conn)
             result = audit(
                 truth,
@@ -398,8 +386,6 @@ class Demo:
                     rows = ask.relations()
                     cloudaudit.compare(result, record, cloud, rows, truth, fates, me.code)
             return result
-        finally:
-            conn.close()
 
     def _uploaded(self, conn: Connection) -> Sequence[str]:
         """Wait until the cloud has acknowledged the whole journal; what a person must know."""
@@ -414,6 +400,17 @@ class Demo:
             waits = outbox.backlog(conn)
         self._say(f"The cloud has acknowledged all {waits.last:,} rows of the journal.")
         return ()
+
+
+@contextmanager
+def _reading(config: Path) -> Iterator[Connection]:
+    """A connection to what the agent of a site file keeps."""
+    files = Files(site_config.load(config), config)
+    conn = open_reader(files.database, files.key)
+    try:
+        yield conn
+    finally:
+        conn.close()
 
 
 def _keep(read: PoolFile, conn: Connection) -> None:

@@ -145,7 +145,6 @@ class Site:
         scene = tomllib.loads((CONFIG / SCENES["bottling"].file).read_text("utf-8"))
         self.name = name
         self.config = folder / f"{name}.toml"
-        self._folder = folder
         text: dict[str, Any] = {
             "agent": {"id": name, "data": f"var-{name}"},
             "web": {"port": 0},
