@@ -34,7 +34,7 @@ check: setup
 	$(BIN)/lint-imports
 
 test: setup
-	@tests/install_needed
+	@tests/install_needed $(BIN)/python
 	@$(MAKE) --no-print-directory check
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -46,6 +46,9 @@ lock: setup
 	$(BIN)/uv pip compile pyproject.toml --extra demo --extra cloud --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --upgrade \
 		--output-file requirements.lock
+	for extra in cameras hid; do $(BIN)/uv pip compile pyproject.toml --extra $$extra --constraint requirements.lock \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+		--quiet --output-file tests/extra-$$extra.lock || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
