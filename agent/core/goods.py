@@ -20,6 +20,7 @@ Do = Literal[
     "accept_all",
     "reverse",
     "settle",
+    "stopped",
 ]
 
 DEEDS: dict[str, Severity] = {
@@ -30,6 +31,7 @@ DEEDS: dict[str, Severity] = {
     "packed": "ok",
     "reversed": "ok",
     "settled": "ok",
+    "noted": "ok",
     "counted": "ok",
     "count_again": "ask",
     "difference": "ask",
@@ -44,6 +46,7 @@ DEEDS: dict[str, Severity] = {
 - `counted`: the stock-take waits for a supervisor; `count_again`: it differs from the record, count
   a second time; `difference`: close again with `answer` "difference" (and a reason) to acknowledge
   it; `samples_missing`: scan args.left more units before the whole ASN can be accepted;
+- `noted`: a scan that the device stopped by itself is none that we would stop; nothing was done;
 - `exists`: the document is there already, with another content; `refused`: args.reason is a key,
   args.text says in English what to do; `no_document`: there is none of that number here;
 - `other_item`: another item has this number of the device: it was not carried out.
@@ -75,6 +78,7 @@ class Item:
     quantity, lot}], paper, blind}; scan {product, lot, level, pieces, expires} of a unit that is
     not known; close {end: true = an ASN with missing units is over}; hand_over {device}; unpack
     {all: true = everything that it holds}; pack {children: [codes], level}; settle {device, seq}.
+    `stopped` is a scan that the device stopped by its own copy of the rules.
     """
 
     seq: int

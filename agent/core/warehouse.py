@@ -174,6 +174,14 @@ def scan(item: Item, known: Known) -> Decision:
     return Decision(word, args, facts, goods.ref, goods.code or code, body)
 
 
+def stopped(item: Item, known: Known) -> Decision:
+    """A device stopped a scan by itself and says so: judged here anew, and nothing is claimed."""
+    told = scan(item, known)
+    if ALL_WORDS[told.word] != "stop":
+        return Decision("noted", {"word": told.word}, (), told.ref, told.code)
+    return replace(told, facts=(), body={})
+
+
 # --------------------------------------------------------------------------------- other deeds
 
 

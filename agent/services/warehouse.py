@@ -254,6 +254,8 @@ class Warehouse(Views):
         match item.do:
             case "scan":
                 return core.scan(item, known)
+            case "stopped":
+                return core.stopped(item, known)
             case "close":
                 return posting.close(item, known, by)
             case "accept_all":
@@ -299,7 +301,7 @@ class Warehouse(Views):
             children=standing.children,
             samples=section.samples,
         )
-        if item.do in ("scan", "unpack", "pack"):
+        if item.do in ("scan", "stopped", "unpack", "pack"):
             return self._scanned(conn, standing, known, item)
         if document is None or item.do not in ("close", "accept_all", "count_done"):
             return known

@@ -158,7 +158,8 @@ def _item(conn: Connection, seq: int, line: str, fact: f.ItemDone) -> None:
             fact.by,
             fact.at_ms,
             fact.device_ms,
-            1 if severity in ("stop", "ask") else None,
+            # What the device stopped by itself a person has seen already.
+            1 if severity in ("stop", "ask") and fact.do != "stopped" else None,
             seq,
         ),
     )

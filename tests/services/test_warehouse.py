@@ -258,6 +258,23 @@ def test_goods_for_one_territory_do_not_go_to_another(h: Hosted) -> None:
     assert h.word("D1", "a", "scan", "S-1", "P") == "accepted"
 
 
+def test_a_scan_that_a_device_stopped_is_judged_anew_and_claims_nothing(h: Hosted) -> None:
+    h.asn("D1", "ASN", pallet("P", "L1"), territory="east")
+    assert h.word("D1", "a", "scan", "ASN", "P") == "accepted"
+    assert h.word("D1", "a", "close", "ASN") == "posted"
+    h.open("D1", "S-2", "ship", other="S2")
+    told = h.do("D1", "a", "stopped", "S-2", "P")
+    assert (told.verdict, told.severity) == ("not_for_party", "stop")
+    h.open("D1", "S-1", "ship", other="S1")
+    told = h.do("D1", "a", "stopped", "S-1", "P")  # the device knew less: it may be scanned again
+    assert (told.verdict, told.severity, told.args) == ("noted", "ok", {"word": "accepted"})
+    assert h.word("D1", "a", "stopped", "S-1", "NEVER-SEEN") == "unknown"
+    assert h.warehouse.document(D1, "S-1")["scanned"] == 0
+    assert h.warehouse.exceptions(D1) == []  # a person stood before each of these stops
+    assert h.word("D1", "a", "scan", "S-1", "P") == "accepted"
+    assert h.replayed() == []
+
+
 def test_what_was_never_received_is_shipped_all_the_same_and_flagged(h: Hosted) -> None:
     h.asn("D1", "ASN", pallet("P", "L1"))
     h.open("D1", "S", "ship", other="S1")

@@ -180,11 +180,13 @@ class PdaSite:
 
     # ------------------------------------------------------------------------------- goods
 
-    def asn(self, number: str, units: Sequence[f.Told], party: str = "F01") -> None:
-        """A notice of what is coming, with its content."""
+    def asn(
+        self, number: str, units: Sequence[f.Told], party: str = "F01", territory: str = ""
+    ) -> None:
+        """A notice of what is coming, with its content, and where it may be sold."""
         place = "DOCK" if party == "F01" else "B-01"
         opened = f.DocumentOpened(
-            *(party, number, "receive", place, "D02", "", "", "", (), "", False, "cloud", "")
+            *(party, number, "receive", place, "D02", "", territory, "", (), "", False, "cloud", "")
         )
 
         def job(conn: Any) -> None:
@@ -203,10 +205,10 @@ class PdaSite:
         (result,) = self.agent.warehouse.items(scope, [item], now)
         return result
 
-    def received(self, name: str, cases: int, **more: Any) -> None:
+    def received(self, name: str, cases: int, territory: str = "", **more: Any) -> None:
         """Cases in stock, on a pallet or by themselves."""
         units = goods(name, cases, **more)
-        self.asn(f"IN-{name}", units)
+        self.asn(f"IN-{name}", units, territory=territory)
         for unit in units:
             if not unit.parent:
                 result = self.do("dock", "scan", f"IN-{name}", unit.ref)
@@ -224,6 +226,13 @@ class PdaSite:
     def document(self, number: str, party: str = "F01") -> dict[str, Any]:
         assert self.agent.warehouse is not None
         return self.agent.warehouse.document(Scope(party, (), ALLOWED), number)
+
+    def told(self, number: str) -> list[tuple[str, str, str]]:
+        """What was done for a document: deed, code, verdict, in order."""
+        said = "SELECT do, code, verdict FROM item_done WHERE document = ? AND do <> 'open'"
+        assert self.agent.writer is not None
+        rows = self.agent.writer.wait(lambda conn: conn.execute(said, (number,)).fetchall())
+        return [tuple(row) for row in rows]
 
     def pieces(self, party: str = "F01") -> int:
         """Bottles in a party's stock."""

@@ -285,6 +285,35 @@ def test_offline_it_starts_judges_and_uploads_later(
     assert pda.state("app.troubles.length") == 0
 
 
+def test_goods_for_somebody_else_are_stopped_offline_and_told_later(
+    site: PdaSite, network: Network, pda: Pda
+) -> None:
+    site.received("east", 1, pallet=False, territory="shanghai")
+    number = order(site, pda, "west", 1)
+    case = case_code("east", 0)
+    pda.page.evaluate("() => import('/pda/sync.js').then(m => m.refreshGoods('CK-west'))")
+    network.down = True
+    pda.load()
+    pda.work_on(number)
+    for _ in range(2):  # it is told once, however often it is scanned
+        pda.scan(case, "窜货风险", "stop")
+        pda.got_it()
+    assert site.told(number) == []
+    network.down = False
+    pda.sync()
+    pda.drained()
+    assert site.told(number) == [("stopped", case, "not_for_party")]
+    assert site.document(number)["scanned"] == 0
+    assert pda.state("app.troubles.length") == 0
+    assert site.agent.warehouse is not None
+    left = site.agent.warehouse.exceptions(Scope("F01", (), ALLOWED))
+    assert not [each for each in left if each["document"] == number]
+    pda.work_on(number)
+    pda.scan(case_code("west", 0), "已扫出")
+    pda.drained()
+    assert site.document(number)["scanned"] == 1
+
+
 def test_lost_and_doubled_answers_change_nothing(site: PdaSite, network: Network, pda: Pda) -> None:
     number = order(site, pda, "twice", 4)
     pda.work_on(number)

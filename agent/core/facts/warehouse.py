@@ -115,10 +115,11 @@ class ItemDone(Fact):
     """An item of a PDA or of the panel, and what it was answered with; (device, seq) is unique.
 
     `do` is what was asked (open, scan, remove, close, hand_over, unpack, pack, count_done,
-    accept_all, settle), `verdict` a word of `rules`, `args` its data as JSON. `ref` is the unit it
-    concerns, `code` the text that was scanned ("" where it may not be shown or is none), `item` the
-    client's own id. `at_ms` is the time of the scan by our clock, `device_ms` by the device's.
-    `body` is JSON: what else the item said, and `instead`: refs whose claims this one replaces.
+    accept_all, settle, stopped), `verdict` a word of `rules`, `args` its data as JSON. `ref` is the
+    unit it concerns, `code` the text that was scanned ("" where it may not be shown or is none),
+    `item` the client's own id. `at_ms` is the time of the scan by our clock, `device_ms` by the
+    device's. `body` is JSON: what else the item said, and `instead`: refs whose claims this
+    one replaces.
     """
 
     device: str

@@ -10,6 +10,8 @@ import { app, loggedIn } from "./state.js";
 
 const SECOND_LOOK_MS = 1200;
 const REFUSED_SHOWN = 300;
+/** Stops that the brand must hear of although nothing is booked: goods that were sent elsewhere. */
+const TOLD = ["not_for_party"];
 
 /** Whether a verdict counts. @param {{severity: string}} verdict */
 export const counts = ({ severity }) => severity === "ok" || severity === "warn";
@@ -56,6 +58,9 @@ export class Book {
     return lines;
   }
 
+  /** Refs of what was stopped and is told. @type {Set<string>} */
+  #told = new Set();
+
   /** Units scanned, by everybody. */
   get units() {
     let units = this.record.scanned ?? 0;
@@ -89,6 +94,7 @@ export class Book {
       this.closed = good;
       if (result?.verdict === "count_again") this.#anew();
     }
+    if (item.do === "stopped") this.#told.add(local.ref);
     if (item.do !== "scan") return;
     this.last.unshift(record);
     if (!good) return;
@@ -128,6 +134,12 @@ export class Book {
     if (app.stopped) verdict = { word: "device_stopped", severity: "stop", args: {} };
     if (!counts(verdict)) {
       if (verdict.severity !== "ask") await this.refuse(seen.code, verdict.word, verdict.severity);
+      if (TOLD.includes(verdict.word) && !this.#told.has(seen.ref)) {
+        this.#told.add(seen.ref);
+        const { word, severity, args } = verdict;
+        const fields = { do: "stopped", document: this.number, text: seen.code };
+        await add(fields, { word, severity, args, ref: seen.ref });
+      }
       return { ...seen, verdict };
     }
     const { good, code, ref, up, named } = seen;

@@ -130,7 +130,7 @@ async function batch() {
 
 /** What was shown as counting and does not, or the other way round. @param {any} record */
 function isTrouble({ item, local, result }) {
-  if (item.do === "settle") return false;
+  if (item.do === "settle" || item.do === "stopped") return false;
   return !counts(result) && !(result.severity === "again" && item.remove && !counts(local));
 }
 
