@@ -142,12 +142,17 @@ class PrinterCapability:
     `queue` is how many variable-data records it holds ahead (0 = the last value stays and
     repeats); `repeat_risk` that a trigger without fresh data prints the old code again;
     `clears` that queued records can be removed and that the device acknowledges it.
+    `counts` says what its counter counts: "prints", "triggers" (photo-eye hits, whether ink came
+    out or not), or "" where it has none to rely on. `counter_kept`: the counter survives that the
+    device is switched off.
     """
 
     evidence: Evidence
     queue: int
     repeat_risk: bool
     clears: bool
+    counts: str = ""
+    counter_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,23 +173,26 @@ class PrintEventKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class PrintEvent:
     """Something the device said by itself. `ref` is known only where the device names the record
-    or where it prints strictly first in, first out."""
+    or where it prints strictly first in, first out; `counter` is its print counter after this
+    print, where it says so."""
 
     kind: PrintEventKind
     ref: int | None
     received: float
+    counter: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PrinterStatus:
     """`faults` are stable keys (paper_out, ribbon_out, head_open, paused, buffer_full, ...);
-    `waiting` is how many records the device holds unprinted, `counter` its print counter, None
-    where it cannot say."""
+    `waiting` is how many records the device holds unprinted, `counter` its print counter, `last`
+    the number (PrintJob.ref) of the record that it printed last; None where it cannot say."""
 
     ready: bool
     faults: tuple[str, ...] = ()
     waiting: int | None = None
     counter: int | None = None
+    last: int | None = None
 
 
 @runtime_checkable
@@ -205,6 +213,18 @@ class Printer(Device, Protocol):
 
     async def clear(self) -> bool:
         """Remove queued records; True only if the device acknowledged that its queue is empty."""
+
+
+@runtime_checkable
+class Inhibit(Protocol):
+    """What a printer can do besides that can be told not to print."""
+
+    async def inhibit(self) -> bool:
+        """Print nothing more, whatever triggers it; True only if the device acknowledged it.
+        TransientError when it does not answer."""
+
+    async def release(self) -> None:
+        """Print again. TransientError when the device does not acknowledge it."""
 
 
 # ------------------------------------------------------------------------------------------- PLC

@@ -10,6 +10,7 @@ import contextlib
 import os
 import tty
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 CHUNK = 65_536
@@ -23,9 +24,48 @@ class Conversation(Protocol):
         """What the device answers to the bytes that arrived."""
 
 
+@dataclass(slots=True)
+class Wire:
+    """What is wrong on the way to the client: so many of the next answers or events (messages that
+    nobody asked for) are lost, doubled, or late by `seconds`; nothing overtakes anything."""
+
+    answers_lost: int = 0
+    answers_late: int = 0
+    events_lost: int = 0
+    events_doubled: int = 0
+    events_late: int = 0
+    seconds: float = 0.05
+
+    def answer(self) -> tuple[int, float]:
+        """How often the next answer goes out, and by how many seconds later."""
+        if self.answers_lost:
+            self.answers_lost -= 1
+            return 0, 0.0
+        if self.answers_late:
+            self.answers_late -= 1
+            return 1, self.seconds
+        return 1, 0.0
+
+    def event(self) -> tuple[int, float]:
+        """The same for the next event."""
+        if self.events_lost:
+            self.events_lost -= 1
+            return 0, 0.0
+        if self.events_doubled:
+            self.events_doubled -= 1
+            return 2, 0.0
+        if self.events_late:
+            self.events_late -= 1
+            return 1, self.seconds
+        return 1, 0.0
+
+
 class TcpAdapter:
     """Serves a device on `host`. Like most coders it talks to one client at a time: a new
-    connection ends the older one. With `connect_to` it is the device that connects."""
+    connection ends the older one. With `connect_to` it is the device that connects.
+
+    `wire` is what is wrong on the way; `half_open` makes this connection one that stands and
+    carries nothing any more."""
 
     def __init__(
         self,
@@ -42,6 +82,9 @@ class TcpAdapter:
         self._server: asyncio.Server | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.wire = Wire()
+        self._dead: asyncio.StreamWriter | None = None  # its connection carries nothing
+        self._not_before = 0.0
 
     async def start(self) -> int:
         """Listen (or connect) and give the port."""
@@ -68,10 +111,29 @@ class TcpAdapter:
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
 
+    def half_open(self) -> None:
+        """Let the present connection stand and carry nothing any more, either way."""
+        self._dead = self._writer
+
     def push(self, data: bytes) -> None:
         """Say something to the connected client; lost when there is none."""
         if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(data)
+            times, late = self.wire.event()
+            self._say(self._writer, data * times, late)
+
+    def _say(self, writer: asyncio.StreamWriter, data: bytes, late: float) -> None:
+        """Write to this client, `late` seconds from now and after all that was said before."""
+        loop = asyncio.get_running_loop()
+        at = max(self._not_before, loop.time() + late)
+        if late or at > loop.time():
+            self._not_before = at
+            loop.call_at(at, self._say_now, writer, data)
+        else:
+            self._say_now(writer, data)
+
+    def _say_now(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        if data and writer is not self._dead and not writer.is_closing():
+            writer.write(data)
 
     @property
     def connected(self) -> bool:
@@ -90,7 +152,11 @@ class TcpAdapter:
         try:
             with contextlib.suppress(OSError):
                 while data := await reader.read(CHUNK):
-                    writer.write(conversation.feed(data))
+                    if writer is self._dead:
+                        continue
+                    answer = conversation.feed(data)
+                    times, late = self.wire.answer() if answer else (0, 0.0)
+                    self._say(writer, answer * times, late)
                     await writer.drain()
         finally:
             if self._writer is writer:

@@ -11,9 +11,11 @@ D;ref;counter unsolicited after each print     H heartbeat, unsolicited
 """
 
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from drivers.sim.proving import Bench
 from drivers.sim.serve import Conversation, PtyAdapter, TcpAdapter
 
 STX, ETX = 0x02, 0x03
@@ -190,3 +192,36 @@ class CoderPty(PtyAdapter):
 
     def _done(self, done: Done) -> None:
         self.push(message("D", done.ref, str(done.counter)))
+
+
+class CoderBench(Bench):
+    """The generic coder, proven: power off loses its records and its counter."""
+
+    def __init__(self) -> None:
+        self.coder = TextCoder(capacity=16)
+        super().__init__(CoderServer(self.coder))
+
+    def section(self, address: str) -> Mapping[str, Any]:
+        return {
+            "type": "text_coder",
+            "address": address,
+            "profile": "generic-queue",
+            "reply_timeout": 0.2,
+        }
+
+    @property
+    def printed(self) -> Sequence[str]:
+        return [texts[0] for texts in self.coder.printed]
+
+    def trigger(self) -> None:
+        self.coder.fire(0.0)
+
+    def reboot(self) -> None:
+        self.coder.reboot()
+
+
+class KeepingBench(CoderBench):
+    """The same with a battery behind its records, and none behind its counter."""
+
+    def reboot(self) -> None:
+        self.coder.counter = 0

@@ -5,10 +5,13 @@ times from a passed clock, which must be the clock of `fire(now)`. `ZplServer` a
 on a socket or a pty.
 """
 
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from drivers.sim.proving import Bench
 from drivers.sim.serve import Conversation, PtyAdapter, TcpAdapter
 from drivers.sim.zpl_parse import (
     Format,
@@ -195,3 +198,39 @@ class ZplPty(PtyAdapter):
 
     def __init__(self, printer: ZplPrinter, clock: Callable[[], float]) -> None:
         super().__init__(lambda: ZplTalk(printer, clock))
+
+
+class ZplBench(Bench):
+    """A label printer that puts each label on the applicator's pad at once, proven."""
+
+    photocell = False
+
+    def __init__(self) -> None:
+        self.printer = ZplPrinter(print_time=0.001)
+        super().__init__(ZplServer(self.printer, time.monotonic))
+
+    def section(self, address: str) -> Mapping[str, Any]:
+        label = {
+            "width": 480,
+            "height": 320,
+            "elements": [{"kind": "qr", "x": 40, "y": 40, "field": "code"}],
+        }
+        return {
+            "type": "zpl",
+            "address": address,
+            "labels": {"case": label},
+            "reply_timeout": 0.2,
+            "print_timeout": 1.0,
+            "poll_interval": 0.01,
+        }
+
+    @property
+    def printed(self) -> Sequence[str]:
+        self.printer.advance(time.monotonic())
+        return [label.texts[0] for label in self.printer.printed]
+
+    def trigger(self) -> None:
+        self.printer.fire(time.monotonic())
+
+    def reboot(self) -> None:
+        self.printer.reboot()
