@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.errors import DomainError
 from drivers.printers.profile import Profile, Query
+from drivers.printers.values import forbidden, too_long, wrong_charset
 
 MAX_MESSAGE = 4096
 
@@ -150,11 +150,7 @@ def encode_record(profile: Profile, device: str, ref: int, values: Sequence[str]
     parts += [_encode_value(profile, device, value, marks) for value in values]
     record = prefix + separator.join(parts) + suffix
     if len(record) > profile.max_record:
-        raise DomainError(
-            "printer_value_too_long",
-            f"{device} takes records of at most {profile.max_record} bytes and this one has "
-            f"{len(record)}; nothing was sent. Shorten the code's text or the template.",
-        )
+        raise too_long(device, profile.max_record, len(record))
     return record
 
 
@@ -164,20 +160,11 @@ def _encode_value(
     try:
         data = value.encode(profile.encoding)
     except UnicodeEncodeError as error:
-        raise DomainError(
-            "printer_value_encoding",
-            f"{device} prints {profile.encoding} only, and the value holds "
-            f"U+{ord(value[error.start]):04X}; nothing was sent. Change the value or the profile.",
-        ) from None
+        raise wrong_charset(device, profile.encoding, value, error.start) from None
     # Looked for in the bytes: the second byte of a GBK character may be a separator.
     bad = next((mark for mark in marks if mark and mark in data), None)
     control = next((byte for byte in data if byte < 0x20 or byte == 0x7F), None)
     other = next((char for char in profile.forbidden if char in value), None)
     if bad is not None or control is not None or other is not None:
-        what = repr(bad) if bad is not None else repr(other or chr(control or 0))
-        raise DomainError(
-            "printer_value_forbidden",
-            f"A value for {device} holds {what}, which means something else in its language; "
-            f"nothing was sent. Take such codes out of the pool or use another profile.",
-        )
+        raise forbidden(device, repr(bad) if bad is not None else repr(other or chr(control or 0)))
     return data

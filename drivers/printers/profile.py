@@ -87,6 +87,7 @@ class Profile(_Strict):
     status: tuple[Query, ...] = ()
     ready: tuple[str, ...] = ("1",)
     faults: dict[str, str] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()  # keys among the faults with which it goes on printing
     fault_separator: str = Field(default=",", min_length=1)
 
     @model_validator(mode="after")
