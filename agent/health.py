@@ -11,7 +11,9 @@ State = Literal["starting", "ok", "fault", "lost"]
 @dataclass(slots=True)
 class Health:
     """How a device is, for people. `last` is wall time in ms of its last sign of life, `latency`
-    of its last answer in seconds; `error` a sentence that says what to do."""
+    of its last answer in seconds; `error` a sentence that says what to do. `warnings` are stable
+    keys of what will stop it soon (ink_low ...). `losses` and `faults` count since the start how
+    often it was lost, and how often it said itself that it cannot work."""
 
     id: str
     kind: str
@@ -20,6 +22,8 @@ class Health:
     last_ms: int | None = None
     error: str | None = None
     losses: int = 0
+    faults: int = 0
+    warnings: tuple[str, ...] = ()
 
     def alive(self, latency: float | None = None) -> None:
         """The device gave a sign of life."""

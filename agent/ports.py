@@ -45,6 +45,32 @@ class Device(Protocol):
         """End the session and release every resource; never raises for a peer that is gone."""
 
 
+class DeviceCheck(NamedTuple):
+    """One thing that was looked at on a device: whether it is as it should be, and in words what
+    was found and what to do."""
+
+    good: bool
+    words: str
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """What a device can add to a check of it besides its status."""
+
+    async def check(self) -> Sequence[DeviceCheck]:
+        """Look at the open device without changing anything on it; within 10 s. It may be in use
+        at the same time. TransientError when it does not answer."""
+
+
+@runtime_checkable
+class Tested(Protocol):
+    """A device that can do something harmless for a person to see."""
+
+    async def test(self) -> str:
+        """Do it, within 20 s, and say what should have been seen. Only while nothing else is asked
+        of the device. TransientError when it does not answer, DomainError when it cannot."""
+
+
 # --------------------------------------------------------------------------------------- cameras
 
 
@@ -186,13 +212,16 @@ class PrintEvent:
 class PrinterStatus:
     """`faults` are stable keys (paper_out, ribbon_out, head_open, paused, buffer_full, ...);
     `waiting` is how many records the device holds unprinted, `counter` its print counter, `last`
-    the number (PrintJob.ref) of the record that it printed last; None where it cannot say."""
+    the number (PrintJob.ref) of the record that it printed last; None where it cannot say.
+    `warnings` are stable keys of what does not stop it yet (ink_low, ribbon_low, paper_low,
+    makeup_low, service_due, ...)."""
 
     ready: bool
     faults: tuple[str, ...] = ()
     waiting: int | None = None
     counter: int | None = None
     last: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -2,10 +2,12 @@
 
 The table holds dotted names, so that a camera SDK that is not installed is missed only by the
 line that needs it. Every model refuses unknown keys; every class is called as
-`Class(name, config, context)`.
+`Class(name, config, context)`. Installed packages add types of their own by an entry point of the
+group `caselink.devices` that names an `Entry` (docs/write-a-driver.md).
 """
 
 import importlib
+import importlib.metadata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,21 +24,31 @@ Kind = Literal["printer", "camera", "reader", "plc"]
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What kind of device a type is, where its config model and class are, and how to install what
-    they import."""
+    they import. `evidence` says in words how strongly it can tell that a code was printed (levels
+    of agent.ports.Evidence), `ports` on which TCP ports such devices listen as a rule."""
 
     kind: Kind
     model: str
     factory: str
     install: str = "pip install caselink"
+    evidence: str = ""
+    ports: tuple[int, ...] = ()
 
 
 TYPES: Mapping[str, Entry] = {
     # printers
-    "zpl": Entry("printer", "drivers.printers.zpl:ZplConfig", "drivers.printers.zpl:ZplPrinter"),
+    "zpl": Entry(
+        "printer",
+        "drivers.printers.zpl:ZplConfig",
+        "drivers.printers.zpl:ZplPrinter",
+        evidence="3 with an odometer, else 2",
+        ports=(9100, 6101),
+    ),
     "text_coder": Entry(
         "printer",
         "drivers.printers.text_coder:TextCoderConfig",
         "drivers.printers.text_coder:TextCoder",
+        evidence="1 to 5, as the profile says",
     ),
     # readers
     "line_reader": Entry(
@@ -65,19 +77,52 @@ TYPES: Mapping[str, Entry] = {
         "drivers.plc.modbus:ModbusConfig",
         "drivers.plc.modbus:ModbusPlc",
         "pip install 'pymodbus>=3.16,<3.17'",
+        ports=(502,),
     ),
 }
 
 
+GROUP = "caselink.devices"
+
+
 def kind_of(section: Mapping[str, Any]) -> Kind | None:
     """What kind of device a section describes; None for an unknown type."""
-    entry = TYPES.get(str(section.get("type")))
-    return None if entry is None else entry.kind
+    try:
+        return entry_of(str(section.get("type"))).kind
+    except ConfigError:
+        return None
 
 
 def known_types() -> tuple[str, ...]:
     """The types a device section may name."""
-    return tuple(sorted(TYPES))
+    return tuple(sorted({*TYPES, *_added()}))
+
+
+def entry_of(device_type: str) -> Entry:
+    """The entry of a type, ours or one that an installed package adds; ConfigError for an unknown
+    type or a package whose entry point leads nowhere."""
+    if device_type in TYPES:
+        return TYPES[device_type]
+    point = _added().get(device_type)
+    if point is None:
+        raise ConfigError(f"type '{device_type}' is unknown. Write one of: {_known()}.")
+    try:
+        found = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"type '{device_type}' is added by {point.value}, which cannot be loaded ({error}). "
+            "Install that package again, or ask who wrote it."
+        ) from error
+    if not isinstance(found, Entry):
+        raise ConfigError(
+            f"type '{device_type}' is added by {point.value}, which is not a "
+            "drivers.registry.Entry: ask who wrote it (docs/write-a-driver.md)."
+        )
+    return found
+
+
+def _added() -> dict[str, importlib.metadata.EntryPoint]:
+    return {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
 
 
 def model_of(device_type: str) -> type[BaseModel]:
@@ -106,16 +151,18 @@ def build(name: str, section: Mapping[str, Any], context: DeviceContext) -> Devi
     """The device `name` of a checked section, not yet opened; ConfigError as `check`."""
     config = check(name, section)
     device_type = section["type"]
+    entry = entry_of(device_type)
     factory: Callable[[str, BaseModel, DeviceContext], Device] = _resolve(
-        f"device {name}", TYPES[device_type].factory, TYPES[device_type]
+        f"device {name}", entry.factory, entry
     )
     return factory(name, config, context)
 
 
 def _model(place: str, device_type: str) -> type[BaseModel]:
-    entry = TYPES.get(device_type)
-    if entry is None:
-        raise ConfigError(f"{place}: type '{device_type}' is unknown. Write one of: {_known()}.")
+    try:
+        entry = entry_of(device_type)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None
     model: type[BaseModel] = _resolve(place, entry.model, entry)
     return model
 

@@ -26,6 +26,19 @@ SHOWN = 2048
 """Bytes of one message that are written out; the rest is only counted."""
 
 
+def log_path(directory: Path, name: str) -> Path:
+    """The file that the log of device `name` is written to."""
+    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in name) or "device"
+    return directory / f"{safe}.log"
+
+
+def files_of(directory: Path, name: str) -> list[Path]:
+    """The files of a device's log that there are, the oldest first."""
+    current = log_path(directory, name)
+    turned = [current.with_suffix(f".{number}.log") for number in range(FILES - 1, 0, -1)]
+    return [path for path in (*turned, current) if path.exists()]
+
+
 class WireLog:
     """Ring files `<name>.log` (current), `<name>.1.log` .. in `directory`, mode 0600.
 
@@ -46,8 +59,7 @@ class WireLog:
         retry: float = RETRY,
         ends: bytes = b"\n\r\x03",
     ) -> None:
-        safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in name) or "device"
-        self._path = directory / f"{safe}.log"
+        self._path = log_path(directory, name)
         self._name = name
         self._mask = mask
         self._max_bytes = max_bytes

@@ -48,7 +48,7 @@ def test_people_come_and_go(typed: Shell) -> None:
 
 
 def test_a_device_is_listed_and_revoked_without_an_agent(typed: Shell) -> None:
-    assert "No agent runs" in typed("device", "enrol", "--name", "one", "--party", "F01")[2]
+    assert "No agent runs" in typed("pda", "enrol", "--name", "one", "--party", "F01")[2]
     typed.files.data.mkdir(parents=True, exist_ok=True)
     database = Database.open(typed.files.database, typed.files.key)
     writer = Writer(database.conn)
@@ -60,15 +60,15 @@ def test_a_device_is_listed_and_revoked_without_an_agent(typed: Shell) -> None:
     writer.close()
     readers.close()
     database.close()
-    status, out, _ = typed("device", "list", "--json")
+    status, out, _ = typed("pda", "list", "--json")
     assert status == 0
     (shown,) = json.loads(out)
     assert (shown["device"], shown["revoked"], shown["seen_ms"]) == (device, False, 0)
-    assert typed("device", "revoke", device, "--why", "lost")[0] == 0
-    assert json.loads(typed("device", "list", "--json")[1])[0]["why"] == "lost"
-    assert "cli: lost" in typed("device", "list")[1]
-    assert "revoked before" in typed("device", "revoke", device, "--why", "lost")[2]
-    assert "There is no device" in typed("device", "revoke", "NOBODY22", "--why", "lost")[2]
+    assert typed("pda", "revoke", device, "--why", "lost")[0] == 0
+    assert json.loads(typed("pda", "list", "--json")[1])[0]["why"] == "lost"
+    assert "cli: lost" in typed("pda", "list")[1]
+    assert "revoked before" in typed("pda", "revoke", device, "--why", "lost")[2]
+    assert "There is no device" in typed("pda", "revoke", "NOBODY22", "--why", "lost")[2]
 
 
 def test_https_for_the_network_is_made_shown_and_renewed(typed: Shell) -> None:

@@ -16,6 +16,7 @@ from fastapi import APIRouter
 from agent import clockwatch
 from agent.app import warehousing, watchdog
 from agent.app.desk import WarehouseDesk, slip_printers
+from agent.app.devicedesk import DeviceDesk
 from agent.app.files import Files
 from agent.app.lines import Line, LineBuilder, RealDevices
 from agent.app.scanning import Lan, Scanning
@@ -44,6 +45,7 @@ from agent.supervisor import unless_bug
 from agent.vision.workers import VisionWorkers
 from agent.web.app import PanelServer, create_app
 from agent.web.auth import local_token
+from agent.web.device_routes import device_router
 from agent.web.local import local_router
 from agent.web.rework import rework_router
 from agent.web.uplink import uplink_router
@@ -149,6 +151,7 @@ class Agent:
                 routers=[
                     local_router(services),
                     rework_router(services),
+                    device_router(DeviceDesk(self.site, self.files.wire, self._lines)),
                     uplink_router(self.cloud, self._settle),
                     *(self.scanning.routers() if self.scanning else []),
                     *self._desk(readers, writer),

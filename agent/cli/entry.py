@@ -11,6 +11,7 @@ from agent.cli import (
     bypass,
     cloud_send,
     configs,
+    device,
     documents,
     orders,
     people,
@@ -44,7 +45,8 @@ app.add_typer(documents.stock_app)
 app.add_typer(bypass.app, name="bypass")
 app.add_typer(bypass.pin_app, name="pin")
 app.add_typer(people.user_app, name="user")
-app.add_typer(people.device_app, name="device")
+app.add_typer(people.pda_app, name="pda")
+app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
 app.add_typer(testmode.app, name="test-mode")
 app.add_typer(record.app)

@@ -1,4 +1,4 @@
-"""`caselink user` and `caselink device`: who may scan, and with which PDA."""
+"""`caselink user` and `caselink pda`: who may scan, and with which PDA."""
 
 import datetime
 import io
@@ -28,7 +28,7 @@ from agent.services.users import Role, Users
 from agent.store import devices as stored
 
 user_app = typer.Typer(no_args_is_help=True, help="People who scan: badge, PIN, role, operations.")
-device_app = typer.Typer(no_args_is_help=True, help="PDAs: let one in, shut one out.")
+pda_app = typer.Typer(no_args_is_help=True, help="PDAs: let one in, shut one out.")
 
 Pin = Annotated[
     str,
@@ -96,10 +96,10 @@ def list_(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
     out.print(table)
 
 
-# --------------------------------------------------------------------------------------- devices
+# ------------------------------------------------------------------------------------------ PDAs
 
 
-@device_app.command()
+@pda_app.command()
 def enrol(
     name: Annotated[str, typer.Option(help="What people call the device.")],
     party: Annotated[str, typer.Option(help="For whose warehouse it scans.")],
@@ -134,7 +134,7 @@ def enrol(
     out.print(f"Scan it with the PDA within {shown['seconds'] / 60:.0f} minutes. It works once.")
 
 
-@device_app.command("revoke")
+@pda_app.command("revoke")
 def revoke_(
     device: str,
     why: Annotated[str, typer.Option(help="Why, for the record.")],
@@ -149,7 +149,7 @@ def revoke_(
     out.print(f"Device {device} is revoked.", markup=False)
 
 
-@device_app.command("list")
+@pda_app.command("list")
 def devices(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
     """Which PDAs there are, and when each was last heard."""
     with reader(config) as conn:

@@ -256,6 +256,9 @@ class LinePanel:
                     else round(health.latency * 1000, 2),
                     "last": health.last_ms,
                     "error": health.error,
+                    "warnings": list(health.warnings),
+                    "losses": health.losses,
+                    "faults": health.faults,
                 }
                 for health in healths
             ],

@@ -186,6 +186,9 @@ class PrintDesk:
             health, state = self._health, self._health.state
             health.alive(monotonic() - began)
             health.state = "ok" if status.ready else "fault"
+            if health.state == "fault" and state != "fault":
+                health.faults += 1
+            health.warnings = status.warnings
             health.error = ", ".join(status.faults) or (None if status.ready else "not ready")
             if health.state != state and self._changed_health is not None:
                 await self._changed_health(health)

@@ -122,6 +122,7 @@ class LineRunner:
         self._store_failed = False
         self._inputs_lost = False
         self._lamps: frozenset[str] = frozenset()
+        self._shown: tuple[frozenset[str], float] = (frozenset(), -math.inf)  # a test of lamps
         self._wishes_at: float | None = None
         self._odd_events: set[tuple[int, PlcEventKind]] = set()
         self._turned = dict.fromkeys(("writer", "wishes", "plc"), monotonic())
@@ -379,9 +380,13 @@ class LineRunner:
             self._beat,
             run_permission=self.wants_running and not self.held_by,
             stop_request=self.wants_stop,
-            lamps=self._lamps,
+            lamps=self._shown[0] if monotonic() < self._shown[1] else self._lamps,
         )
         await self._plc.write_outputs(outputs)
+
+    def show_lamps(self, lamps: frozenset[str], seconds: float) -> None:
+        """For a test of the light tower: these instead of what the line has to say."""
+        self._shown = lamps, monotonic() + seconds
 
     @property
     def held_by(self) -> str:

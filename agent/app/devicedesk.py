@@ -1,0 +1,181 @@
+"""The devices of a running agent for people: how each is, what went over its wire, a check, a test.
+
+Reached by the panel's device page and by `caselink device` (agent.web.device_routes).
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.app import checking
+from agent.app.lines import Line
+from agent.config import Site
+from agent.core.errors import DomainError
+from agent.health import Health
+from agent.now import monotonic
+from agent.ports import CodeReader, Device, FrameSource, LinePlc, Printer
+from agent.supervisor import Session
+from drivers import registry
+from drivers.diagnose import serial_ports
+from drivers.wireread import WireEntry, printable, tail
+
+SHOW_LAMPS = 2.0
+"""Seconds for which the light tower shows each lamp in a test."""
+LOOK_AGAIN = 0.05
+MOST = 500
+"""Messages of a wire log that are shown at a time."""
+
+
+class DeviceDesk:
+    """The devices of one agent. `lines` are filled while it runs."""
+
+    def __init__(self, site: Site, wire: Path, lines: Mapping[str, Line]) -> None:
+        self._site = site
+        self._wire = wire
+        self._lines = lines
+        self._testing = asyncio.Lock()
+
+    def every(self) -> list[dict[str, Any]]:
+        """All devices of the site file, those that a line holds with their health."""
+        held = {session.health.id: (line, session) for line, session in self._sessions()}
+        return [
+            {**about(name, section), **_health(*held[name])}
+            if name in held
+            else about(name, section)
+            for name, section in self._site.devices.items()
+        ]
+
+    def serial(self) -> list[dict[str, str]]:
+        """Serial devices that are plugged in."""
+        return [{"path": path, "now": now} for path, now in serial_ports()]
+
+    async def wire(self, name: str, count: int) -> list[dict[str, Any]]:
+        """The newest messages of a device, oldest first."""
+        self._section(name)
+        found = await asyncio.to_thread(tail, self._wire, name, min(count, MOST))
+        return [shown(entry) for entry in found]
+
+    async def check(self, name: str) -> list[dict[str, Any]]:
+        """Look at a device; every finding with whether it is good."""
+        section = self._section(name)
+        held = self._held(name)
+        if held is None:
+            found = await checking.check(name, section)
+        else:
+            session = held[1]
+            found = await checking.check_open(session.device, session.health, section, self._wire)
+        return [{"good": each.good, "words": each.words} for each in found]
+
+    async def test(self, name: str, seconds: float) -> str:
+        """Do one harmless thing with it. DomainError while its line runs."""
+        section = self._section(name)
+        if self._testing.locked():
+            raise DomainError("device_busy", "Another test is running: wait until it has ended.")
+        async with self._testing:
+            held = self._held(name)
+            if held is None:
+                return await checking.test(name, section, seconds)
+            line, session = held
+            _refuse_while_running(line, name)
+            if session.health.state != "ok":
+                raise DomainError(
+                    "device_not_ready",
+                    f"{name} cannot be tested now: {session.health.error or 'it is starting'}",
+                )
+            return await _test(line, session, seconds)
+
+    def _section(self, name: str) -> Mapping[str, Any]:
+        if name not in self._site.devices:
+            known = ", ".join(self._site.devices) or "none"
+            raise DomainError(
+                "unknown_device", f"There is no device {name} in the site file (it has: {known})."
+            )
+        return self._site.devices[name]
+
+    def _held(self, name: str) -> tuple[Line, Session] | None:
+        return next((each for each in self._sessions() if each[1].health.id == name), None)
+
+    def _sessions(self) -> Iterator[tuple[Line, Session]]:
+        for line in self._lines.values():
+            for session in line.sessions:
+                yield line, session
+
+
+def about(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
+    """What the site file says of a device."""
+    return {
+        "id": name,
+        "type": section.get("type"),
+        "kind": registry.kind_of(section),
+        "address": str(section.get("address") or section.get("listen") or ""),
+        "line": None,
+        "state": None,
+    }
+
+
+def shown(entry: WireEntry) -> dict[str, Any]:
+    """One message of a wire log for the panel."""
+    return {
+        "at": int(entry.at.timestamp() * 1000),
+        "direction": entry.direction,
+        "text": entry.note or printable(entry.data),
+        "hex": entry.data.hex(" "),
+        "more": entry.more,
+    }
+
+
+def _health(line: Line, session: Session) -> dict[str, Any]:
+    health: Health = session.health
+    device: Device = session.device
+    return {
+        "line": line.section.id,
+        "state": health.state,
+        "latency_ms": None if health.latency is None else round(health.latency * 1000, 2),
+        "last": health.last_ms,
+        "error": health.error,
+        "warnings": list(health.warnings),
+        "losses": health.losses,
+        "faults": health.faults,
+        **({"evidence": int(device.capability.evidence)} if isinstance(device, Printer) else {}),
+    }
+
+
+def _refuse_while_running(line: Line, name: str) -> None:
+    runner = line.runner
+    moves = "running" in runner.plc_flags or runner.plc_speed > 0
+    if runner.wants_running or runner.in_bypass or moves:
+        raise DomainError(
+            "line_runs",
+            f"Line {line.section.id} runs: pause its work order and wait until the belt stands, "
+            f"then test {name}.",
+        )
+    for desk in runner.desks:
+        if desk.station.device == name and desk.held:
+            raise DomainError(
+                "device_busy",
+                f"{name} still holds {len(desk.held)} codes to print: finish the work order first.",
+            )
+
+
+async def _test(line: Line, session: Session, seconds: float) -> str:
+    """Of a device that the line holds: through its session, never beside it."""
+    device, health = session.device, session.health
+    if isinstance(device, LinePlc):
+        for lamp in ("red", "amber", "green", "horn"):
+            line.runner.show_lamps(frozenset({lamp}), SHOW_LAMPS)
+            await asyncio.sleep(SHOW_LAMPS)
+        return "The light tower showed red, amber, green, then the horn sounded, 2 s each."
+    if isinstance(device, FrameSource | CodeReader):
+        before, until = health.last_ms, monotonic() + seconds
+        while monotonic() < until:
+            if health.last_ms != before:
+                what = "picture" if isinstance(device, FrameSource) else "reading"
+                return f"A {what} came from {health.id}."
+            await asyncio.sleep(LOOK_AGAIN)
+        raise DomainError(
+            "device_silent",
+            f"Nothing came from {health.id} within {seconds:.0f} s: trigger it by hand, and look "
+            "at its trigger wire.",
+        )
+    return await checking.test_open(health.id, device, seconds)

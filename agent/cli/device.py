@@ -1,0 +1,217 @@
+"""`caselink device`: the devices of a line - what there is, what is wrong, a test, the wire log."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from agent.app.files import Files
+from agent.cli.common import DEFAULT, AsJson, ConfigFile, ask, load_site, out, print_json
+from agent.config import Site
+from agent.core.errors import DomainError
+from agent.now import wall_ms
+
+if TYPE_CHECKING:
+    from drivers.wireread import Follower
+
+app = typer.Typer(
+    no_args_is_help=True, help="Devices of a line: list, check, test, what went over the wire."
+)
+
+CHECK_SECONDS = 45.0
+AGAIN = 0.2
+"""Seconds between two looks at a wire log that is followed."""
+
+
+@app.command("list")
+def list_(
+    types: Annotated[bool, typer.Option("--types", help="The types there are instead.")] = False,
+    config: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """The devices of the site file with their state, or the types that it may name."""
+    if types:
+        _types(as_json)
+        return
+    from agent.app.devicedesk import about
+    from drivers.diagnose import serial_ports
+
+    site, files = load_site(config)
+    told = ask(site, files, "GET", "/api/devices", None)
+    if told is None:
+        devices = [about(name, section) for name, section in site.devices.items()]
+        serial = [{"path": path, "now": now} for path, now in serial_ports()]
+        told = {"running": False, "devices": devices, "serial": serial}
+    else:
+        told = {"running": True, **told}
+    if as_json:
+        print_json(told)
+        return
+    table = Table("device", "type", "kind", "address", "line", "state", "last answer", "lost")
+    for each in told["devices"]:
+        table.add_row(
+            each["id"],
+            str(each["type"]),
+            each["kind"] or "?",
+            each["address"] or "-",
+            each["line"] or "-",
+            _state(each, running=told["running"]),
+            _time(each.get("last")),
+            str(each.get("losses", "-")),
+        )
+    out.print(table)
+    if not told["running"]:
+        out.print("No agent runs with this site file: `caselink device check all` asks them.")
+    for port in told["serial"]:
+        out.print(f"Serial device: serial://{port['path']} (now {port['now']})", markup=False)
+
+
+def _types(as_json: bool) -> None:
+    from drivers import registry
+
+    found = {name: registry.entry_of(name) for name in registry.known_types()}
+    if as_json:
+        print_json(
+            [
+                {"type": name, "kind": e.kind, "evidence": e.evidence, "install": e.install}
+                for name, e in found.items()
+            ]
+        )
+        return
+    table = Table("type", "kind", "evidence of a print", "install")
+    for name, entry in sorted(found.items(), key=lambda item: (item[1].kind, item[0])):
+        table.add_row(name, entry.kind, entry.evidence or "-", entry.install)
+    out.print(table)
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="The device, or all.")],
+    config: ConfigFile = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a device, or at all, and say in words what is wrong. Ends with 1 if something is."""
+    site, files = load_site(config)
+    names = list(site.devices) if name == "all" else [_known(site, name)]
+    results: dict[str, list[dict[str, Any]]] = {}
+    for each in names:
+        results[each] = found = _check(site, files, each)
+        if not as_json:
+            for one in found:
+                out.print(f"{each}: {'' if one['good'] else '✕ '}{one['words']}", markup=False)
+    if as_json:
+        print_json(results)
+    if any(not one["good"] for found in results.values() for one in found):
+        raise typer.Exit(1)
+
+
+@app.command("test")
+def try_(
+    name: Annotated[str, typer.Argument(help="The device.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=60, help="How long to wait for a picture or a reading.")
+    ] = 15,
+    config: ConfigFile = DEFAULT,
+) -> None:
+    """Do one harmless thing with a device: a test label, the light tower, a picture, a reading."""
+    from drivers import registry
+
+    site, files = load_site(config)
+    section = site.devices[_known(site, name)]
+    what = {
+        "printer": "A test label may come out, or it is only asked how it is.",
+        "plc": "Lamps will light one after the other and the horn will sound.",
+    }.get(str(registry.kind_of(section)), f"Trigger it by hand within {seconds:.0f} s.")
+    if not yes:
+        typer.confirm(f"{what} Go on?", abort=True)
+    path = f"/api/devices/{name}/test"
+    told = ask(site, files, "POST", path, {"seconds": seconds}, CHECK_SECONDS + seconds)
+    if told is None:
+        from agent.app import checking
+
+        told = {"done": asyncio.run(checking.test(name, section, seconds))}
+    out.print(f"{name}: {told['done']}", markup=False)
+
+
+@app.command()
+def log(
+    name: Annotated[str, typer.Argument(help="The device.")],
+    since: Annotated[
+        str, typer.Option(help="From then on: a time (2026-01-31T08:00) or an age (90s, 10m, 2h).")
+    ] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    config: ConfigFile = DEFAULT,
+) -> None:
+    """What went over a device's wire: time, direction (> sent, < received), text, hex."""
+    from drivers.wireread import Follower, entries
+
+    site, files = load_site(config)
+    _known(site, name)
+    following = Follower(files.wire, name)
+    for entry in entries(files.wire, name, _moment(since)):
+        out.print(entry.text(), markup=False)
+    try:
+        if follow:
+            asyncio.run(_follow(following))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        following.close()
+
+
+async def _follow(following: "Follower") -> None:
+    while True:
+        for entry in following.more():
+            out.print(entry.text(), markup=False)
+        await asyncio.sleep(AGAIN)
+
+
+def _check(site: Site, files: Files, name: str) -> list[dict[str, Any]]:
+    told = ask(site, files, "POST", f"/api/devices/{name}/check", {}, CHECK_SECONDS)
+    if told is not None:
+        return list(told["found"])
+    from agent.app import checking
+
+    found = asyncio.run(checking.check(name, site.devices[name]))
+    return [{"good": each.good, "words": each.words} for each in found]
+
+
+def _known(site: Site, name: str) -> str:
+    if name not in site.devices:
+        known = ", ".join(site.devices) or "none"
+        raise DomainError(
+            "unknown_device", f"There is no device {name} in the site file (it has: {known})."
+        )
+    return name
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+    if text[-1] in units and text[:-1].isdigit():
+        ago = int(text[:-1]) * units[text[-1]]
+        return datetime.fromtimestamp(wall_ms() / 1000 - ago, UTC)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise typer.BadParameter(f"write 2026-01-31T08:00 or an age as 10m, not {text}") from None
+
+
+def _state(device: Mapping[str, Any], *, running: bool) -> str:
+    if device["state"] is None:
+        return "no line uses it" if running else "-"
+    extra = [*device.get("warnings", [])]
+    if device.get("error"):
+        extra.append(device["error"])
+    return f"{device['state']} ({'; '.join(extra)})" if extra else str(device["state"])
+
+
+def _time(at_ms: int | None) -> str:
+    if at_ms is None:
+        return "-"
+    return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,58 @@
+"""Routes of the devices on the line: the panel's device page, and `caselink device`.
+
+PDAs are elsewhere (agent.web.devices).
+"""
+
+from typing import Annotated, Any, Protocol
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+_Name = Annotated[str, Path(max_length=64)]
+
+
+class TestBody(BaseModel):
+    """How long to wait for what a person must trigger, in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    seconds: Annotated[float, Field(ge=1, le=60, strict=False)] = 15
+
+
+class Devices(Protocol):
+    """app.devicedesk.DeviceDesk."""
+
+    def every(self) -> list[dict[str, Any]]: ...
+
+    def serial(self) -> list[dict[str, str]]: ...
+
+    async def wire(self, name: str, count: int) -> list[dict[str, Any]]: ...
+
+    async def check(self, name: str) -> list[dict[str, Any]]: ...
+
+    async def test(self, name: str, seconds: float) -> str: ...
+
+
+def device_router(devices: Devices) -> APIRouter:
+    """`GET /api/devices`, `GET .../NAME/wire`, `POST .../NAME/check`, `POST .../NAME/test`."""
+    router = APIRouter(prefix="/api/devices")
+
+    @router.get("")
+    async def every() -> dict[str, Any]:
+        return {"devices": devices.every(), "serial": devices.serial()}
+
+    @router.get("/{device}/wire")
+    async def wire(
+        device: _Name, count: Annotated[int, Query(ge=1, le=500)] = 100
+    ) -> dict[str, Any]:
+        return {"entries": await devices.wire(device, count)}
+
+    @router.post("/{device}/check")
+    async def check(device: _Name) -> dict[str, Any]:
+        return {"found": await devices.check(device)}
+
+    @router.post("/{device}/test")
+    async def test(device: _Name, body: TestBody) -> dict[str, Any]:
+        return {"done": await devices.test(device, body.seconds)}
+
+    return router
