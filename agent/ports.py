@@ -102,12 +102,13 @@ class FrameSource(Device, Protocol):
 class Read:
     """One symbol that was read: its text as carried, its AIM identifier ("]Q1"; "" if unknown),
     its four corners in pixels of the full frame (x, y; empty for a line reader), and the attempt
-    of the cascade that read it."""
+    of the cascade that read it. `data` are the bytes that the symbol carries (b"" if unknown)."""
 
     text: str
     symbology: str = ""
     corners: tuple[tuple[int, int], ...] = ()
     attempt: str = ""
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,15 @@ class CodeReader(Device, Protocol):
 class Decoded:
     """What the decoder made of one frame. `seconds` is the time spent decoding; `late` says that
     the deadline ended it before every attempt had been tried. `places` (content pictures only) are
-    the grid places of the reads, `repeated` counts symbols whose text stood twice."""
+    the grid places of the reads, `repeated` counts symbols whose text stood twice. `tried` are the
+    attempts in the order they were made, each with its seconds."""
 
     reads: tuple[Read, ...]
     seconds: float
     late: bool = False
     places: tuple[int, ...] = ()
     repeated: int = 0
+    tried: tuple[tuple[str, float], ...] = ()
 
 
 class FrameDecoder(Protocol):

@@ -24,6 +24,7 @@ from agent.cli import (
     testmode,
     tls,
     vault,
+    vision,
 )
 from agent.cli.common import err
 from agent.core.errors import CaselinkError
@@ -54,6 +55,7 @@ app.add_typer(vault.app)
 app.add_typer(alarms.app)
 app.add_typer(rework.app)
 app.add_typer(sync.app, name="sync")
+app.add_typer(vision.app, name="vision")
 app.add_typer(record.export_app, name="export")
 app.add_typer(record.db_app, name="db")
 

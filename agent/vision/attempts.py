@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-import zxingcpp
 
 from agent.ports import Image
 
@@ -133,21 +132,13 @@ CASCADES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "blur_wide",
             "double_sharp",
         ),
+        "MicroQRCode": ("fast", "full", "blur_double_sharp", "half", "blur_double"),
+        "RMQRCode": ("fast", "full", "blur_double_sharp", "half", "blur_double"),
         "Code128": _LINEAR,
         "EAN13": _LINEAR,
+        "EAN8": _LINEAR,
+        "ITF14": _LINEAR,
+        "DataBar": _LINEAR,
     }
 )
 """The order of attempts per symbology, where the station does not say otherwise."""
-
-LINEAR: Final = frozenset({"Code128", "EAN13"})
-"""Symbologies whose check digit alone does not stop a misread of few pixels per bar."""
-
-FORMATS: Final[Mapping[str, Any]] = MappingProxyType(
-    {
-        "QRCode": zxingcpp.BarcodeFormat.QRCode,
-        "DataMatrix": zxingcpp.BarcodeFormat.DataMatrix,
-        "Code128": zxingcpp.BarcodeFormat.Code128,
-        "EAN13": zxingcpp.BarcodeFormat.EAN13,
-    }
-)
-"""The reader's name of each symbology: always exactly one, all formats at once cost 20 to 400x."""

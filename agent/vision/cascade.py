@@ -9,7 +9,8 @@ import numpy as np
 import zxingcpp
 
 from agent.ports import Decoded, Image, Read
-from agent.vision.attempts import ATTEMPTS, FORMATS, LINEAR, Attempt
+from agent.vision.attempts import ATTEMPTS, Attempt
+from agent.vision.formats import FORMATS, LINEAR
 from agent.vision.settings import DecodeSettings
 
 MOST_PIXELS = 100_000_000
@@ -160,4 +161,6 @@ def _read(found: Any, attempt: Attempt, offset: tuple[int, int]) -> Read:
             position.bottom_left,
         )
     )
-    return Read(str(found.text), str(found.symbology_identifier), corners, attempt.name)
+    return Read(
+        str(found.text), str(found.symbology_identifier), corners, attempt.name, bytes(found.bytes)
+    )

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from math import hypot
 
 from agent.ports import Image, Read
-from agent.vision.attempts import ATTEMPTS, LINEAR
+from agent.vision.attempts import ATTEMPTS
 from agent.vision.cascade import Agreement, Budget, attempt_all, is_picture
+from agent.vision.formats import LINEAR
 from agent.vision.settings import Box, DecodeSettings
 
 _MARGIN = 0.15
