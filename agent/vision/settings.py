@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from agent.core.errors import ConfigError
 from agent.vision.attempts import ATTEMPTS, CASCADES
+
+if TYPE_CHECKING:
+    from agent.vision.look import Look
 
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels of the full frame."""
@@ -20,7 +24,8 @@ class DecodeSettings:
     `region` (x, y, w, h in px) is cut out of the frame before anything else, None is the whole
     frame; what lies outside the frame is ignored. `grid` (rows, columns) makes it a multi-read:
     the cells divide the region evenly unless `cells` gives each one, in grid order, as fractions
-    of the region (x, y, w, h). `attempts` replaces the symbology's order of attempts.
+    of the region (x, y, w, h). `attempts` replaces the symbology's order of attempts. `look` is how
+    a child in a cell looks, where that was learnt.
     """
 
     symbology: str
@@ -28,6 +33,7 @@ class DecodeSettings:
     grid: tuple[int, int] | None = None
     cells: tuple[tuple[float, float, float, float], ...] = ()
     attempts: tuple[str, ...] = ()
+    look: "Look | None" = None
 
     def __post_init__(self) -> None:
         if self.symbology not in CASCADES:
