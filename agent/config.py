@@ -155,7 +155,9 @@ class SchemeSection(_Section):
 class ReaderSection(_Section):
     """A camera (give its symbology) or a code reader at a station.
 
-    `region` is x, y, width, height in pixels; `grid` is rows, columns of a content picture.
+    `region` is x, y, width, height in pixels; `grid` is rows, columns of a content picture, `cells`
+    where each of its places is, in grid order, as fractions of the region (x, y, width, height);
+    `attempts` another order of reading than the symbology's. `caselink vision tune` finds them.
     """
 
     device: Name
@@ -164,6 +166,8 @@ class ReaderSection(_Section):
     symbology: str = ""
     region: tuple[int, int, int, int] | None = None
     grid: tuple[int, int] | None = None
+    cells: Annotated[tuple[tuple[float, float, float, float], ...], Field(max_length=256)] = ()
+    attempts: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
 
 
 class StationSection(_Section):

@@ -134,7 +134,8 @@ class Decoded:
     """What the decoder made of one frame. `seconds` is the time spent decoding; `late` says that
     the deadline ended it before every attempt had been tried. `places` (content pictures only) are
     the grid places of the reads, `repeated` counts symbols whose text stood twice. `tried` are the
-    attempts in the order they were made, each with its seconds."""
+    attempts in the order they were made, each with its seconds. `verdicts` (content pictures only)
+    say of every cell what is in it (agent.vision.look.Verdict)."""
 
     reads: tuple[Read, ...]
     seconds: float
@@ -142,6 +143,7 @@ class Decoded:
     places: tuple[int, ...] = ()
     repeated: int = 0
     tried: tuple[tuple[str, float], ...] = ()
+    verdicts: tuple[str, ...] = ()
 
 
 class FrameDecoder(Protocol):

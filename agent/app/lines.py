@@ -46,7 +46,14 @@ class ContentDecoder:
         reads = [read for _, read in placed] + list(cells.strays)
         places = [place for place, _ in placed]
         places += [len(cells.cells) + n for n in range(len(cells.strays))]
-        return Decoded(tuple(reads), cells.seconds, cells.late, tuple(places), len(cells.doubles))
+        return Decoded(
+            tuple(reads),
+            cells.seconds,
+            cells.late,
+            tuple(places),
+            len(cells.doubles),
+            verdicts=tuple(map(str, cells.verdicts)),
+        )
 
 
 class Devices(Protocol):

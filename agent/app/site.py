@@ -7,6 +7,7 @@ from pathlib import Path
 from agent.config import LineSection, ReaderSection, Site, Where, located
 from agent.core.errors import ConfigError
 from agent.site_file import in_effect
+from agent.vision.look import Look
 from agent.vision.settings import DecodeSettings
 from drivers import registry
 
@@ -69,5 +70,14 @@ def _strays(
 _KEY = re.compile(r"key '([^']+)'")
 
 
-def decode_settings(reader: ReaderSection) -> DecodeSettings:
-    return DecodeSettings(reader.symbology, region=reader.region, grid=reader.grid)
+def decode_settings(reader: ReaderSection, look: Look | None = None) -> DecodeSettings:
+    """How a camera's pictures are read; `look` as `caselink vision tune` learnt it. ConfigError:
+    see DecodeSettings."""
+    return DecodeSettings(
+        reader.symbology,
+        region=reader.region,
+        grid=reader.grid,
+        cells=reader.cells,
+        attempts=reader.attempts,
+        look=look,
+    )

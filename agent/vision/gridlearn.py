@@ -86,9 +86,7 @@ def _within(
     width, height = frame
     edge = np.array([wide, high]) * (0.5 + _ROOM)
     left, top = np.maximum(0, np.floor(middles.min(axis=0) - edge)).astype(int)
-    right, bottom = np.minimum(
-        (width, height), np.ceil(middles.max(axis=0) + edge).astype(int)
-    )
+    right, bottom = np.minimum((width, height), np.ceil(middles.max(axis=0) + edge).astype(int))
     w, h = int(right - left), int(bottom - top)
     cells = []
     for x, y in middles:

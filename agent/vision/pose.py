@@ -15,7 +15,7 @@ Points = NDArray[np.float64]
 MOST_TURN = 15.0
 """Degrees. A case that stands more askew than this is not measured: its frame fails."""
 MOST_SHIFT = 0.5
-"""Of the distance between two cells. From here on a cell cannot be told from its neighbour."""
+"""Of the distance between two cells, each way: beyond it a cell may as well be its neighbour."""
 _SIZES = (0.92, 1.08)
 _FITS = 0.25
 """Of the distance between two cells: a child that stands this far off its place still fits it."""
@@ -100,7 +100,7 @@ def _settle(seen: Points, places: Points, pitch: float, start: float) -> Pose | 
         was, pose = pose, _similar(places[which[good]], seen[good], pivot)
         if abs(pose.turn) > MOST_TURN or not _SIZES[0] <= pose.size <= _SIZES[1]:
             return None
-        if np.hypot(*pose.shift) > MOST_SHIFT * pitch:
+        if np.abs(pose.shift).max() > MOST_SHIFT * pitch:
             return None
         if abs(was.turn - pose.turn) < 0.01 and np.hypot(*np.subtract(was.shift, pose.shift)) < 0.1:
             break

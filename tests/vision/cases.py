@@ -163,8 +163,8 @@ def _floor(rows: int, columns: int) -> Picture:
 
 
 @lru_cache(maxsize=64)
-def _cap(text: str, kind: str, ink: float, dead: bool) -> tuple[Picture, int, int]:
-    """A cap from above at 8 px per module: its pixels (0 outside), its code's modules, its edge."""
+def _cap(text: str, kind: str, ink: float, dead: bool) -> Picture:
+    """A cap from above at 8 px per module of its code: its pixels, 0 outside."""
     modules = bitmap(text, kind)
     n = modules.shape[0]
     code = cv2.resize(modules, (n * 8, n * 8), interpolation=cv2.INTER_NEAREST)
@@ -177,12 +177,12 @@ def _cap(text: str, kind: str, ink: float, dead: bool) -> tuple[Picture, int, in
     if dead:
         shade = cv2.blur(shade, (61, 61)).astype(np.uint8)
     cap[at : at + n * 8, at : at + n * 8] = shade
-    return cap, n, edge
+    return cap
 
 
 def _stand(
     picture: Picture,
-    cap: tuple[Picture, int, int],
+    source: Picture,
     at: tuple[float, float],
     look: tuple[float, float, float],
     soft: float,
@@ -190,7 +190,7 @@ def _stand(
     rng: random.Random,
 ) -> None:
     """Put a cap into the picture: turned, leaning (foreshortened along one way), out of focus."""
-    source, n, edge = cap
+    edge = len(source)
     angle, module, lean = look
     scale = module / 8
     reach = ceil(edge * scale / 2 * 1.05) + 4
