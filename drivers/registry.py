@@ -6,9 +6,10 @@ line that needs it. Every model refuses unknown keys; every class is called as
 group `caselink.devices` that names an `Entry` (docs/write-a-driver.md).
 """
 
+import contextlib
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -70,6 +71,18 @@ TYPES: Mapping[str, Entry] = {
         "drivers.cameras.opencv:OpencvConfig",
         "drivers.cameras.opencv:OpencvCamera",
         "pip install opencv-python-headless",
+    ),
+    "genicam": Entry(
+        "camera",
+        "drivers.cameras.gentl:GenicamConfig",
+        "drivers.cameras.gentl:GenicamCamera",
+        "pip install 'caselink[genicam]'",
+    ),
+    "basler": Entry(
+        "camera",
+        "drivers.cameras.basler:BaslerConfig",
+        "drivers.cameras.basler:BaslerCamera",
+        "pip install 'caselink[basler]'",
     ),
     # plc
     "modbus": Entry(
@@ -150,12 +163,12 @@ def check(name: str, section: Mapping[str, Any]) -> BaseModel:
 def build(name: str, section: Mapping[str, Any], context: DeviceContext) -> Device:
     """The device `name` of a checked section, not yet opened; ConfigError as `check`."""
     config = check(name, section)
-    device_type = section["type"]
-    entry = entry_of(device_type)
+    entry = entry_of(section["type"])
     factory: Callable[[str, BaseModel, DeviceContext], Device] = _resolve(
         f"device {name}", entry.factory, entry
     )
-    return factory(name, config, context)
+    with _needs(f"device {name}", entry):
+        return factory(name, config, context)
 
 
 def _model(place: str, device_type: str) -> type[BaseModel]:
@@ -173,14 +186,25 @@ def _known() -> str:
 
 def _resolve(place: str, dotted: str, entry: Entry) -> Any:
     module, _, attribute = dotted.partition(":")
-    try:
+    with _needs(place, entry):
         return getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
+
+
+@contextlib.contextmanager
+def _needs(place: str, entry: Entry) -> Iterator[None]:
+    """What is imported within is installed by `entry.install`: ConfigError when it is not there,
+    or does not load. A driver of a heavy SDK imports it only when a device is built."""
+    try:
+        yield
+    except ImportError as error:
         missing = error.name or ""
         if missing.split(".")[0] in ("drivers", "agent"):
             raise
+        what = "is not installed"
+        if not isinstance(error, ModuleNotFoundError):
+            what = f"does not load ({error})"
         raise ConfigError(
-            f"{place}: the Python package '{missing}' that this type needs is not installed. "
+            f"{place}: the Python package '{missing}' that this type needs {what}. "
             f"Run: {entry.install}"
         ) from error
 
