@@ -1,69 +1,42 @@
-"""Label templates as data, and the ZPL II that they become; no I/O.
+"""Labels as ZPL II; no I/O.
 
 User text only ever goes into `^FD` behind `^FH_`, where every `^ ~ _ \\` and control byte is
-written in hex: no text becomes a command. Sources: Zebra's ZPL II guide (`^BQ`, `^BX`, `^BC`,
-`^FH`, `^DF`, `^XF`) as restated in docs/devices.md.
+written in hex, or into `^GF` as a picture in hex: no text becomes a command. Sources: Zebra's ZPL
+II guide (`^BQ`, `^BX`, `^BC`, `^FH`, `^DF`, `^XF`, `^GF`) as restated in docs/devices.md.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+import re
+from collections.abc import Mapping
+from functools import lru_cache
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import segno
 
-from agent.core.codes import canonical, element_string
-from agent.core.errors import DomainError
-from agent.core.gs1 import GS, bracketed, check_digit, is_digits, lookup
+from agent.core.gs1 import GS
+from drivers.printers import code128
+from drivers.printers.label_draw import Bitmap, bits, image, letters_of, must_fit
+from drivers.printers.label_template import (
+    LINEAR,
+    Element,
+    LabelTemplate,
+    Layout,
+    Placed,
+    lay_out,
+    refuse,
+)
+from drivers.printers.label_values import DM_ESCAPE, carried
 
-MAX_VALUE = 1024
-DM_ESCAPE = "|"
-"""Escape character of Data Matrix. Doubling it in data is understood by some printers only, so it
-is one that codes do not use (GS1 does not allow it), and data with it are refused."""
+__all__ = ["Element", "LabelTemplate", "escape", "recall", "store"]
 
 _ESCAPED = frozenset(b"^~_\\") | frozenset(range(0x20)) | {0x7F}
+_PLAIN = re.compile(r"[ -~]*")
+_RUN = re.compile(r"(.)\1{2,}")
 
-Dots = Annotated[int, Field(ge=0, le=32_000)]
-Kind = Literal["qr", "datamatrix", "gs1-datamatrix", "code128", "gs1-128", "sscc", "text"]
-FieldName = Annotated[str, Field(min_length=1, max_length=64)]
-
-
-class Element(BaseModel):
-    """One thing on the label, its upper left corner at `x`, `y` dots.
-
-    `field` names the job's field that it shows, or `text` is fixed. `size` is the module in dots
-    (qr: 1 to 10), for text the height of its letters; `height` that of a linear symbol; `level`
-    the QR error correction; `font` a printer font: "0", or a file such as `E:SIMSUN.TTF`.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Kind
-    x: Dots
-    y: Dots
-    field: FieldName | None = None
-    text: str | None = Field(default=None, max_length=MAX_VALUE)
-    size: int = Field(default=6, ge=1, le=1500)
-    height: int = Field(default=120, ge=1, le=3000)
-    level: Literal["L", "M", "Q", "H"] = "M"
-    readable: bool = True
-    font: str = Field(default="0", pattern=r"^([A-Z0-9]|[A-Z]:[A-Z0-9_]{1,16}\.[A-Z]{3})$")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Element":
-        if (self.field is None) == (self.text is None):
-            raise ValueError("an element has either 'field' (of the job) or 'text' (fixed)")
-        if self.kind not in ("text",) and self.size > 10:
-            raise ValueError("'size' of a symbol is its module in dots, 1 to 10")
-        return self
-
-
-class LabelTemplate(BaseModel):
-    """A label of `width` x `height` dots."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    width: Dots
-    height: Dots
-    elements: tuple[Element, ...] = Field(min_length=1, max_length=64)
+# Square Data Matrix symbols of ECC 200: code words and edge in modules (ISO/IEC 16022, table 7).
+_MATRIX = (
+    (3, 10), (5, 12), (8, 14), (12, 16), (18, 18), (22, 20), (30, 22), (36, 24), (44, 26),
+    (62, 32), (86, 36), (114, 40), (144, 44), (174, 48), (204, 52), (280, 64), (368, 72),
+    (456, 80), (576, 88), (696, 96), (816, 104), (1050, 120), (1304, 132), (1558, 144),
+)  # fmt: skip
 
 
 def escape(text: str) -> bytes:
@@ -71,149 +44,197 @@ def escape(text: str) -> bytes:
     try:
         data = text.encode("utf-8")
     except UnicodeEncodeError:
-        raise _refuse("printer_value_encoding", "holds half a character") from None
+        raise refuse("printer_value_encoding", "holds half a character") from None
     return b"".join(b"_%02X" % byte if byte in _ESCAPED else bytes([byte]) for byte in data)
 
 
-def store(name: str, template: LabelTemplate, drive: str = "R") -> bytes:
-    """The format that keeps `template` in the printer as `name` (A-Z, 0-9, 8 at most)."""
+def store(name: str, template: LabelTemplate | Layout, drive: str = "R") -> bytes:
+    """The format that keeps a label in the printer as `name` (A-Z, 0-9, 8 at most)."""
+    layout = _layout(template)
     parts = [
         b"^XA^CI28",
         b"^DF%s:%s.ZPL^FS" % (drive.encode(), name.encode()),
-        b"^LH0,0^PW%d^LL%d" % (template.width, template.height),
+        b"^LH0,0^PW%d^LL%d" % (layout.width, layout.height),
     ]
-    for number, element in enumerate(template.elements, 1):
-        parts.append(b"^FO%d,%d%s" % (element.x, element.y, _symbology(element)))
-        if element.text is None:
+    for number, placed in enumerate(layout.placed, 1):
+        if not placed.element.variable:
+            parts.append(_fixed(layout, placed))
+        elif _by_printer(placed):
+            parts.append(b"^FO%d,%d%s" % (placed.x, placed.y, _symbology(placed)))
             parts.append(b"^FN%d^FS" % number)
-        else:
-            parts.append(b"^FH_^FD%s^FS" % escape(_content(element, element.text)))
     return b"".join((*parts, b"^XZ\r\n"))
 
 
 def recall(
-    name: str, template: LabelTemplate, fields: Mapping[str, str], drive: str = "R"
+    name: str, template: LabelTemplate | Layout, fields: Mapping[str, str], drive: str = "R"
 ) -> bytes:
-    """The format that prints one label of the stored template. DomainError names the field that
-    is missing or that its symbol cannot carry."""
+    """The format that prints one label of the stored one. DomainError names the field that is
+    missing, or says what its element cannot carry."""
+    layout = _layout(template)
     parts = [b"^XA^CI28^XF%s:%s.ZPL^FS" % (drive.encode(), name.encode())]
-    for number, element in enumerate(template.elements, 1):
-        if element.field is None:
+    for number, placed in enumerate(layout.placed, 1):
+        if not placed.element.variable:
             continue
-        if element.field not in fields:
-            raise DomainError(
-                "printer_field_missing",
-                f"The label needs the field '{element.field}' and the job has {sorted(fields)}; "
-                f"nothing was sent. Mend the label's elements or the job's fields.",
-            )
-        content = escape(_content(element, fields[element.field]))
-        parts.append(b"^FN%d^FH_^FD%s^FS" % (number, content))
+        value = carried(placed.element, fields)
+        if placed.kind == "text" and not (_by_printer(placed) and _own_font(placed, value)):
+            parts.append(_drawn(placed, value))
+        else:
+            data = escape(_content(layout, placed, value))
+            parts.append(b"^FN%d^FH_^FD%s^FS" % (number, data))
     return b"".join((*parts, b"^PQ1,0,1,N^XZ\r\n"))
 
 
-def _symbology(element: Element) -> bytes:
-    size, height = element.size, element.height
-    readable = b"Y" if element.readable else b"N"
-    match element.kind:
+def _layout(template: LabelTemplate | Layout) -> Layout:
+    return template if isinstance(template, Layout) else lay_out(template, 8)
+
+
+def _by_printer(placed: Placed) -> bool:
+    """The printer can draw it; a text that must fit a width is measured and drawn by us."""
+    return placed.kind != "text" or not placed.width
+
+
+def _own_font(placed: Placed, value: str) -> bool:
+    """The printer has these letters: ASCII, or any in a font file that the template names."""
+    return ":" in placed.element.font or _PLAIN.fullmatch(value) is not None
+
+
+def _fixed(layout: Layout, placed: Placed) -> bytes:
+    at = b"^FO%d,%d" % (placed.x, placed.y)
+    if placed.kind == "line":
+        thick = min(placed.width, placed.height)
+        return at + b"^GB%d,%d,%d^FS" % (placed.width, placed.height, thick)
+    if placed.kind == "image":
+        assert placed.element.file is not None
+        return at + graphic(image(placed.element.file, placed.width)) + b"^FS"
+    value = carried(placed.element, {})
+    if placed.kind == "text" and not (_by_printer(placed) and _own_font(placed, value)):
+        return _drawn(placed, value)
+    data = escape(_content(layout, placed, value))
+    return at + _symbology(placed) + b"^FH_^FD" + data + b"^FS"
+
+
+def _drawn(placed: Placed, value: str) -> bytes:
+    """A text as a picture, without its blank margins."""
+    if not value.strip():
+        return b""
+    left, top, picture = _cut_out(value, placed.size, placed.width, placed.element.align)
+    return b"^FO%d,%d%s^FS" % (placed.x + left, placed.y + top, picture)
+
+
+@lru_cache(maxsize=1024)
+def _cut_out(text: str, size: int, width: int, align: str) -> tuple[int, int, bytes]:
+    dots = letters_of(text, size, width, align)
+    rows, columns = (dots == 0).any(axis=1).nonzero()[0], (dots == 0).any(axis=0).nonzero()[0]
+    if not rows.size:
+        return 0, 0, graphic(dots[:1, :1])
+    top, left = int(rows[0]), int(columns[0])
+    return left, top, graphic(dots[top : rows[-1] + 1, left : columns[-1] + 1])
+
+
+def graphic(dots: Bitmap) -> bytes:
+    """`^GFA` of a picture, in hex with the printer's own run lengths."""
+    packed = bits(dots)
+    rows, last = [], ""
+    for row in packed:
+        digits = row.tobytes().hex().upper()
+        short = digits.rstrip("0")
+        if len(digits) - len(short) > 1:
+            text = _RUN.sub(_repeated, short) + ","
+        else:
+            text = _RUN.sub(_repeated, digits)
+        rows.append(":" if text == last else text)
+        last = text
+    total = packed.size
+    return b"^GFA,%d,%d,%d,%s" % (total, total, packed.shape[1], "".join(rows).encode())
+
+
+def _repeated(run: re.Match[str]) -> str:
+    """A run of one hex digit: g-z are 20 to 400 times, G-Y 1 to 19 times the digit after them."""
+    count, marks = len(run[0]), ""
+    while count >= 20:
+        much = min(400, count // 20 * 20)
+        marks, count = marks + chr(ord("g") + much // 20 - 1), count - much
+    return marks + (chr(ord("G") + count - 1) if count else "") + run[1]
+
+
+def _symbology(placed: Placed) -> bytes:
+    size, height, element = placed.size, placed.height, placed.element
+    match placed.kind:
         case "qr":
             return b"^BQN,2,%d" % size
         case "datamatrix" | "gs1-datamatrix":
             # The escape character is named: its default differs by firmware, and it is never off.
             return b"^BXN,%d,200,,,,%s" % (size, DM_ESCAPE.encode())
-        case "code128":
-            return b"^BY%d^BCN,%d,%s,N,N,A" % (size, height, readable)
-        case "gs1-128" | "sscc":
-            return b"^BY%d^BCN,%d,%s,N,N,N" % (size, height, readable)
         case "text":
-            if ":" in element.font:
-                return b"^A@N,%d,%d,%s" % (size, size, element.font.encode())
-            return b"^A%sN,%d,%d" % (element.font.encode(), size, size)
+            font = element.font.encode()
+            return b"^A%s,%d,%d" % (b"@N" if b":" in font else font + b"N", size, size) + (
+                b"," + font if b":" in font else b""
+            )
+    return b"^BY%d^BCN,%d,%s,N,N,N" % (size, height, b"Y" if element.readable else b"N")
 
 
-def _content(element: Element, value: str) -> str:
+def _content(layout: Layout, placed: Placed, value: str) -> str:
     """The value in the language of its symbol (before `^FH` escaping)."""
-    if len(value) > MAX_VALUE:
-        raise _refuse("printer_value_too_long", f"has more than {MAX_VALUE} characters")
-    if element.kind == "text":
+    if placed.kind == "text":
         return value
-    if not value:
-        raise _refuse("printer_value_forbidden", "is empty, and a symbol needs a text")
-    return _CONTENT[element.kind](element, value)
+    if placed.kind in LINEAR:
+        found = code128.words(value, gs1=placed.kind != "code128")
+        must_fit(layout, placed, code128.modules(found) * placed.size, placed.height)
+        return "".join(_word(word) for word in found)
+    edge = placed.size
+    if placed.kind == "qr":
+        # Error correction, A = the printer chooses the mode, comma: without these three characters
+        # the printer takes the first three of the data for them.
+        edge *= _qr_modules(_qr_mode(value), len(value.encode()), placed.element.level)
+        text = f"{placed.element.level}A,{value}"
+    else:
+        edge *= _matrix_modules(value, placed.kind == "gs1-datamatrix")
+        fnc1 = DM_ESCAPE + "1"
+        text = value
+        if placed.kind == "gs1-datamatrix":
+            text = fnc1 + value.replace(GS, fnc1)
+    must_fit(layout, placed, edge, edge)
+    return text
 
 
-def _qr(element: Element, value: str) -> str:
-    # Error correction, A = the printer chooses the mode, comma: without these three characters
-    # the printer takes the first three of the data for them.
-    return f"{element.level}A,{value}"
-
-
-def _datamatrix(element: Element, value: str) -> str:
-    if DM_ESCAPE in value or not value.isascii():
-        raise _refuse("printer_value_forbidden", "holds a character that Data Matrix has not here")
-    return value
-
-
-def _gs1_datamatrix(element: Element, value: str) -> str:
-    fnc1 = DM_ESCAPE + "1"
-    return fnc1 + _datamatrix(element, _elements(value)).replace(GS, fnc1)
-
-
-def _code128(element: Element, value: str) -> str:
-    return _linear(value)
-
-
-def _gs1_128(element: Element, value: str) -> str:
-    # Start in subset B, FNC1; the printer changes subsets in mode N only when told.
-    return ">:>8" + _linear(_elements(value).replace(GS, "\0")).replace("\0", ">8")
-
-
-def _sscc(element: Element, value: str) -> str:
-    digits = value.removeprefix("https://id.gs1.org/00/").removeprefix("(00)")
-    if len(digits) == 20:
-        digits = digits.removeprefix("00")
-    if len(digits) != 18 or not is_digits(digits) or check_digit(digits[:17]) != digits[17]:
-        raise _refuse("printer_value_forbidden", "is no SSCC with its right check digit")
-    return f">;>800{digits}"  # start in subset C, FNC1
-
-
-_CONTENT: Mapping[str, Callable[[Element, str], str]] = {
-    "qr": _qr,
-    "datamatrix": _datamatrix,
-    "gs1-datamatrix": _gs1_datamatrix,
-    "code128": _code128,
-    "gs1-128": _gs1_128,
-    "sscc": _sscc,
+_ZPL_WORD = {
+    code128.START_B: ">:",
+    code128.START_C: ">;",
+    code128.TO_B: ">6",
+    code128.TO_C: ">5",
+    code128.FNC1: ">8",
 }
 
 
-def _linear(value: str) -> str:
-    """Printable ASCII without `>`, the printer's own escape character in Code 128."""
-    if not all(char == "\0" or (" " <= char <= "~" and char != ">") for char in value):
-        raise _refuse("printer_value_forbidden", "holds a character that Code 128 has not here")
-    return value
+def _word(word: code128.Word) -> str:
+    return _ZPL_WORD.get(word.what) or word.text.replace(">", ">0")
 
 
-def _elements(value: str) -> str:
-    """The GS1 element string of any spelling of an item, GS between variable elements."""
-    if not value.startswith("("):
-        try:
-            return element_string(canonical(value))
-        except ValueError:
-            raise _refuse("printer_value_forbidden", "is no GS1 item") from None
-    found = list(bracketed(value).items())
-    parts = []
-    for ai, text in found:
-        if ai in ("00", "01", "02") and check_digit(text[:-1]) != text[-1]:
-            raise _refuse("printer_value_forbidden", f"has a wrong check digit in ({ai})")
-        known = lookup(ai)
-        open_end = known is None or known[2]
-        parts.append(ai + text + (GS if open_end else ""))
-    return "".join(parts).removesuffix(GS)
+def _qr_mode(value: str) -> str:
+    if value.isascii() and value.isdigit():
+        return "numeric"
+    alphanumeric = re.fullmatch(r"[0-9A-Z $%*+./:-]+", value) is not None
+    return "alphanumeric" if alphanumeric else "byte"
 
 
-def _refuse(reason: str, what: str) -> DomainError:
-    return DomainError(
-        reason,
-        f"A value for the label {what}; nothing was sent. Change the value, or the kind of "
-        f"symbol in the label's template.",
-    )
+@lru_cache(maxsize=4096)
+def _qr_modules(mode: str, length: int, level: str) -> int:
+    """Edge of a QR in modules; a printer that mixes modes needs no more."""
+    digit = {"numeric": "1", "alphanumeric": "A", "byte": "a"}[mode]
+    try:
+        code = segno.make_qr(digit * length, error=level, mode=mode, mask=0, boost_error=False)
+    except segno.DataOverflowError:
+        raise refuse("printer_value_too_long", "is too long for a QR code") from None
+    return int(code.symbol_size(border=0)[0])
+
+
+def _matrix_modules(value: str, gs1: bool) -> int:
+    """Edge of a Data Matrix in modules, where the printer writes it in ASCII mode."""
+    count, at = int(gs1), 0
+    while at < len(value):
+        at += 2 if re.match(r"[0-9]{2}", value[at : at + 2]) else 1
+        count += 1
+    for words, edge in _MATRIX:
+        if count <= words:
+            return edge
+    raise refuse("printer_value_too_long", "is too long for a Data Matrix")
