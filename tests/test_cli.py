@@ -139,6 +139,7 @@ def test_there_are_these_commands() -> None:
         "export containers",
         "hold",
         "holds",
+        "label preview",
         "order change",
         "order create",
         "order finish",

@@ -4,6 +4,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from agent.app.label_fields import label_fields
 from agent.app.site import decode_settings
 from agent.config import LineSection, ReaderSection, Site, StationSection
 from agent.core import inputs as i
@@ -204,7 +205,7 @@ class LineBuilder:
         assert isinstance(printer, Printer)
 
         def fields(effect: PrintLabel, text: str) -> dict[str, str]:
-            return {"code": text, "level": effect.level, "count": str(effect.count)}
+            return label_fields(self._site.products, station.role, effect, text)
 
         desk = PrintDesk(
             station,

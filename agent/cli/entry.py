@@ -13,6 +13,7 @@ from agent.cli import (
     configs,
     device,
     documents,
+    label,
     orders,
     people,
     pools,
@@ -41,6 +42,7 @@ app.add_typer(configs.app, name="config")
 app.add_typer(cloud_send.app, name="cloud")
 app.add_typer(pools.app, name="pool")
 app.add_typer(orders.app, name="order")
+app.add_typer(label.app, name="label")
 app.add_typer(documents.app, name="document")
 app.add_typer(documents.stock_app)
 app.add_typer(bypass.app, name="bypass")

@@ -257,7 +257,8 @@ def take_label(
     window = out.state.windows.get(station.id, Window())
     sent = _send(out, station, window, pool, column, 1)
     key = f.CodeKey(sent.pool, sent.first, column)
-    out.effects.append(PrintLabel(station.id, unit, number, key, level, count))
+    by = out.state.started_by
+    out.effects.append(PrintLabel(station.id, unit, number, key, level, count, order, by))
     return key
 
 

@@ -1,9 +1,10 @@
 """What the shell has to do after the facts are durable. An effect that is lost in a crash does no
 harm: no verdict is a reject, and a code in a state of sending is suspect at the next start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.core.facts import CodeKey
+from agent.core.scheme import WorkOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class SendCodes(Effect):
 
 @dataclass(frozen=True, slots=True)
 class PrintLabel(Effect):
-    """Print the label of a container. Its code is SENDING already."""
+    """Print the label of a container. Its code is SENDING already. `order` is the container's, `by`
+    who started the line's; labels show what these say."""
 
     station: str
     container: int
@@ -41,3 +43,5 @@ class PrintLabel(Effect):
     key: CodeKey
     level: str
     count: int
+    order: WorkOrder | None = field(default=None, compare=False)
+    by: str = field(default="", compare=False)

@@ -268,7 +268,8 @@ class LineState:
     and `strayed[zone]` the numbers (with the unit that each is) that a gate may still take;
     `series` are rejects in a row; `unseen[pack station]` counts what passed in bypass and is still
     on its way there, `bypass` is set while it lasts, and so is `trial` (test mode).
-    `paused_by` paused the work order (core.stopping.AGENT: we did) and `paused_why` says why.
+    `started_by` started the work order or resumed it last; `paused_by` paused it
+    (core.stopping.AGENT: we did) and `paused_why` says why.
     `loose[station]` are the units whose last word was a PASS there, oldest first: whether they are
     still on the line, nobody knows after a restart.
     `settling["gate" or "path"]` are the stations at whose gate (at the end of whose path) what was
@@ -309,6 +310,7 @@ class LineState:
     unseen: dict[str, int] = field(default_factory=dict)
     trial: Trial | None = None
     strayed: dict[str, dict[int, int | None]] = field(default_factory=dict)
+    started_by: str = ""
 
     @property
     def coding_for(self) -> WorkOrder | None:

@@ -6,13 +6,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.core.errors import ConfigError
-from drivers.printers.zpl_label import LabelTemplate
+from drivers.printers.label_template import LabelTemplate
 
 LABELS = Path(__file__).resolve().parents[2] / "config" / "labels"
 
 
 def load_label(name: str, device: str) -> LabelTemplate:
     """The label `name` of config/labels, or the file `name` where it ends in .toml.
+    Pictures are looked for beside it.
 
     ConfigError, naming the device, the file and the key, when it is not there or not right.
     """
@@ -25,11 +26,15 @@ def load_label(name: str, device: str) -> LabelTemplate:
             f"Device {device}: the label {path} cannot be read ({error}). "
             f"Write one of: {known}; or the path of a .toml file."
         ) from error
+    for element in data.get("elements", ()):
+        # A picture stands beside the label that shows it.
+        if isinstance(element, dict) and isinstance(element.get("file"), str):
+            element["file"] = str(path.resolve().parent / element["file"])
     try:
         return LabelTemplate.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ConfigError(
-            f"{path}: {place}: {first['msg']}. Mend it there (docs/devices.md, labels)."
+            f"{path}: {place}: {first['msg']}. Mend it there (docs/labels.md)."
         ) from error

@@ -18,8 +18,8 @@ MAX_VALUE = 1024
 """Characters of one value."""
 MAX_DOTS = 14_400
 """Width and height of a label at most: 600 mm at 24 dots/mm."""
-MAX_MODULE = 10
-"""Dots of a symbol's module at most: the limit of ZPL's `^BQ` and `^BY`."""
+MAX_MODULE = 40
+"""Dots of a symbol's module at most."""
 
 Length = Annotated[float, Field(ge=0, le=MAX_DOTS)]
 Symbol = Literal["qr", "datamatrix", "gs1-datamatrix", "code128", "gs1-128", "sscc"]

@@ -13,7 +13,7 @@ import segno
 
 from agent.core.gs1 import GS
 from drivers.printers import code128
-from drivers.printers.label_draw import Bitmap, bits, image, letters_of, must_fit
+from drivers.printers.label_draw import Bitmap, bits, image, ink, letters_of, must_fit
 from drivers.printers.label_template import (
     LINEAR,
     Element,
@@ -27,6 +27,8 @@ from drivers.printers.label_values import DM_ESCAPE, carried
 
 __all__ = ["Element", "LabelTemplate", "escape", "recall", "store"]
 
+MAX_MODULE = 10
+"""Dots of a module at most for `^BQ` and `^BY`; a symbol with larger ones is sent as a picture."""
 _ESCAPED = frozenset(b"^~_\\") | frozenset(range(0x20)) | {0x7F}
 _PLAIN = re.compile(r"[ -~]*")
 _RUN = re.compile(r"(.)\1{2,}")
@@ -75,9 +77,12 @@ def recall(
     for number, placed in enumerate(layout.placed, 1):
         if not placed.element.variable:
             continue
+        if not _by_printer(placed):
+            parts.append(_drawn(layout, placed, fields))
+            continue
         value = carried(placed.element, fields)
-        if placed.kind == "text" and not (_by_printer(placed) and _own_font(placed, value)):
-            parts.append(_drawn(placed, value))
+        if placed.kind == "text" and not _own_font(placed, value):
+            parts.append(_drawn(layout, placed, fields))
         else:
             data = escape(_content(layout, placed, value))
             parts.append(b"^FN%d^FH_^FD%s^FS" % (number, data))
@@ -90,7 +95,7 @@ def _layout(template: LabelTemplate | Layout) -> Layout:
 
 def _by_printer(placed: Placed) -> bool:
     """The printer can draw it; a text that must fit a width is measured and drawn by us."""
-    return placed.kind != "text" or not placed.width
+    return not placed.width if placed.kind == "text" else placed.size <= MAX_MODULE
 
 
 def _own_font(placed: Placed, value: str) -> bool:
@@ -107,14 +112,18 @@ def _fixed(layout: Layout, placed: Placed) -> bytes:
         assert placed.element.file is not None
         return at + graphic(image(placed.element.file, placed.width)) + b"^FS"
     value = carried(placed.element, {})
-    if placed.kind == "text" and not (_by_printer(placed) and _own_font(placed, value)):
-        return _drawn(placed, value)
+    if not _by_printer(placed) or (placed.kind == "text" and not _own_font(placed, value)):
+        return _drawn(layout, placed, {})
     data = escape(_content(layout, placed, value))
     return at + _symbology(placed) + b"^FH_^FD" + data + b"^FS"
 
 
-def _drawn(placed: Placed, value: str) -> bytes:
-    """A text as a picture, without its blank margins."""
+def _drawn(layout: Layout, placed: Placed, fields: Mapping[str, str]) -> bytes:
+    """An element as a picture, without its blank margins."""
+    if placed.kind != "text":
+        found = [(x, y, graphic(dots)) for x, y, dots in ink(layout, placed, fields)]
+        return b"".join(b"^FO%d,%d%s^FS" % each for each in found)
+    value = carried(placed.element, fields)
     if not value.strip():
         return b""
     left, top, picture = _cut_out(value, placed.size, placed.width, placed.element.align)

@@ -19,6 +19,7 @@ def _order_started(plan: LinePlan, state: LineState, fact: f.OrderStarted) -> No
         state.tally = Tally()
         state.unseen.clear()
     state.status = "running"
+    state.started_by = fact.by
     state.paused_by = state.paused_why = ""
     state.series.clear()
 
