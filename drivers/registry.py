@@ -51,6 +51,9 @@ TYPES: Mapping[str, Entry] = {
         "drivers.printers.text_coder:TextCoder",
         evidence="1 to 5, as the profile says",
     ),
+    "zipher": Entry(
+        "printer", "drivers.printers.zipher:ZipherConfig", "drivers.printers.zipher:Zipher"
+    ),
     # readers
     "line_reader": Entry(
         "reader",

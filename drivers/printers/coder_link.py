@@ -151,12 +151,14 @@ class CoderLink(Generic[M]):
                 before()
             await self._write(data, shown)
 
-    def tell(self, kind: PrintEventKind, ref: int | None, received: float) -> None:
+    def tell(
+        self, kind: PrintEventKind, ref: int | None, received: float, counter: int | None = None
+    ) -> None:
         """Something happened at the device that its owner must fetch."""
         if len(self.events) >= MAX_EVENTS:
             self.end(f"{MAX_EVENTS} messages of {self.name} were not fetched; starting anew.")
             return
-        self.events.append(PrintEvent(kind, ref, received))
+        self.events.append(PrintEvent(kind, ref, received, counter))
         self._wake.set()
 
     def wake(self) -> None:

@@ -168,7 +168,7 @@ class TextCoder:
             ref = message.number("ref")
             if ref is None and self._profile.fifo and self._fifo:
                 ref = self._fifo.popleft()
-            self._link.tell(PrintEventKind.PRINTED, ref, now)
+            self._link.tell(PrintEventKind.PRINTED, ref, now, message.number("counter"))
         return message.kind in codec.UNSOLICITED
 
     def _accepted(self, ref: int) -> None:

@@ -95,6 +95,8 @@ def faults(seed: int, name: str, prints: int, every: int = 16) -> list[Fault]:
 BENCHES: Mapping[str, str] = {
     "text_coder": "drivers.sim.text_coder:CoderBench",
     "text_coder/keeps-queue": "drivers.sim.text_coder:KeepingBench",
+    "zipher": "drivers.sim.zipher:ZipherBench",
+    "zipher/keeps-queue": "drivers.sim.zipher:KeepingBench",
     "zpl": "drivers.sim.zpl_printer:ZplBench",
 }
 """Name of the proof -> its bench as module:class, which is called without arguments."""

@@ -139,6 +139,11 @@ class TcpAdapter:
     def connected(self) -> bool:
         return self._writer is not None
 
+    @property
+    def port(self) -> int:
+        """The port on which it listens; it stays the same over a restart."""
+        return self._port
+
     def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._writer is not None:
             self._writer.transport.abort()

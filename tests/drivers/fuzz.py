@@ -1,0 +1,166 @@
+"""Feeds codecs with what no device should send: `python -m tests.drivers.fuzz CODEC|all`.
+
+One input is one piece of bytes given to a codec that lives on: true messages, cut, glued, turned
+over, repeated, between random bytes. A codec may not raise, may not think long, may not grow; every
+so often a stream is fed whole and byte by byte and must give the same messages. `TARGETS` has a
+line for each codec.
+"""
+
+import argparse
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.printers.coder_codec import CoderCodec
+from drivers.printers.profile import load_profile
+from drivers.printers.zipher_codec import ZipherCodec
+
+SLOW = 1.0
+"""Seconds that one input may take."""
+HELD = 256 * 1024
+"""Bytes that a codec may keep."""
+GROWTH_KB = 64 * 1024
+RENEW = 5_000
+COMPARE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A codec: how to make one, true bytes of its dialogue, and, where it is told what it should
+    expect, the kinds of which some are expected at a time."""
+
+    make: Callable[[], Any]
+    seeds: Sequence[bytes]
+    kinds: Sequence[str] = ()
+
+
+KINDS = ("ack", "full", "nak", "cleared", "status0", "status1")
+
+
+def _profile(name: str, *seeds: bytes) -> Target:
+    profile = load_profile(name, "fuzz")
+    return Target(lambda: CoderCodec(profile), seeds, KINDS)
+
+
+TARGETS: dict[str, Target] = {
+    "text_coder/generic-queue": _profile(
+        "generic-queue", b"\x02A;12;1\x03", b"\x02D;12;501\x03", b"\x02S;0;3;501;ink_out\x03"
+    ),
+    "text_coder/tij-string": _profile("tij-string", b"OK\r\n", b"PRINTED\r\n", b"ERR 12\r\n"),
+    "text_coder/leibinger-like": _profile(
+        "leibinger-like", b"^0=ETX9\r", b"^0=RS2\t6\t0\t1\t250\r", b"^0=CC000123\r"
+    ),
+    "zipher": Target(
+        ZipherCodec,
+        (
+            b"ACK\r",
+            b"ERR\r\n",
+            b"STS|3|\r",
+            b"STS|3|0|bottle|12|3456|\r",
+            b"PRC\r",
+            b"JOB|bottle|1|\r",
+            b"JDL|2|CODE=A|LOT=|\r",
+            b"FLT|1|12|1|Ribbon Broken|\r",
+            b"SLR|7|\r",
+        ),
+        ("ACK", "ERR", "STS", "JOB", "SLR"),
+    ),
+}
+
+
+def piece(rng: random.Random, seeds: Sequence[bytes]) -> bytes:
+    """One input."""
+    kind = rng.randrange(8)
+    if kind == 0:
+        return rng.randbytes(rng.randrange(1, 40))
+    data = b"".join(rng.choice(seeds) for _ in range(rng.randrange(1, 4)))
+    if kind == 1:
+        return data
+    if kind == 2:
+        return data[: rng.randrange(len(data) + 1)]
+    if kind == 3:
+        return data[rng.randrange(len(data)) :]
+    if kind == 4:
+        at = rng.randrange(len(data))
+        return data[:at] + rng.randbytes(rng.randrange(1, 4)) + data[at + 1 :]
+    if kind == 5:
+        at = rng.randrange(len(data))
+        return data[:at] + data[at : at + 1] * rng.randrange(1, 200) + data[at:]
+    if kind == 6:
+        return bytes(rng.sample(data, len(data)))
+    if rng.randrange(2000) == 0:
+        return rng.choice(data[-3:]).to_bytes() * 1_000_000
+    return data * rng.randrange(1, 20)
+
+
+def held(codec: Any) -> int:
+    """Bytes and messages that a codec keeps."""
+    slots = [name for kind in type(codec).__mro__ for name in getattr(kind, "__slots__", ())]
+    values = [*getattr(codec, "__dict__", {}).values(), *(getattr(codec, s, None) for s in slots)]
+    return sum(len(v) for v in values if isinstance(v, bytes | bytearray | list | str))
+
+
+def fuzz(target: Target, inputs: int, seed: int, slow: float = SLOW) -> str:
+    """What went wrong, "" if nothing did."""
+    rng = random.Random(seed)
+    codec = target.make()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for n in range(inputs):
+        if n % RENEW == RENEW - 1:
+            codec = target.make()
+        expected = tuple(k for k in target.kinds if rng.random() < 0.5) if target.kinds else ()
+        if target.kinds:
+            codec.expected = expected
+        data = piece(rng, target.seeds)
+        began = time.monotonic()
+        try:
+            codec.feed(data)
+        except Exception as crash:  # noqa: BLE001
+            return f"input {n}: {crash!r} at {data[:80]!r}"
+        took = time.monotonic() - began
+        if took > slow:
+            return f"input {n} took {took:.1f} s: {data[:80]!r}"
+        if (n % 8 == 0 or len(data) > 10_000) and held(codec) > HELD:
+            return f"after input {n} it keeps {held(codec)} bytes: {data[:80]!r}"
+        if n % COMPARE == 0 and (wrong := compare(target, expected, rng)):
+            return f"input {n}: {wrong}"
+    growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return f"the process grew by {growth} kB" if growth > GROWTH_KB else ""
+
+
+def compare(target: Target, expected: Sequence[str], rng: random.Random) -> str:
+    """A stream whole, byte by byte and split anywhere must be the same messages."""
+    stream = b"".join(piece(rng, target.seeds)[:200] for _ in range(3))
+    said = []
+    for cut in (len(stream) or 1, 1, 7):
+        codec = target.make()
+        if target.kinds:
+            codec.expected = expected
+        said.append(
+            [m for at in range(0, len(stream), cut) for m in codec.feed(stream[at : at + cut])]
+        )
+    return "" if said[0] == said[1] == said[2] else f"split, {stream!r} gives other messages"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("codec", choices=["all", *TARGETS])
+    parser.add_argument("--inputs", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    bad = 0
+    for name in TARGETS if options.codec == "all" else [options.codec]:
+        began = time.monotonic()
+        wrong = fuzz(TARGETS[name], options.inputs, options.seed)
+        bad += bool(wrong)
+        seconds = time.monotonic() - began
+        print(f"{name}: {options.inputs} inputs, {seconds:.0f} s: {wrong or 'ok'}", flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
