@@ -1,0 +1,309 @@
+"""The quality index of a bar code: ten scan lines, after ISO/IEC 15416 clause 5.
+
+What differs from the standard: reflectance is the grey value over the station's white, the camera's
+pixel is the aperture along the line, and of the symbologies' own reference decoding only the
+distances from edge to similar edge are used (ISO/IEC 15417 and 15420).
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.ports import Image
+from agent.vision.quality_grid import Floats, look
+from agent.vision.quality_scale import (
+    BAR_MODULATION,
+    BEST,
+    CONTRAST,
+    DECODABILITY,
+    DEFECTS,
+    Parameter,
+    Quality,
+    Scale,
+)
+
+LINES = 10
+"""Scan lines, evenly over the inner 80 % of the bars' height."""
+FINE = 4
+"""Samples per pixel along a scan line."""
+QUIET = 4
+"""Modules beside the bars that belong to a scan line: what is printed farther out is not ours."""
+ALIKE = 0.7
+"""Correlation of a line across the bars with the one in the middle, to be still on the bars."""
+GAP = 5
+"""Pixels of bars missing over their whole width that do not end them."""
+MOST = 4096
+"""Pixels that a bar code is wide at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How the bars of a symbology are grouped. `modules` of a character of `elements`; `fixed` are
+    the elements of the whole symbol, 0 where it may have any number of characters; `guards` are
+    elements (first, behind the last) that belong to no character, `start` those before the first
+    character, `stop` the elements and modules after the last."""
+
+    modules: int
+    elements: int
+    fixed: int = 0
+    start: int = 0
+    stop: tuple[int, int] = (0, 0)
+    guards: tuple[int, int] = (0, 0)
+
+
+RULES: Final[Mapping[str, Rule]] = MappingProxyType(
+    {
+        "Code128": Rule(11, 6, stop=(7, 13)),
+        "EAN13": Rule(7, 4, 59, start=3, stop=(3, 3), guards=(27, 32)),
+        "EAN8": Rule(7, 4, 43, start=3, stop=(3, 3), guards=(19, 24)),
+    }
+)
+"""Symbologies whose bars are graded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """Scan lines of one symbol: grey values (lines x samples), samples per pixel FINE, and where
+    the bars begin and end in samples, about."""
+
+    grey: Floats
+    first: float
+    last: float
+
+
+def grade(
+    image: Image,
+    corners: NDArray[np.float64],
+    text: str,
+    symbology: str,
+    white: float = 255.0,
+) -> Quality | None:
+    """The quality index of the bar code that was read between these corners. None if its bars are
+    not found there.
+
+    Each parameter's score is the mean over the lines (15416 5.4 and 6.2), its value too. contrast:
+    Rmax - Rmin. min_reflectance: Rmin / Rmax, at most 0.5. min_edge_contrast: the least step from a
+    bar to its neighbour, at least 0.15. modulation: that step over the contrast. defects: the
+    largest peak within a bar or dip within a space, over the contrast. decodability: how far the
+    worst distance between similar edges is from being taken for another. decode: lines that can be
+    decoded. Print growth: how much wider than a module the bars are, reported only.
+    """
+    rule = RULES[symbology]
+    lines = _lines(image, corners)
+    if lines is None:
+        return None
+    edges = [_edges(line, lines) for line in lines.grey]
+    count = _count(edges, rule)
+    if count is None:
+        return None
+    good = np.array([len(each) == count + 1 for each in edges])
+    placed = np.array([each for each, fits in zip(edges, good, strict=True) if fits])
+    widths = np.diff(placed, axis=1)
+    decodability, growth = _decodability(widths, rule)
+    module = float(np.median(placed[:, -1] - placed[:, 0])) / _modules(count, rule) / FINE
+    high, low = lines.grey.max(axis=1), lines.grey.min(axis=1)
+    contrast = np.maximum(high - low, 1e-9)
+    step, defect = _profile(lines.grey[good], placed, contrast[good])
+    decoded = np.zeros(LINES)
+    decoded[good] = np.where(decodability > 0, 1.0, 0.0)
+    floor = low / np.maximum(high, 1e-9)
+    return Quality(
+        symbology,
+        str(len(text)),
+        module,
+        (
+            _mean("contrast", contrast / white, CONTRAST),
+            _limit("min_reflectance", floor, floor <= 0.5),
+            _limit("min_edge_contrast", step / white, step / white >= 0.15, good),
+            _mean("modulation", step / contrast[good], BAR_MODULATION, good),
+            _mean("defects", defect, DEFECTS, good),
+            _mean("decodability", decodability, DECODABILITY, good),
+            _limit("decode", decoded, decoded > 0),
+            Parameter("print_growth", growth, None),
+        ),
+    )
+
+
+def _mean(
+    name: str, values: Floats, scale: Scale, of: NDArray[np.bool_] | None = None
+) -> Parameter:
+    """Over all lines; one that is not among `of` could not be measured and scores nothing."""
+    scores = sum(scale.score(float(value)) for value in values)
+    many = len(values) if of is None else len(of)
+    return Parameter(name, float(values.mean()), scores / many)
+
+
+def _limit(
+    name: str, values: Floats, kept: NDArray[np.bool_], of: NDArray[np.bool_] | None = None
+) -> Parameter:
+    """A parameter with one limit: A or F per line."""
+    many = len(values) if of is None else len(of)
+    return Parameter(name, float(values.mean()), BEST * float(kept.sum()) / many)
+
+
+# -------------------------------------------------------------------------------- where it lies
+
+
+def _lines(image: Image, corners: NDArray[np.float64]) -> Lines | None:
+    """Ten lines across the bars. The reader's corners say where the bars begin and end, not how
+    high they are, and its line need not be at right angles to them."""
+    left, right = (corners[0] + corners[3]) / 2 + 0.5, (corners[1] + corners[2]) / 2 + 0.5
+    if not 8 <= np.hypot(*(right - left)) <= MOST:
+        return None
+    along = _across_bars(image, left, right)
+    if along is None:
+        return None
+    middle, half = (left + right) / 2, float((right - left) @ along) / 2
+    if half < 4:
+        return None
+    beside = np.array([-along[1], along[0]])
+    height, width = image.shape
+    reach = np.arange(-round(half), round(half) + 1)
+    rough = np.arange(-half, half, 1.0)
+    places = middle + reach[:, None, None] * beside + rough[:, None] * along
+    inside = (places > 0).all(axis=-1) & (places < (width, height)).all(axis=-1)
+    on = _on_bars(look(image, places), inside.all(axis=1), round(half))
+    if on is None:
+        return None
+    low, high = float(reach[on[0]]), float(reach[on[1]])
+    # The number of modules is not known yet: a line goes a little farther than any may need.
+    spare = QUIET * 2 * half / 60
+    steps = np.arange(-half - spare, half + spare, 1 / FINE)
+    offsets = low + (high - low) * (0.1 + 0.8 * (np.arange(LINES) + 0.5) / LINES)
+    thick = np.linspace(-0.4, 0.4, 3) * min(2.0, (high - low) / LINES)
+    at = (offsets[:, None] + thick)[..., None, None] * beside + steps[:, None] * along + middle
+    return Lines(look(image, at).mean(axis=1), spare * FINE, (2 * half + spare) * FINE)
+
+
+def _across_bars(image: Image, left: Floats, right: Floats) -> Floats | None:
+    """The direction at right angles to the bars, from left to right: that of the grey values'
+    slopes between the corners (structure tensor)."""
+    reach = max(4.0, 0.05 * float(np.hypot(*(right - left))))
+    height, width = image.shape
+    low = np.floor(np.minimum(left, right) - reach).astype(int)
+    high = np.ceil(np.maximum(left, right) + reach).astype(int)
+    x0, y0 = max(0, int(low[0])), max(0, int(low[1]))
+    part = image[y0 : min(height, int(high[1])), x0 : min(width, int(high[0]))]
+    if min(part.shape) < 4:
+        return None
+    # On a line between the corners, so that what is printed beside it does not count.
+    mask = np.zeros(part.shape, np.uint8)
+    ends = [tuple(np.rint(end - (x0, y0)).astype(int).tolist()) for end in (left, right)]
+    cv2.line(mask, ends[0], ends[1], 1, max(3, round(reach)))
+    gx = cv2.Sobel(part, cv2.CV_32F, 1, 0)[mask > 0]
+    gy = cv2.Sobel(part, cv2.CV_32F, 0, 1)[mask > 0]
+    angle = np.arctan2(2 * float(gx @ gy), float(gx @ gx) - float(gy @ gy)) / 2
+    along: Floats = np.array([np.cos(angle), np.sin(angle)])
+    turn = float((right - left) @ along)
+    if abs(turn) < 0.5 * np.hypot(*(right - left)):
+        return None
+    return along if turn > 0 else -along
+
+
+def _on_bars(grey: Floats, inside: NDArray[np.bool_], middle: int) -> tuple[int, int] | None:
+    """First and last of the lines (lines x samples) that show the same bars as the middle one."""
+    centre = grey[max(0, middle - 1) : middle + 2].mean(axis=0)
+    centre = centre - centre.mean()
+    each = grey - grey.mean(axis=1, keepdims=True)
+    size = np.sqrt((each**2).sum(axis=1) * (centre**2).sum())
+    alike = np.divide(each @ centre, size, out=np.zeros(len(grey)), where=size > 0)
+    on = (alike >= ALIKE) & inside
+    if not on[middle]:
+        return None
+    ends = []
+    for step in (-1, 1):
+        last = at = middle
+        while 0 <= at + step < len(on) and abs(at + step - last) <= GAP:
+            at += step
+            if on[at]:
+                last = at
+        ends.append(last)
+    return (ends[0], ends[1]) if ends[1] - ends[0] >= LINES else None
+
+
+# -------------------------------------------------------------------------------- what it shows
+
+
+def _edges(line: Floats, lines: Lines) -> Floats:
+    """Where a line crosses the middle of its brightest and darkest, from the first bar's beginning
+    to the last one's end, in samples."""
+    above = line - (line.max() + line.min()) / 2
+    before = np.nonzero((above[:-1] >= 0) != (above[1:] >= 0))[0]
+    edges: Floats = before + above[before] / (above[before] - above[before + 1])
+    slack = (lines.last - lines.first) * 0.03 + FINE
+    edges = edges[(edges > lines.first - slack) & (edges < lines.last + slack)]
+    if len(edges) and above[max(0, int(edges[0]))] < 0:
+        edges = edges[1:]  # it began in the dark: the edge of something else
+    return edges[: len(edges) // 2 * 2]
+
+
+def _count(edges: list[Floats], rule: Rule) -> int | None:
+    """Elements that most lines show, of the numbers that the symbology can have."""
+    counts = Counter(len(each) - 1 for each in edges)
+    able = {
+        n: many
+        for n, many in counts.items()
+        if (
+            n == rule.fixed
+            if rule.fixed
+            else n > rule.stop[0] and (n - rule.stop[0]) % rule.elements == 0
+        )
+    }
+    return max(able, key=lambda n: able[n]) if able else None
+
+
+def _modules(count: int, rule: Rule) -> int:
+    between = rule.guards[1] - rule.guards[0]
+    characters = (count - rule.start - rule.stop[0] - between) // rule.elements
+    return rule.start + between + rule.modules * characters + rule.stop[1]
+
+
+def _decodability(widths: Floats, rule: Rule) -> tuple[Floats, float]:
+    """Per line, and the print growth in modules. 1 when all distances from edge to similar edge are
+    whole modules, 0 when one is halfway to the next or beyond (15417, 15420: V = K / (S / 2n))."""
+    last = widths.shape[1] - rule.stop[0]
+    starts = [
+        n
+        for first, end in ((rule.start, rule.guards[0] or last), (rule.guards[1] or last, last))
+        for n in range(first, end, rule.elements)
+    ]
+    groups = np.stack([widths[:, n : n + rule.elements] for n in starts], axis=1)
+    unit = groups.sum(axis=-1, keepdims=True) / rule.modules
+    pairs = (groups[..., :-1] + groups[..., 1:])[..., : rule.elements - 2] / unit
+    # What most lines say is what is printed there.
+    truth = np.rint(np.median(pairs, axis=0))
+    values: Floats = np.clip(1 - 2 * np.abs(pairs - truth), 0, None).min(axis=(1, 2))
+    bars = (groups / unit).mean(axis=0)
+    whole = np.maximum(np.rint(bars), 1)
+    first_is_bar = np.array([n % 2 == 0 for n in starts])[:, None]
+    is_bar = (np.arange(rule.elements) % 2 == 0) == first_is_bar
+    growth = float((bars - whole)[is_bar].mean())
+    return values, growth
+
+
+def _profile(grey: Floats, edges: Floats, contrast: Floats) -> tuple[Floats, Floats]:
+    """Per line the least step between neighbours (grey values), and the largest defect (share of
+    the contrast). Elements are bar, space, ... bar, with the quiet zones before and behind."""
+    steps, defects = [], []
+    for line, at, full in zip(grey, edges, contrast, strict=True):
+        ends = np.concatenate([[0.0], at, [len(line) - 1.0]])
+        first = np.minimum(np.ceil(ends[:-1]).astype(int), len(line) - 1)
+        last = np.maximum(np.floor(ends[1:]).astype(int), first)
+        reach = np.minimum(first[:, None] + np.arange((last - first).max() + 1), last[:, None])
+        seen = line[reach]
+        # Bars turned over: then every element is a hill, and its defect a dip in it.
+        seen[1::2] *= -1
+        dips = np.minimum(
+            np.maximum.accumulate(seen, axis=1),
+            np.maximum.accumulate(seen[:, ::-1], axis=1)[:, ::-1],
+        )
+        defects.append(float((dips - seen).max()) / full)
+        tops = seen.max(axis=1)
+        steps.append(float((tops[:-1] + tops[1:]).min()))
+    return np.array(steps), np.array(defects)
