@@ -358,31 +358,6 @@ def test_two_pdas_on_one_order_and_one_conflict(site: PdaSite, network: Network,
     expect(pda.part("done")).to_have_text("4")
 
 
-def test_a_new_version_waits_for_an_empty_queue_and_a_tap(
-    site: PdaSite, network: Network, pda: Pda
-) -> None:
-    number = order(site, pda, "new", 2)
-    pda.work_on(number)
-    pda.page.evaluate("window.__before = true")
-    network.down = True
-    pda.scan(case_code("new", 0), "已扫出")
-    network.down, network.lose, network.version = False, 100, "another"
-    pda.page.evaluate("async () => (await navigator.serviceWorker.getRegistration()).update()")
-    wait_for(lambda: pda.state("app.newer") is True, 30, "the new version is there")
-    assert pda.state("waiting()") == 1
-    expect(pda.page.locator("#band")).not_to_contain_text("新版本")
-    network.lose = 0
-    pda.sync()
-    pda.drained()
-    expect(pda.page.locator("#band")).to_have_text("有新版本，点此更新")
-    assert pda.page.evaluate("window.__before"), "it did not load itself anew"
-    pda.page.locator("#band").click()
-    pda.page.wait_for_function("() => !window.__before")
-    pda.page.locator("html[data-ready]").wait_for()
-    assert pda.page.evaluate("caches.keys()") == ["pda-another"]
-    network.version = ""
-
-
 # -------------------------------------------------------------------------------- the scanner
 
 
@@ -600,7 +575,9 @@ def test_without_a_secure_connection_it_only_asks(network: Network, pda: Pda) ->
 # ---------------------------------------------------------------------- the worst comes last
 
 
-def test_killed_with_five_hundred_unsent_scans(site: PdaSite, network: Network, pda: Pda) -> None:
+def test_killed_and_updated_with_five_hundred_unsent_scans(
+    site: PdaSite, network: Network, pda: Pda
+) -> None:
     number = order(site, pda, "kill", UNSENT)
     network.down = True
     pda.work_on(number)
@@ -614,11 +591,27 @@ def test_killed_with_five_hundred_unsent_scans(site: PdaSite, network: Network, 
     pda.work_on(number)
     expect(pda.part("done")).to_have_text(str(UNSENT))
     pda.scan(case_code("kill", 7), "重复扫码")
-    network.down = False
+
+    # A new version of the app comes while none of them is acknowledged: it waits.
+    pda.page.evaluate("window.__before = true")
+    network.down, network.lose, network.version = False, 1000, "another"
+    pda.page.evaluate("async () => (await navigator.serviceWorker.getRegistration()).update()")
+    wait_for(lambda: pda.state("app.newer") is True, 30, "the new version is there")
+    assert pda.state("waiting()") == UNSENT
+    expect(pda.page.locator("#band")).not_to_contain_text("新版本")
+    network.lose = 0
     pda.sync()
     pda.drained(60)
     assert site.document(number)["scanned"] == UNSENT
     assert pda.state("app.troubles.length") == 0
+    expect(pda.page.locator("#band")).to_have_text("有新版本，点此更新")
+    assert pda.page.evaluate("window.__before"), "it did not load itself anew"
+    pda.page.locator("#band").click()
+    pda.page.wait_for_function("() => !window.__before")
+    pda.page.locator("html[data-ready]").wait_for()
+    assert pda.page.evaluate("caches.keys()") == ["pda-another"]
+    assert pda.state("app.seq") == pda.state("app.upto")
+    network.version = ""
 
 
 def test_a_revoked_device_keeps_what_it_has(site: PdaSite, network: Network, pda: Pda) -> None:
