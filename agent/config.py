@@ -152,12 +152,26 @@ class SchemeSection(_Section):
     levels: tuple[LevelSection, ...]
 
 
+class EvidenceSection(_Section):
+    """Pictures that a camera leaves on disk: every `failed` read, every `good_every`-th good one
+    (0 = none), at most `megabytes`, none older than `days`. A camera of a secret role keeps none
+    unless `secret` says so: whoever can read the file can read the code."""
+
+    failed: bool = True
+    good_every: Annotated[int, Field(ge=0, le=1_000_000)] = 500
+    megabytes: Annotated[int, Field(ge=1, le=100_000)] = 100
+    days: Annotated[float, Field(gt=0, le=3650)] = 14.0
+    quality: Annotated[int, Field(ge=30, le=100)] = 85
+    secret: bool = False
+
+
 class ReaderSection(_Section):
     """A camera (give its symbology) or a code reader at a station.
 
     `region` is x, y, width, height in pixels; `grid` is rows, columns of a content picture, `cells`
     where each of its places is, in grid order, as fractions of the region (x, y, width, height);
     `attempts` another order of reading than the symbology's. `caselink vision tune` finds them.
+    `evidence` are the pictures that it leaves on disk.
     """
 
     device: Name
@@ -168,6 +182,7 @@ class ReaderSection(_Section):
     grid: tuple[int, int] | None = None
     cells: Annotated[tuple[tuple[float, float, float, float], ...], Field(max_length=256)] = ()
     attempts: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
+    evidence: EvidenceSection = EvidenceSection()
 
 
 class StationSection(_Section):

@@ -152,6 +152,16 @@ class FrameDecoder(Protocol):
         empty and `late` when it passes. Never raises for any picture."""
 
 
+class PictureSink(Protocol):
+    """Keeps pictures as evidence of how they were read."""
+
+    def offer(
+        self, image: Image, decoded: Decoded, number: int, wall_ms: int, *, failed: bool
+    ) -> None:
+        """A picture of item or container `number`, taken at `wall_ms`, and what was read on it.
+        Never waits, never raises; whether it is kept is the sink's affair."""
+
+
 # -------------------------------------------------------------------------------------- printers
 
 

@@ -18,7 +18,7 @@ from agent.app import warehousing, watchdog
 from agent.app.desk import WarehouseDesk, slip_printers
 from agent.app.devicedesk import DeviceDesk
 from agent.app.files import Files
-from agent.app.lines import Line, LineBuilder, RealDevices
+from agent.app.lines import Line, LineBuilder, Pictures, RealDevices
 from agent.app.scanning import Lan, Scanning
 from agent.app.services import Services
 from agent.app.site import check_devices
@@ -42,6 +42,7 @@ from agent.store.readers import Readers
 from agent.store.record import record
 from agent.store.writer import Writer
 from agent.supervisor import unless_bug
+from agent.vision.evidence import EvidenceWriter
 from agent.vision.workers import VisionWorkers
 from agent.web.app import PanelServer, create_app
 from agent.web.auth import local_token
@@ -102,6 +103,7 @@ class Agent:
         gate = Gate(writer, [line.plan() for line in self.site.lines])
         readers: Readers | None = None
         vision = VisionWorkers(VISION_THREADS)
+        evidence = EvidenceWriter()
         writer.start()
         cleaning = asyncio.create_task(asyncio.to_thread(pool_files.clean, writer.wait))
         try:
@@ -111,7 +113,12 @@ class Agent:
             await writer.run(
                 lambda conn: record(conn, "", [AgentStarted(version("caselink"))], clock()), 10.0
             )
-            builder = LineBuilder(self.site, self.files.wire, RealDevices(vision))
+            builder = LineBuilder(
+                self.site,
+                self.files.wire,
+                RealDevices(vision, self.files.looks),
+                Pictures(evidence, self.files.pictures),
+            )
             for section in self.site.lines:
                 self._lines[section.id] = builder.build(section, gate)
             if self.site.sync is not None:
@@ -128,6 +135,7 @@ class Agent:
             await self._serve(gate, writer, readers, vision)
         finally:
             await vision.close()
+            await asyncio.to_thread(evidence.close)
             writer.close()
             await cleaning
             if self._cloud is not None:

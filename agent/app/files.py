@@ -16,6 +16,8 @@ class Files:
         self.key = _credential("caselink.key") or self.data / "caselink.key"
         self.token = self.data / "caselink.token"
         self.wire = self.data / "wire"
+        self.pictures = self.data / "pictures"
+        self.looks = self.data / "looks"
         self.box_key = _credential("caselink.box") or self.data / "caselink.box"
         self.pins = self.data / "caselink.pins"
         self.users = self.data / "caselink.users"

@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from agent.app.label_fields import label_fields
 from agent.app.site import decode_settings
@@ -26,9 +26,12 @@ from agent.ports import (
     FrameSource,
     Image,
     LinePlc,
+    PictureSink,
     Printer,
 )
 from agent.supervisor import Changed, Session
+from agent.vision.evidence import EvidenceSettings, EvidenceWriter
+from agent.vision.look import load as load_look
 from agent.vision.workers import StationDecoder, VisionWorkers
 from drivers import registry
 from drivers.context import DeviceContext, no_mask
@@ -68,16 +71,19 @@ class Devices(Protocol):
 
 
 class RealDevices:
-    """Devices by their drivers, pictures read by `vision`."""
+    """Devices by their drivers, pictures read by `vision`; `looks` is the folder of what
+    `caselink vision tune` learnt of children in cases."""
 
-    def __init__(self, vision: VisionWorkers) -> None:
+    def __init__(self, vision: VisionWorkers, looks: Path | None = None) -> None:
         self._vision = vision
+        self._looks = looks
 
     def build(self, name: str, section: Mapping[str, Any], context: DeviceContext) -> Device:
         return registry.build(name, section, context)
 
     def decoder(self, reader: ReaderSection) -> FrameDecoder:
-        one = StationDecoder(self._vision, decode_settings(reader))
+        look = None if self._looks is None else load_look(self._looks / f"{reader.device}.json")
+        one = StationDecoder(self._vision, decode_settings(reader, look))
         return ContentDecoder(one) if reader.grid else one
 
 
@@ -100,13 +106,28 @@ class Line:
         }
 
 
-class LineBuilder:
-    """Builds the lines of one site. `wire` is the folder of the wire logs, None for none."""
+class Pictures(NamedTuple):
+    """Who writes the pictures that cameras leave as evidence, and the folder they are kept in."""
 
-    def __init__(self, site: Site, wire: Path | None, devices: Devices) -> None:
+    writer: EvidenceWriter
+    folder: Path
+
+
+class LineBuilder:
+    """Builds the lines of one site. `wire` is the folder of the wire logs, None for none;
+    `pictures` keeps what cameras leave as evidence, None keeps nothing."""
+
+    def __init__(
+        self,
+        site: Site,
+        wire: Path | None,
+        devices: Devices,
+        pictures: Pictures | None = None,
+    ) -> None:
         self._site = site
         self._wire = wire
         self._devices = devices
+        self._pictures = pictures
 
     def build(self, section: LineSection, gate: CommitGate) -> Line:
         """A line with its devices, unopened. ConfigError when a device cannot be built."""
@@ -187,7 +208,23 @@ class LineBuilder:
             runner.answer,
             expected_reads=wanted.grid[0] * wanted.grid[1] if wanted.grid else 1,
             keep_pictures=not hidden,
+            evidence=self._evidence(station, reader, wanted, hidden=hidden)
+            if decoder is not None
+            else None,
         )
+
+    def _evidence(
+        self, station: Station, reader: ReaderPlan, wanted: ReaderSection, *, hidden: bool
+    ) -> PictureSink | None:
+        kept = wanted.evidence
+        # A picture of a secret code is the code.
+        if self._pictures is None or (hidden and not kept.secret):
+            return None
+        folder = self._pictures.folder / reader.id
+        settings = EvidenceSettings(
+            kept.failed, kept.good_every, kept.megabytes, kept.days, kept.quality
+        )
+        return self._pictures.writer.camera(folder, station.id, settings)
 
     def _desk(
         self,

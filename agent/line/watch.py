@@ -13,7 +13,15 @@ from agent.core.plan import ReaderPlan, Station
 from agent.health import Health
 from agent.line.pairing import Paired, Pairing
 from agent.now import monotonic, wall_ms
-from agent.ports import CodeReader, Decoded, Frame, FrameDecoder, FrameSource, Reading
+from agent.ports import (
+    CodeReader,
+    Decoded,
+    Frame,
+    FrameDecoder,
+    FrameSource,
+    PictureSink,
+    Reading,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +69,7 @@ class Watch:
         expected_reads: int = 1,
         *,
         keep_pictures: bool = True,
+        evidence: PictureSink | None = None,
     ) -> None:
         self.expected_reads = expected_reads
         self.station = station
@@ -81,6 +90,7 @@ class Watch:
         self._decoding: set[asyncio.Task[None]] = set()
         self._readings = 0
         self._keep_pictures = keep_pictures
+        self.evidence = evidence
 
     def reset(self) -> None:
         """The PLC numbers anew: no frame belongs to an old trigger."""
@@ -165,6 +175,9 @@ class Watch:
             self.last = LastPicture(frame, pair.number, decoded, wall_ms())
         self.health.alive(decoded.seconds)
         self._done(pair, decoded)
+        if self.evidence is not None:  # after the answer: a verdict waits for no picture
+            failed = len(decoded.reads) < self.expected_reads or decoded.repeated > 0
+            self.evidence.offer(frame.image, decoded, pair.number, wall_ms(), failed=failed)
 
     def _done(self, pair: Paired[Frame | Reading], decoded: Decoded) -> None:
         if self._due.pop(pair.number, None) is None:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from agent.core import inputs as i
 from agent.health import Health
 from agent.line.pairing import QUIET
 from agent.line.watch import DECODING, Trace, Watch
-from agent.ports import Decoded, Frame, Image, Read
+from agent.ports import Decoded, Frame, Image, PictureSink, Read
+from agent.vision.evidence import EvidenceSettings, EvidenceWriter, sidecar
 from tests.core.lines import VERIFY
 
 DEADLINE = 0.2
@@ -60,10 +62,11 @@ class Decoder:
 
 
 class Stage:
-    """A watch that runs, after the belt has stood still for a moment."""
+    """A watch that runs, after the belt has stood still for a moment. `evidence` keeps pictures."""
 
-    def __init__(self) -> None:
+    def __init__(self, evidence: PictureSink | None = None) -> None:
         self.answers: list[tuple[i.ItemReadings, Trace | None]] = []
+        self.evidence = evidence
 
     def play(self, scene: Callable[["Stage"], Awaitable[None]]) -> None:
         async def staged() -> None:
@@ -77,6 +80,7 @@ class Stage:
                 DEADLINE,
                 self.health,
                 lambda readings, trace: self.answers.append((readings, trace)),
+                evidence=self.evidence,
             )
             work = asyncio.create_task(self.watch.run())
             try:
@@ -187,3 +191,22 @@ def test_a_picture_from_before_a_restart_never_answers_the_same_number_after_it(
         assert stage.answers == []
 
     stage.play(scene)
+
+
+def test_failed_reads_leave_their_picture_after_the_answer(tmp_path: Path) -> None:
+    writer = EvidenceWriter(0)
+    folder = tmp_path / "cam"
+    stage = Stage(writer.camera(folder, "verify", EvidenceSettings(good_every=0)))
+
+    async def scene(stage: Stage) -> None:
+        stage.decoder.texts[2] = ()
+        for number in (1, 2, 3):
+            stage.item(number)
+        await stage.until(lambda: len(stage.answers) == 3)
+
+    stage.play(scene)
+    writer.close(10)
+    (kept,) = folder.glob("*.jpg")
+    about = sidecar(kept)
+    assert about is not None
+    assert (about.station, about.number, about.failed, about.texts) == ("verify", 2, True, ())

@@ -280,7 +280,7 @@ def texts(result: CellReads) -> list[str | None]:
 def table(kind: str, level: str, frames: int, first: int) -> None:
     """Complete cases and time, one bare call and ours by turns on the same frames."""
     station = settings(kind)
-    whole = alone = wrong = codes = ours_codes = 0
+    whole = alone = wrong = codes = ours_codes = late = 0
     own, other = [], []
     for number in range(first, first + frames):
         rng = random.Random(number)
@@ -297,6 +297,7 @@ def table(kind: str, level: str, frames: int, first: int) -> None:
                 other.append(time.perf_counter() - start)
         found = texts(result)
         whole += found == case.texts
+        late += result.late
         ours_codes += sum(text is not None for text in found)
         wrong += sum(a is not None and a != b for a, b in zip(found, case.texts, strict=True))
         alone += plain >= set(case.texts)
@@ -306,7 +307,8 @@ def table(kind: str, level: str, frames: int, first: int) -> None:
     print(
         f"{kind:11}{level:9}{frames:5} frames: complete {100 * whole / frames:6.2f} % "
         f"(bare {100 * alone / frames:5.1f}), codes {100 * ours_codes / frames / 24:6.2f} % "
-        f"(bare {100 * codes / frames / 24:5.1f}), wrong {wrong}, ms {median(ms):6.1f} "
+        f"(bare {100 * codes / frames / 24:5.1f}), wrong {wrong}, late {late}, "
+        f"ms {median(ms):6.1f} "
         f"p99 {p99:6.1f}, bare {1000 * median(other):6.1f}, ratio {median(own) / median(other):.2f}"
     )
 
