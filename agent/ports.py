@@ -259,6 +259,18 @@ class Printer(Device, Protocol):
         """Remove queued records; True only if the device acknowledged that its queue is empty."""
 
 
+class PrintGate(Protocol):
+    """The PLC's switch in the way of a printer's photo-eye signal."""
+
+    async def allow(self, number: int) -> None:
+        """Let the next signal through and no other; the same number again changes nothing, 0 lets
+        none through. TransientError: not known whether the PLC heard it."""
+
+    @property
+    def passed(self) -> int:
+        """The number for which a product came last."""
+
+
 @runtime_checkable
 class Inhibit(Protocol):
     """What a printer can do besides that can be told not to print."""

@@ -399,6 +399,7 @@ SILENT: frozenset[type[Fact]] = frozenset(
         f.PoolImported,
         f.PoolSettled,
         f.PoolsUsed,
+        f.PrinterCounted,
         f.PrinterSessionBegan,
         f.ReferenceChanged,
         f.RejectFailed,

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core.effects import PrintLabel, SendCodes
-from agent.core.known import KnownCode, KnownPool, Questions
+from agent.core import recovery
+from agent.core.effects import PrinterReady, PrintLabel, SendCodes
+from agent.core.known import NOTHING, KnownCode, KnownPool, Questions
 from agent.core.life import CodeState
 from agent.core.outcome import Outcome
 from agent.core.plan import LinePlan, Station
@@ -19,49 +20,68 @@ from agent.core.pools import IN_DOUBT, allocate, next_free, runs, suspect
 from agent.core.scheme import WorkOrder
 from agent.core.state import Item, LineState, Window
 
-UNSEEN_AFTER = 256
-"""A printed code that no reader has seen when so many later ones were printed becomes suspect."""
+INDEXED = 5
+"""ports.Evidence of a device that names the record it printed."""
 
 POOL_LOW = 2_000
 """Codes left when the panel says that the pool is low."""
 
 
 def coding_questions(
-    plan: LinePlan, state: LineState, what: i.RefillWanted | i.PrinterConnected
+    plan: LinePlan,
+    state: LineState,
+    what: i.RefillWanted | i.PrinterConnected | i.PrintReported,
 ) -> Questions:
     station = plan.by_id[what.station]
+    window = state.windows.get(station.id)
+    late = () if window is None else recovery.due(station, window)
+    rows = (window.pool, min(late), max(late)) if window is not None and late else None
+    if isinstance(what, i.PrintReported):
+        return NOTHING if rows is None else Questions(rows=rows)
     order = state.coding_for
     pool = order.pool(station.level, station.role) if order else None
-    return Questions(pools=() if pool is None else (pool,))
+    return Questions(pools=() if pool is None else (pool,), rows=rows)
 
 
 def coding_input(
     out: Outcome,
     what: (
-        i.PrinterConnected | i.RefillWanted | i.PrintAccepted | i.PrintReported | i.PrintDoubtful
+        i.PrinterConnected
+        | i.RefillWanted
+        | i.PrintAccepted
+        | i.PrintReported
+        | i.PrintDoubtful
+        | i.PrinterCounted
     ),
 ) -> None:
     station = out.plan.by_id[what.station]
     window = out.state.windows.get(station.id, Window())
     match what:
         case i.PrinterConnected():
-            # What the last session had in hand: whether it came out, nobody can say.
-            _suspect(out, station, window, IN_DOUBT, "printer_session")
+            recovery.recover(out, station, window, what)
             session = window.session + 1
-            out.facts.append(
-                f.PrinterSessionBegan(station.id, station.device, session, what.cleared)
-            )
+            began = (station.id, station.device, session, what.cleared)
+            # A counter that moves of itself is nothing to count from.
+            counter = what.counter if what.steady else -1
+            out.facts.append(f.PrinterSessionBegan(*began, counter))
+            out.effects.append(PrinterReady(station.id, session))
+            recovery.settle(out, station, window)
+        case i.PrinterCounted():
+            recovery.counted(out, station, window, what)
         case i.PrintDoubtful():
             states = {CodeState.SENDING} if what.held is None else IN_DOUBT
             _suspect(out, station, window, states, what.why, what.held or ())
         case i.RefillWanted():
+            recovery.settle(out, station, window)
             _refill(out, station, window, what.room)
         case i.PrintAccepted():
             taken = range(what.first, what.first + what.count) if _of(window, what) else ()
             for first, count in runs(p for p in taken if window.codes.get(p) == CodeState.SENDING):
                 _move(out, station, window, first, count, CodeState.ACCEPTED)
         case i.PrintReported():
+            _overtaken(out, station, window, what)
             _printed(out, station, window, what)
+            recovery.settle(out, station, window)
 
 
 def _of(window: Window, what: i.PrintAccepted | i.PrintReported) -> bool:
@@ -157,7 +177,8 @@ def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
     if count <= 0:
         return
     same = (window.pool, window.column) == (pool.pool, column)
-    unseen = [p for p in window.codes if not same or p < pool.next_position - UNSEEN_AFTER]
+    past = pool.next_position - station.unseen_after
+    unseen = [p for p in window.codes if not same or p < past]
     why = "not_seen" if same else "order_changed"
     to = CodeState.SUSPECT
     if same and trial:  # what a test prints never lives
@@ -165,7 +186,9 @@ def _refill(out: Outcome, station: Station, window: Window, room: int) -> None:
     for first, amount in runs(unseen):
         _move(out, station, window, first, amount, to, why=why)
     sent = _send(out, station, window, pool, column, count)
-    out.effects.append(SendCodes(station.id, sent.pool, column, sent.first, sent.count))
+    out.effects.append(
+        SendCodes(station.id, sent.pool, column, sent.first, sent.count, window.session)
+    )
 
 
 def _in_question(out: Outcome, station: Station, pool: KnownPool) -> bool:
@@ -186,6 +209,23 @@ def _tell_left(out: Outcome, station: Station, pool: KnownPool, left: int) -> No
         out.alarm("pool_low", 3, station.id, pool=pool.name, left=str(left))
     else:
         out.clear("pool_low", station.id)
+
+
+def _overtaken(out: Outcome, station: Station, window: Window, what: i.PrintReported) -> None:
+    """The device names its records and prints them in order: of those that it was given before this
+    one, a report was lost, or they did not come out."""
+    codes = window.codes
+    if what.evidence < INDEXED or not _of(window, what) or codes.get(what.position) not in IN_DOUBT:
+        return
+    earlier = []
+    for position, state in codes.items():
+        if position == what.position:
+            break
+        if state in IN_DOUBT:
+            earlier.append(position)
+    if earlier:
+        out.alarm("print_unconfirmed", 3, station.id, count=str(len(earlier)))
+    recovery.move(out, station, window, earlier, CodeState.SUSPECT, why="event_lost")
 
 
 def _printed(out: Outcome, station: Station, window: Window, what: i.PrintReported) -> None:
@@ -257,8 +297,8 @@ def take_label(
     window = out.state.windows.get(station.id, Window())
     sent = _send(out, station, window, pool, column, 1)
     key = f.CodeKey(sent.pool, sent.first, column)
-    by = out.state.started_by
-    out.effects.append(PrintLabel(station.id, unit, number, key, level, count, order, by))
+    by, session = out.state.started_by, window.session
+    out.effects.append(PrintLabel(station.id, unit, number, key, level, count, session, order, by))
     return key
 
 

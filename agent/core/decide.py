@@ -49,9 +49,9 @@ def questions(plan: LinePlan, state: LineState, what: i.Input) -> Questions:
             )
         case i.ItemTriggered() | i.GateReported() | i.ItemEntered():
             return NOTHING
-        case i.PrintAccepted() | i.PrintReported():
+        case i.PrintAccepted():
             return NOTHING
-        case i.RefillWanted() | i.PrinterConnected():
+        case i.RefillWanted() | i.PrinterConnected() | i.PrintReported():
             return coding.coding_questions(plan, state, what)
         case i.Stroked():
             return containers.stroke_questions(plan, state, what)
@@ -98,6 +98,7 @@ def decide(plan: LinePlan, state: LineState, what: i.Input, known: Known) -> Dec
             | i.PrintAccepted()
             | i.PrintReported()
             | i.PrintDoubtful()
+            | i.PrinterCounted()
         ):
             coding.coding_input(out, what)
         case i.GateReported():

@@ -23,13 +23,15 @@ class SetSlot(Effect):
 
 @dataclass(frozen=True, slots=True)
 class SendCodes(Effect):
-    """Hand the codes of these pool rows to the coder of the station. They are SENDING already."""
+    """Hand the codes of these pool rows to the coder of the station, in this session of its
+    connection and in no other. They are SENDING already."""
 
     station: str
     pool: int
     column: int
     first: int
     count: int
+    session: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +45,14 @@ class PrintLabel(Effect):
     key: CodeKey
     level: str
     count: int
+    session: int = 0
     order: WorkOrder | None = field(default=None, compare=False)
     by: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterReady(Effect):
+    """The record knows of the new session with the station's printer: codes may be handed over."""
+
+    station: str
+    session: int

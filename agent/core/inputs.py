@@ -131,10 +131,29 @@ class ItemReadings(Input):
 
 @dataclass(frozen=True, slots=True)
 class PrinterConnected(Input):
-    """A new session: `cleared` says that the device acknowledged an empty queue."""
+    """A new session: `cleared` says that the device acknowledged an empty queue.
+
+    `counter` is where its counter of prints stood after that, -1 where it has none to rely on;
+    `steady`: it stood still then. `kept`: it survives that the device is switched off. `last` is
+    the position of the record that it printed last, -1 where it cannot say.
+    """
 
     station: str
     cleared: bool
+    counter: int = -1
+    steady: bool = False
+    kept: bool = False
+    last: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterCounted(Input):
+    """The device's counter was compared with its reports: `missing` of its prints were not reported
+    (< 0: so many reports of no print); 0: they agree at `counter`, with all reports told so far."""
+
+    station: str
+    counter: int
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ class Known:
     `orders` are those that were asked for.
 
     Only for `whole` questions: `containers` and (more) `orders` of all units, `names` as people may
-    read them, open `holds` and the number of the next one; `runs` answer `rows`.
+    read them, open `holds` and the number of the next one. `runs` answer `rows`.
     """
 
     now: Clock

@@ -20,6 +20,7 @@ EVENT_ALARMS = frozenset(
         "container_broken",
         "container_refused",
         "print_unconfirmed",
+        "print_count",
         "record_gap",
         "restart_doubt",
         "ring_overrun",

@@ -40,7 +40,8 @@ class Station:
 
     `role` is the role that is printed; `gate` says that the PLC can reject here; a verify station
     without a gate hands a fault on to the next gate of its zone. `lanes` counts the packer's lanes.
-    `anchor_every`: another number for this packer than the line's.
+    `anchor_every`: another number for this packer than the line's. `unseen_after`: a printed code
+    that was not read when so many later ones were cannot be on its way to the reader any more.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Station:
     lanes: int = 1
     window: int = 8
     anchor_every: int | None = None
+    unseen_after: int = 256
 
 
 @dataclass(frozen=True, slots=True)

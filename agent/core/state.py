@@ -194,12 +194,24 @@ class Counts:
 
 @dataclass(slots=True)
 class Window:
-    """The codes a coder may have in hand: position -> CodeState value, in the order of sending."""
+    """The codes a coder may have in hand: position -> CodeState value, in the order of sending.
+
+    `counter` is where the device's counter stood when it was compared last (-1 = not known), and
+    `proven` how many prints are proven since, by the device or by a reader. Codes that became
+    suspect since and that it may print all the same: `before` those in hand now, or `behind` them.
+    `seen` counts codes that were read; `doubted` are suspect codes, with what `seen` was then.
+    """
 
     pool: int = -1
     column: int = 0
     session: int = 0
     codes: dict[int, str] = field(default_factory=dict)
+    counter: int = -1
+    proven: int = 0
+    before: int = 0
+    behind: int = 0
+    seen: int = 0
+    doubted: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -3,33 +3,66 @@
 The core decides which codes may be in hand; this keeps the device full within that window and
 reports accepted, printed and doubtful. One record is handed over at a time. Whatever is not known
 after an error is told as doubtful, never sent again.
+
+Each session begins with taking stock: printing is stopped where the device can be told to, what it
+holds is removed, and its counter is read, from which the core says what became of the codes that
+the last session had in hand. While it lasts the counter is compared with the prints that were
+reported; if they stay apart, the core is told and the session begins anew. Where a printer would
+print an old code again, the PLC lets one print through for each record (`PrintGate`).
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.core import inputs as i
-from agent.core.effects import PrintLabel, SendCodes
+from agent.core.effects import PrinterReady, PrintLabel, SendCodes
 from agent.core.errors import DomainError, TransientError
 from agent.core.facts import CodeKey
 from agent.core.plan import Station
 from agent.health import Health
 from agent.now import monotonic
-from agent.ports import Printer, PrintEventKind, PrintJob
+from agent.ports import (
+    Evidence,
+    Inhibit,
+    Printer,
+    PrinterStatus,
+    PrintEvent,
+    PrintEventKind,
+    PrintGate,
+    PrintJob,
+)
 
 log = logging.getLogger(__name__)
 
 EVENT_WAIT = 1.0
 """Seconds between looks at the clock while nothing comes from the device."""
-FULL_WAIT = 0.5
-"""Seconds after which a full device is asked again although no print was reported."""
-LOOK = 2.0
-"""Seconds between questions how the device is."""
 QUEUED = 1000
 """Records that may wait for a device; more are refused loudly."""
+GATES = 65_535
+"""Numbers that a print gate is opened with, in turn: 1 .. this."""
+APART = 4
+"""Looks in a row after which a counter that disagrees is not just earlier or later than the
+reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often things are done; seconds. `full`: until a full device is asked again although no
+    print was reported; `look`: between questions how the device is; `settle`: between two readings
+    of a counter that should stand still; `silent`: until a print that the gate let through and that
+    nobody reported is in doubt. After `compare` prints the counter is written down."""
+
+    full: float = 0.5
+    look: float = 2.0
+    settle: float = 0.2
+    silent: float = 2.0
+    compare: int = 100
+
+
+ALWAYS = Pace()
 
 Report = Callable[[Sequence[i.Input], bool], Awaitable[None]]
 """Hand inputs to the line; the flag says that they may wait for the next urgent one."""
@@ -44,12 +77,37 @@ class Record:
     template: str = ""
 
 
+@dataclass(slots=True)
+class Tally:
+    """The device's counter against its reports, since both were the same: the counter was `base`
+    (None: it has none to rely on) and `told` prints were reported since. `overtaken` records were
+    printed before one that was reported, or not at all. `apart`: by how many prints they differed
+    at the last looks (< 0: more reports than prints)."""
+
+    base: int | None = None
+    told: int = 0
+    overtaken: int = 0
+    apart: list[int] = field(default_factory=list)
+
+    def missing(self, before: int, counter: int) -> int:
+        """How many prints nobody reported, by a counter that was read when `before` were reported;
+        0 while that may still be on its way."""
+        printed = counter - (self.base or 0)
+        late = printed - self.told - self.overtaken
+        apart = late if late > 0 else min(0, printed - before)
+        if not apart or (self.apart and (self.apart[-1] > 0) != (apart > 0)):
+            self.apart.clear()
+        if apart:
+            self.apart.append(apart)
+        return min(self.apart, key=abs) if len(self.apart) >= APART else 0
+
+
 class PrintDesk:
     """Print accounting of one station's printer. `run` is one session; the supervisor repeats it.
 
     `fields` turns a label effect and its code text into the variable texts of the template; `hide`
     is told every text before it is sent, where the role is secret. `health` is kept by asking the
-    device, and `changed` is told when it changes.
+    device, and `changed` is told when it changes. `gate` lets one print through at a time.
     """
 
     def __init__(
@@ -62,6 +120,8 @@ class PrintDesk:
         hide: Callable[[str], None] | None = None,
         health: Health | None = None,
         changed: Callable[[Health], Awaitable[None]] | None = None,
+        gate: PrintGate | None = None,
+        pace: Pace = ALWAYS,
     ) -> None:
         self.station = station
         self.printer = printer
@@ -74,10 +134,25 @@ class PrintDesk:
         self._waiting: deque[Record] = deque()
         self._in_hand: deque[CodeKey] = deque()
         self._changed = asyncio.Event()
+        self._gate = gate
+        self._pace = pace
+        self._opened = 0  # the number that the gate was opened with last
+        self._let_through: float | None = None
+        self._session: int | None = None
+        self._tally = Tally()
         self.turned = monotonic()  # when its loop turned last
 
+    def begin(self, ready: PrinterReady) -> None:
+        """The record knows of this session: what is given in it may be handed over."""
+        self._session = ready.session
+        self._changed.set()
+
     def give(self, effect: SendCodes | PrintLabel, texts: dict[CodeKey, str]) -> None:
-        """Take records to print; their codes are durable as SENDING."""
+        """Take records to print; their codes are durable as SENDING. Those of another session are
+        not printed: the record has them as suspect, or will at the next one."""
+        if effect.session != self._session:
+            log.info("%s: codes of session %d are dropped", self.station.device, effect.session)
+            return
         if len(self._waiting) >= QUEUED:
             raise TransientError(
                 f"{self.station.device}: {QUEUED} records wait to be printed; is it stopped?"
@@ -112,31 +187,61 @@ class PrintDesk:
 
     async def run(self) -> None:
         """One session, from a new connection until the device is lost (TransientError)."""
-        cleared = await self.printer.clear()
+        self._session = None
         self._waiting.clear()
         self._in_hand.clear()
-        await self._report([i.PrinterConnected(self.station.id, cleared)], False)
-        self._changed.set()
+        if self._gate is not None:
+            await self._gate.allow(0)
+        stopped = isinstance(self.printer, Inhibit) and await self.printer.inhibit()
+        await self._report([await self._take_stock()], False)
+        if stopped and isinstance(self.printer, Inhibit):
+            await self.printer.release()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send())
                 group.create_task(self._listen())
                 group.create_task(self._look())
         except* TransientError as lost:
+            self._session = None
             await self._report([i.PrintDoubtful(self.station.id, "printer_lost")], False)
             raise lost.exceptions[0] from None
+
+    async def _take_stock(self) -> i.PrinterConnected:
+        """Remove what the device holds, and read how much it printed."""
+        cleared = await self.printer.clear()
+        self._tally = Tally()
+        capability = self.printer.capability
+        if not capability.counts and not self._indexed:
+            return i.PrinterConnected(self.station.id, cleared)
+        first = await self.printer.status()
+        await asyncio.sleep(self._pace.settle)
+        second = await self.printer.status()
+        counter = -1
+        if capability.counts == "prints" and second.counter is not None:
+            counter = second.counter
+        steady = cleared and first.counter == second.counter and second.waiting in (None, 0)
+        if counter >= 0 and steady:
+            self._tally.base = counter
+        last = -1 if second.last is None else second.last
+        kept = capability.counter_kept
+        return i.PrinterConnected(self.station.id, cleared, counter, steady, kept, last)
+
+    @property
+    def _indexed(self) -> bool:
+        return self.printer.capability.evidence is Evidence.INDEXED
 
     async def _send(self) -> None:
         while True:
             self._changed.clear()
-            while self._waiting:
+            while self._waiting and not (self._gate is not None and self._in_hand):
                 if not await self._hand_over(self._waiting[0]):
                     break
                 self._waiting.popleft()
-            if self.station.kind == "print" and self.room > 0 and not self._waiting:
+            ready = self._session is not None and not self._waiting
+            if self.station.kind == "print" and self.room > 0 and ready:
                 await self._report([i.RefillWanted(self.station.id, self.room)], False)
             try:
-                async with asyncio.timeout(FULL_WAIT):
+                async with asyncio.timeout(self._pace.full):
                     await self._changed.wait()
             except TimeoutError:
                 continue
@@ -157,10 +262,20 @@ class PrintDesk:
             return True
         if not accepted:
             self._in_hand.remove(key)
+            if self._gate is not None and not self._in_hand:
+                await self._open_gate()  # for what it holds from before and cannot be told to drop
             return False
         taken = i.PrintAccepted(self.station.id, key.position, 1, key.pool, key.column)
         await self._report([taken], True)
+        await self._open_gate()
         return True
+
+    async def _open_gate(self) -> None:
+        """Let the next print through, and no other."""
+        if self._gate is not None:
+            self._opened = self._opened % GATES + 1
+            self._let_through = None
+            await self._gate.allow(self._opened)
 
     async def _listen(self) -> None:
         evidence = int(self.printer.capability.evidence)
@@ -170,7 +285,7 @@ class PrintDesk:
             if event is None:
                 continue
             if event.kind is PrintEventKind.PRINTED:
-                key = self._printed(event.ref)
+                key = self._printed(event)
                 if key is not None:
                     printed = i.PrintReported(
                         self.station.id, key.position, evidence, key.pool, key.column
@@ -179,25 +294,73 @@ class PrintDesk:
             self._changed.set()
 
     async def _look(self) -> None:
-        """Ask the device how it is, every few seconds."""
-        while self._health is not None:
-            began = monotonic()
+        """Ask the device how it is and how much it printed, every few seconds."""
+        while True:
+            began, told = monotonic(), self._tally.told
             status = await self.printer.status()
-            health, state = self._health, self._health.state
-            health.alive(monotonic() - began)
-            health.state = "ok" if status.ready else "fault"
-            if health.state == "fault" and state != "fault":
-                health.faults += 1
-            health.warnings = status.warnings
-            health.error = ", ".join(status.faults) or (None if status.ready else "not ready")
-            if health.state != state and self._changed_health is not None:
-                await self._changed_health(health)
-            await asyncio.sleep(LOOK)
+            await self._show(status, monotonic() - began)
+            if status.counter is not None and self._tally.base is not None:
+                await self._compare(told, status.counter)
+            self._look_at_gate()
+            await asyncio.sleep(self._pace.look)
 
-    def _printed(self, ref: int | None) -> CodeKey | None:
+    async def _show(self, status: PrinterStatus, took: float) -> None:
+        if self._health is None:
+            return
+        health, state = self._health, self._health.state
+        health.alive(took)
+        health.state = "ok" if status.ready else "fault"
+        if health.state == "fault" and state != "fault":
+            health.faults += 1
+        health.warnings = status.warnings
+        health.error = ", ".join(status.faults) or (None if status.ready else "not ready")
+        if health.state != state and self._changed_health is not None:
+            await self._changed_health(health)
+
+    async def _compare(self, before: int, counter: int) -> None:
+        """Hold the counter, read when `before` prints were reported, against the reports."""
+        tally, name = self._tally, self.station.device
+        if counter < (tally.base or 0):
+            raise TransientError(
+                f"{name}: its counter went back from {tally.base} to {counter}: it was restarted "
+                "or replaced. What it had in hand is in doubt."
+            )
+        missing = tally.missing(before, counter)
+        if missing:
+            await self._report([i.PrinterCounted(self.station.id, counter, missing)], False)
+            raise TransientError(
+                f"{name} counts {counter - (tally.base or 0)} prints and reported {tally.told}: "
+                "what it printed since they agreed is in doubt. Look whether it prints what it is "
+                "given, and nothing else."
+            )
+        if not tally.apart and tally.told == before and tally.told >= self._pace.compare:
+            self._tally = Tally(counter)
+            await self._report([i.PrinterCounted(self.station.id, counter)], True)
+
+    def _look_at_gate(self) -> None:
+        """A print that was let through must be reported soon."""
+        if self._gate is None or not self._in_hand or self._gate.passed != self._opened:
+            self._let_through = None
+        elif self._let_through is None:
+            self._let_through = monotonic()
+        elif monotonic() - self._let_through > self._pace.silent:
+            raise TransientError(
+                f"{self.station.device}: a product took print {self._opened} and the printer did "
+                "not report it. What it had in hand is in doubt."
+            )
+
+    def _printed(self, event: PrintEvent) -> CodeKey | None:
         """The code that a print event is about: named by the device, or first in, first out."""
-        for key in self._in_hand:
-            if ref is None or key.position == ref:
+        tally, known = self._tally, event.ref is None
+        for at, key in enumerate(self._in_hand):
+            if event.ref is None or key.position == event.ref:
+                if self._indexed:
+                    for _ in range(at):  # it prints in order: their report was lost
+                        self._in_hand.popleft()
+                    tally.overtaken += at
                 self._in_hand.remove(key)
+                tally.told += 1
                 return key
+        if known or not self._indexed:
+            tally.told += 1  # of nothing that it was given: the counter must show whether it was
         return None

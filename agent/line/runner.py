@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from agent.clockwatch import clock
 from agent.core import inputs as i
-from agent.core.effects import PrintLabel, SendCodes, SetSlot
+from agent.core.effects import PrinterReady, PrintLabel, SendCodes, SetSlot
 from agent.core.errors import CaselinkError, ConfigError, TransientError
 from agent.core.evolve import RESTART
 from agent.core.plan import LinePlan, Station
@@ -236,6 +236,10 @@ class LineRunner:
                     verdict = SlotVerdict.PASS if effect.passed else SlotVerdict.REJECT
                     index = self.plan.by_id[effect.station].index
                     slots.append((effect, Slot(index, effect.number, verdict)))
+                case PrinterReady():
+                    for desk in self.desks:
+                        if desk.station.id == effect.station:
+                            desk.begin(effect)
                 case SendCodes() | PrintLabel():
                     for desk in self.desks:
                         if desk.station.id == effect.station:

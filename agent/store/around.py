@@ -56,7 +56,7 @@ def whole(
         "names": {unit: name for unit in found if (name := trace.name_of(conn, unit))},
         "holds": _holds(conn),
         "next_hold": holds.next_number(conn),
-        "runs": () if rows is None else _runs(conn, *rows),
+        "runs": () if rows is None else runs(conn, *rows),
     }
 
 
@@ -112,7 +112,7 @@ def _holds(conn: Connection) -> tuple[KnownHold, ...]:
     )
 
 
-def _runs(conn: Connection, pool: int, first: int, last: int) -> tuple[CodeRun, ...]:
+def runs(conn: Connection, pool: int, first: int, last: int) -> tuple[CodeRun, ...]:
     """Neighbouring codes of a range in the same state, column by column."""
     fact = pools.describe(conn, pool)
     start, end = pool_range(pool)

@@ -60,6 +60,8 @@ def answer(conn: Connection, questions: Questions, clock: Clock) -> Known:
     )
     if questions.whole:
         known = replace(known, **around.whole(conn, known, questions.rows, find_unit))
+    elif questions.rows is not None:
+        known = replace(known, runs=around.runs(conn, *questions.rows))
     for unit in questions.besides:
         if unit not in known.units and (found := find_unit(conn, unit)) is not None:
             known.units[unit] = found

@@ -402,6 +402,7 @@ _NO_TABLE: frozenset[type[Fact]] = frozenset(
     {
         facts.AgentStarted,
         facts.PrinterSessionBegan,
+        facts.PrinterCounted,
         facts.RejectFailed,
         facts.PartialAllowed,
         facts.BypassBegan,

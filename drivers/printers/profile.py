@@ -71,6 +71,10 @@ class Profile(_Strict):
     queue: int = Field(ge=0, le=100_000)
     repeat_risk: bool
     fifo: bool = False
+    # What the status counter counts ("" = unknown: nothing is concluded from it), and whether it
+    # goes on where it was after the device was switched off.
+    counts: Literal["", "prints", "triggers"] = ""
+    counter_kept: bool = False
 
     # How its messages are cut: at `end` (and after `start`), or, where it sends none, by shape.
     start: Bytes = ""

@@ -195,4 +195,6 @@ def _capability(profile: Profile, queue: int | None) -> PrinterCapability:
         queue=profile.queue if queue is None else queue,
         repeat_risk=profile.repeat_risk,
         clears=profile.clear is not None and profile.clear.reply is not None,
+        counts=profile.counts,
+        counter_kept=profile.counter_kept,
     )

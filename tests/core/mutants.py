@@ -239,9 +239,9 @@ MUTANTS = (
     # ---- printing
     Mutant(
         "codes that a lost session had in hand are not suspect",
-        "agent/core/coding.py",
-        '            _suspect(out, station, window, IN_DOUBT, "printer_session")\n',
-        '            _suspect(out, station, window, set(), "printer_session")\n',
+        "agent/core/recovery.py",
+        '    move(out, station, window, doubtful, CodeState.SUSPECT, why="printer_session")\n',
+        '    move(out, station, window, [], CodeState.SUSPECT, why="printer_session")\n',
         "coded",
         "lose_printer",
     ),

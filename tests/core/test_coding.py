@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core import coding
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import SendCodes
@@ -52,7 +51,7 @@ def test_codes_are_durable_as_sending_before_they_are_sent(tmp_path: Path) -> No
     with line(tmp_path) as one:
         kinds = [(fact.first, fact.count, fact.to) for fact in one.facts(f.CodesMoved)]
         assert kinds == [(0, 4, "allocated"), (0, 4, "sending")]
-        (group,) = [group for group in one.said if group.effects]
+        (group,) = [group for group in one.said if group.texts]
         assert group.texts[f.CodeKey(BOTTLES, 2, 0)] == "B-0002"
 
 
@@ -138,7 +137,7 @@ def test_sessions_are_numbered(tmp_path: Path) -> None:
 
 def test_a_printed_code_that_no_reader_sees_becomes_suspect(tmp_path: Path) -> None:
     """A bottle fell off between coder and camera: its code must not stay in process for ever."""
-    many = coding.UNSEEN_AFTER + 20
+    many = CODER.unseen_after + 20
     with line(tmp_path, bottles=many) as one:
         one.tell(i.PrintReported("coder", 0, 5))
         for n in range(1, many - 4):

@@ -107,10 +107,10 @@ MUTANTS = (
         "--seeds 1 --bottles 100",
     ),
     ShiftMutant(
-        "codes that a killed agent's printer had in hand are not suspect",
-        "agent/core/coding.py",
-        '            _suspect(out, station, window, IN_DOUBT, "printer_session")\n',
-        '            _suspect(out, station, window, set(), "printer_session")\n',
+        "codes that a killed agent's printer had in hand are neither void nor suspect",
+        "agent/core/recovery.py",
+        "    in_hand = [p for p, state in window.codes.items() if state in IN_DOUBT]\n",
+        "    in_hand: list[int] = []\n",
         "--seeds 1 --bottles 40 --trouble agent_killed=240",
     ),
     ShiftMutant(

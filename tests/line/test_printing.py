@@ -13,7 +13,7 @@ import pytest
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core.effects import PrintLabel, SendCodes
+from agent.core.effects import PrinterReady, PrintLabel, SendCodes
 from agent.core.errors import TransientError
 from agent.core.facts import CodeKey
 from agent.core.life import CodeState
@@ -58,8 +58,11 @@ class Stage:
         self.heard += inputs
         done = self.line.tell(*inputs)
         for effect in done.effects:
-            assert isinstance(effect, SendCodes)
-            self.desk.give(effect, dict(done.texts))
+            if isinstance(effect, PrinterReady):
+                self.desk.begin(effect)
+            else:
+                assert isinstance(effect, SendCodes)
+                self.desk.give(effect, dict(done.texts))
 
     def play(self, scene: Callable[["Stage"], Awaitable[None]]) -> None:
         async def staged() -> None:
@@ -258,6 +261,7 @@ def test_a_label_carries_what_its_template_needs(tmp_path: Path) -> None:
         desk = PrintDesk(LABEL, stage.driver, report, fields)
         work = asyncio.create_task(desk.run())
         await stage.until(lambda: bool(heard))
+        desk.begin(PrinterReady("label", 0))
         desk.give(wanted, {key: "C-0007"})
         await stage.until(lambda: i.PrintAccepted("label", 7, 1, 2, 0) in heard)
         assert stage.coder.buffer[0].texts == ("C-0007", "24")
@@ -276,6 +280,7 @@ def test_records_that_pile_up_are_refused_in_the_end(tmp_path: Path) -> None:
 
     async def scene(stage: Stage) -> None:
         texts = {CodeKey(1, n, 0): str(n) for n in range(QUEUED + 1)}
+        stage.desk.begin(PrinterReady("coder", 0))
         for n in range(QUEUED):
             stage.desk.give(SendCodes("coder", 1, 0, n, 1), texts)
         with pytest.raises(TransientError, match="records wait to be printed; is it stopped"):

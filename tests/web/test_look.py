@@ -134,6 +134,7 @@ def test_every_word_the_panel_asks_for_exists() -> None:
         "label_mismatch",
         "container_refused",
         "print_unconfirmed",
+        "print_count",
         "store_failed",
     ],
 )

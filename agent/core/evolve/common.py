@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from agent.core import facts as f
 from agent.core.plan import LinePlan, PathKind, Station
+from agent.core.pools import IN_DOUBT
 from agent.core.state import Container, LineState
 
 Table = dict[type[f.Fact], Callable[..., None]]
@@ -151,6 +152,10 @@ def off_the_line(state: LineState, units: Iterable[int | None], fault: str) -> N
 
 
 def code_left_window(state: LineState, key: f.CodeKey) -> None:
+    """A reader saw the code, or it went with what left the line."""
     for window in state.windows.values():
         if (window.pool, window.column) == (key.pool, key.column):
-            window.codes.pop(key.position, None)
+            was = window.codes.pop(key.position, None)
+            window.seen += was is not None
+            window.proven += was in IN_DOUBT  # seen before the device reported it
+            window.doubted.pop(key.position, None)

@@ -69,12 +69,27 @@ class CodesMoved(Fact):
 @dataclass(frozen=True, slots=True)
 class PrinterSessionBegan(Fact):
     """A new connection to a printer; `cleared`: the device acknowledged that its queue is empty.
-    `session` counts per station, so that no two connections have the same number."""
+    `session` counts per station, so that no two connections have the same number. `counter` is
+    where the device's counter of prints stood then, -1 where it has none to rely on."""
 
     station: str
     device: str
     session: int
     cleared: bool
+    counter: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterCounted(Fact):
+    """A printer's counter was compared with what it reported since it was compared last: `missing`
+    prints were not reported (< 0: so many reports of no print); 0: they agree, and `counter` is
+    what the next delta counts from."""
+
+    station: str
+    device: str
+    session: int
+    counter: int
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
