@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from agent.core import inputs as i
-from agent.core.effects import PrintLabel
+from agent.core.effects import PrinterReady, PrintLabel
 from agent.core.errors import CaselinkError, TransientError
 from agent.core.facts import CodeKey
 from agent.core.life import IllegalTransition
@@ -230,6 +230,7 @@ def test_a_printer_that_takes_nothing_does_not_end_the_line() -> None:
         line = runner(gate, MemoryPlc(report()))
         label = Station("packer", 1, "label", "case", device="zpl", role="case-outer")
         line.desks.append(PrintDesk(label, FullPrinter(), line.report, lambda e, t: {"code": t}))
+        line.desks[0].begin(PrinterReady("packer", 0))
         gate.effects = (PrintLabel("packer", 1, 1, CodeKey(1, 0, 0), "case", 2),)
         for _ in range(printing.QUEUED + 2):
             await line.command(i.PauseOrder("li"))
@@ -263,6 +264,7 @@ def test_an_idle_line_does_not_ask_for_codes_without_pause() -> None:
         coder = Station("verify", 0, "print", "bottle", device="ink", role="body", window=4)
         desk = PrintDesk(coder, FullPrinter(), line.report, lambda e, t: {})
         line.desks.append(desk)
+        desk.begin(PrinterReady(coder.id, 0))
 
         async def listen() -> None:
             await desk._send()
@@ -276,7 +278,7 @@ def test_an_idle_line_does_not_ask_for_codes_without_pause() -> None:
     loop = asyncio.new_event_loop()
     began = loop.time()
     loop.run_until_complete(play())
-    assert loop.time() - began >= printing.FULL_WAIT
+    assert loop.time() - began >= printing.ALWAYS.full
     loop.close()
 
 
