@@ -93,6 +93,11 @@ class WireLog:
             self._line(b"<", bytes(self._held[:cut]), now)
             del self._held[:cut]
 
+    def whole(self, data: bytes, *, sent: bool) -> None:
+        """Write down one message of a protocol that tells by itself where messages end."""
+        self._flush()
+        self._line(b">" if sent else b"<", data, time.monotonic())
+
     def note(self, text: str) -> None:
         """Write down something about the connection itself, such as its loss."""
         self._flush()

@@ -5,12 +5,17 @@ reach the PLC twice while the call reports success), and it does not reconnect. 
 at a time. Whatever cannot be explained - no answer in time, bytes that are not the answer owed, a
 cancelled wait - ends the session, so that a late answer can never be taken for the next one's
 (RTU has no transaction number); the supervisor opens a new one.
+
+Several units may share the wire. On a serial line a frame ends by silence, so the next request
+waits until the line has been silent for 3.5 characters (Modbus over serial line 1.02, 2.5.1.1).
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Literal, NamedTuple
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
@@ -20,34 +25,59 @@ from agent.core.errors import CaselinkError, ConfigError, TransientError
 from drivers.transport import SerialAddress, TcpAddress
 from drivers.wirelog import WireLog
 
+Table = Literal["coil", "discrete", "input", "holding"]
+
+READ_LIMIT: Mapping[Table, int] = {"coil": 2000, "discrete": 2000, "input": 125, "holding": 125}
+"""What one answer can carry (Modbus application protocol 1.1b3, functions 1 to 4)."""
 WRITE_LIMIT = 123
 """Registers that one request can write (Modbus application protocol 1.1b3, function 16)."""
+WRITE_BITS = 1968
+"""Coils that one request can write (function 15)."""
 
-READ_HOLDING, READ_INPUT, WRITE_MULTIPLE = 3, 4, 16
+_READ: Mapping[Table, int] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+_WRITE_COIL, _WRITE_REGISTER, _WRITE_COILS, _WRITE_REGISTERS = 5, 6, 15, 16
+_WHAT = {
+    1: "coils",
+    2: "discrete inputs",
+    3: "holding registers",
+    4: "input registers",
+    _WRITE_COIL: "coils",
+    _WRITE_REGISTER: "holding registers",
+    _WRITE_COILS: "coils",
+    _WRITE_REGISTERS: "holding registers",
+}
+_BITS_A_CHARACTER = 11
+"""Start, 8 data, parity and stop, as the specification counts also without parity."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Exchange:
+class _Exchange(NamedTuple):
     """What was asked, to know the answer that is owed; `length` is that of its PDU in bytes."""
 
+    unit: int
     function: int
     address: int
-    count: int
+    many: int
+    length: int
     logged: bool
-
-    @property
-    def length(self) -> int:
-        return 5 if self.function == WRITE_MULTIPLE else 2 + 2 * self.count
+    of: str
 
     def __str__(self) -> str:
-        what = {READ_HOLDING: "holding", READ_INPUT: "input", WRITE_MULTIPLE: "holding"}
-        return f"{what[self.function]} registers {self.address} to {self.address + self.count - 1}"
+        last = self.address + self.many - 1
+        return f"{_WHAT[self.function]} {self.address} to {last}{self.of}"
+
+
+def silence(baud: int) -> float:
+    """Seconds of silence that end a frame at this speed: 3.5 characters, above 19,200 baud fixed
+    1.75 ms (Modbus over serial line 1.02, 2.5.1.1)."""
+    return 0.00175 if baud > 19_200 else 3.5 * _BITS_A_CHARACTER / baud
 
 
 class ModbusLink:
-    """One session with unit `unit` at `endpoint`; `text` is the address as the config has it.
+    """One session with what is at `endpoint`; `text` is the address as the config has it.
 
-    `deadline` bounds every exchange and `connect_deadline` the connection, both in seconds.
+    `unit` is asked where no other one is named. `deadline` bounds every exchange and
+    `connect_deadline` the connection, both in seconds; `gap` is the least silence between two
+    frames (None: what the serial line's speed demands).
     """
 
     def __init__(
@@ -60,6 +90,7 @@ class ModbusLink:
         deadline: float,
         connect_deadline: float,
         wire: WireLog | None,
+        gap: float | None = None,
     ) -> None:
         self._who = f"{name} (unit {unit} at {text})"
         self._endpoint = endpoint
@@ -71,6 +102,10 @@ class ModbusLink:
         self._turn = asyncio.Lock()
         self._owed: _Exchange | None = None
         self._over = f"{self._who} is not connected"
+        if gap is None:
+            gap = silence(endpoint.baud) if isinstance(endpoint, SerialAddress) else 0.0
+        self._gap = gap
+        self._silent_since = 0.0
 
     @property
     def over(self) -> bool:
@@ -95,6 +130,7 @@ class ModbusLink:
         if not connected:
             raise TransientError(f"{self._who} cannot be reached: {self._advice()}")
         self._over = ""
+        self._silent_since = time.monotonic()
 
     def close(self) -> None:
         """End the session at once; whoever waits for an answer is told."""
@@ -105,35 +141,106 @@ class ModbusLink:
         client.close()
 
     async def read(
-        self, table: str, address: int, count: int, *, logged: bool = True
+        self,
+        table: Table,
+        address: int,
+        count: int,
+        *,
+        unit: int | None = None,
+        logged: bool = True,
     ) -> Sequence[int]:
-        """`count` registers from `address`; `table` is "input" or "holding".
+        """`count` registers, or bits as 0 and 1, of a table from `address`.
 
         TransientError: no usable answer, the session is over unless the PLC said that it is busy.
         ConfigError: the PLC refuses, and will refuse again until the config or its program is
         mended; the session goes on.
         """
         client = self._live()
-        if table == "input":
-            owed = _Exchange(READ_INPUT, address, count, logged)
-            ask = client.read_input_registers
-        else:
-            owed = _Exchange(READ_HOLDING, address, count, logged)
-            ask = client.read_holding_registers
-        answer = await self._exchange(owed, lambda: ask(address, count=count, device_id=self._unit))
-        if len(answer.registers) != count:
-            raise self._end(f"{self._who} answers {len(answer.registers)} registers to {owed}")
+        unit, of = self._at(unit)
+        bits = table in ("coil", "discrete")
+        length = 2 + ((count + 7) // 8 if bits else 2 * count)
+        owed = _Exchange(unit, _READ[table], address, count, length, logged, of)
+        match table:
+            case "coil":
+                ask = client.read_coils
+            case "discrete":
+                ask = client.read_discrete_inputs
+            case "input":
+                ask = client.read_input_registers
+            case "holding":
+                ask = client.read_holding_registers
+        answer = await self._exchange(owed, partial(ask, address, count=count, device_id=unit))
+        if bits and len(answer.bits) >= count:
+            return [int(bit) for bit in answer.bits[:count]]
+        if bits or len(answer.registers) != count:
+            found = f"{len(answer.bits)} bits" if bits else f"{len(answer.registers)} registers"
+            raise self._end(f"{self._who} answers {found} to {owed}")
         return answer.registers
 
-    async def write(self, address: int, values: list[int], *, logged: bool = True) -> None:
-        """Write holding registers with function 16, once. Errors as `read`; after TransientError
-        it is not known whether they were written."""
+    async def write(
+        self,
+        address: int,
+        values: list[int],
+        *,
+        unit: int | None = None,
+        single: bool = False,
+        logged: bool = True,
+    ) -> None:
+        """Write holding registers with function 16 (`single`: each with function 6), once. Errors
+        as `read`; after TransientError it is not known whether they were written."""
         client = self._live()
-        owed = _Exchange(WRITE_MULTIPLE, address, len(values), logged)
+        unit, of = self._at(unit)
+        if single:
+            for at, value in enumerate(values, address):
+                owed = _Exchange(unit, _WRITE_REGISTER, at, 1, 5, logged, of)
+                answer = await self._exchange(
+                    owed, partial(client.write_register, at, value, device_id=unit)
+                )
+                if (answer.address, list(answer.registers)) != (at, [value]):
+                    raise self._end(f"{self._who} confirms another write than that of {owed}")
+            return
+        owed = _Exchange(unit, _WRITE_REGISTERS, address, len(values), 5, logged, of)
         answer = await self._exchange(
-            owed, lambda: client.write_registers(address, values, device_id=self._unit)
+            owed, partial(client.write_registers, address, values, device_id=unit)
         )
-        if (answer.address, answer.count) != (address, len(values)):
+        self._confirmed(owed, answer)
+
+    async def write_bits(
+        self,
+        address: int,
+        values: list[bool],
+        *,
+        unit: int | None = None,
+        single: bool = False,
+        logged: bool = True,
+    ) -> None:
+        """Write coils with function 15 (`single`: each with function 5), once. Errors as
+        `write`."""
+        client = self._live()
+        unit, of = self._at(unit)
+        if single:
+            for at, value in enumerate(values, address):
+                owed = _Exchange(unit, _WRITE_COIL, at, 1, 5, logged, of)
+                answer = await self._exchange(
+                    owed, partial(client.write_coil, at, value, device_id=unit)
+                )
+                if (answer.address, list(answer.bits[:1])) != (at, [value]):
+                    raise self._end(f"{self._who} confirms another write than that of {owed}")
+            return
+        owed = _Exchange(unit, _WRITE_COILS, address, len(values), 5, logged, of)
+        answer = await self._exchange(
+            owed, partial(client.write_coils, address, values, device_id=unit)
+        )
+        self._confirmed(owed, answer)
+
+    def _at(self, unit: int | None) -> tuple[int, str]:
+        """The unit that is asked, and how errors name it when it is another than the PLC's."""
+        if unit is None or unit == self._unit:
+            return self._unit, ""
+        return unit, f" of unit {unit}"
+
+    def _confirmed(self, owed: _Exchange, answer: ModbusPDU) -> None:
+        if (answer.address, answer.count) != (owed.address, owed.many):
             raise self._end(f"{self._who} confirms another write than that of {owed}")
 
     def _live(self) -> AsyncModbusTcpClient | AsyncModbusSerialClient:
@@ -147,8 +254,13 @@ class ModbusLink:
         try:
             async with asyncio.timeout(self._deadline), self._turn:
                 self._live()
+                if self._gap:
+                    # The bytes that were heard last may still have been on the wire.
+                    await asyncio.sleep(self._silent_since + self._gap - time.monotonic())
+                    self._live()
                 self._owed = owed
                 answer = await ask()
+                self._silent_since = time.monotonic()
         except TimeoutError:
             raise self._end(
                 f"{self._who} did not answer for {owed} within {self._deadline:g} s: "
@@ -172,10 +284,13 @@ class ModbusLink:
     def _refused(self, owed: _Exchange, code: int) -> CaselinkError:
         """The error for an exception answer (Modbus application protocol 1.1b3, chapter 7)."""
         if code == 1:
+            remedy = {
+                _WRITE_COILS: "set `single_writes = true` in the PLC's section",
+                _WRITE_REGISTERS: "set `single_writes = true` in the PLC's section",
+            }.get(owed.function, "set `table` in the register map to the one that the PLC has")
             return ConfigError(
                 f"{self._who} does not know function {owed.function}, needed for {owed}: "
-                "set `table` in the register map's [input] to the other of input and holding, "
-                "or enable the function in the PLC's Modbus server"
+                f"{remedy}, or enable the function in the PLC's Modbus server"
             )
         if code in (2, 3):
             return ConfigError(
@@ -238,7 +353,7 @@ class ModbusLink:
         """Every packet passes here, received ones with what was left of the one before."""
         owed = self._owed
         if self._wire is not None and owed is not None and owed.logged:
-            self._wire.note(f"{'>' if sending else '<'} {data.hex()}")
+            self._wire.whole(data, sent=sending)
         if sending or not isinstance(self._endpoint, TcpAddress):
             return data
         if fault := self._fault(data):
@@ -258,11 +373,11 @@ class ModbusLink:
             return f"answers what is not Modbus TCP ({shown} ...)"
         if len(data) < 8:
             return ""
-        if head[6] != self._unit:
+        if head[6] != owed.unit:
             return f"answers as unit {head[6]}"
         refusal = function == owed.function | 0x80 and length == 3
         fits = function == owed.function and length == owed.length + 1
-        counted = owed.function == WRITE_MULTIPLE or len(data) < 9 or head[8] == 2 * owed.count
+        counted = owed.function > 4 or len(data) < 9 or head[8] == owed.length - 2
         if not (refusal or (fits and counted)) or len(data) > 6 + length:
             return f"answers what was not asked ({shown} ...)"
         return ""

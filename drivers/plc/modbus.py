@@ -4,7 +4,9 @@ Type "modbus" of the `[plc]` section. `ModbusPlc` never retries and never reconn
 after a break it goes on where it had stopped reading.
 """
 
+import asyncio
 import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +15,20 @@ from typing import Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import PlcEvent, PlcOutputs, PlcReport, Slot
+from agent.ports import DeviceCheck, PlcEvent, PlcOutputs, PlcReport, Slot
 from drivers.context import DeviceContext
-from drivers.plc import ring
-from drivers.plc.link import WRITE_LIMIT, ModbusLink
+from drivers.plc import ring, walk
+from drivers.plc.link import WRITE_LIMIT, ModbusLink, Table
+from drivers.plc.points import Point, spans, values, writes
 from drivers.plc.register_map import RegisterMap, load_register_map
 from drivers.transport import AddressText, SerialAddress, parse_address
 from drivers.wirelog import WireLog
 
 log = logging.getLogger(__name__)
+
+LAMP_SECONDS = 2.0
+BEAT = 0.2
+"""Seconds between heartbeats in a test: the PLC misses them after 1.5 s."""
 
 
 class ModbusConfig(BaseModel):
@@ -29,7 +36,9 @@ class ModbusConfig(BaseModel):
 
     `map` is the path of a register map (config/plc/standard.toml) or the map itself as a table.
     `connections = 2` (TCP only) writes verdicts over a connection of their own, so that they do
-    not wait for the answer to a poll; the PLC must accept two.
+    not wait for the answer to a poll; the PLC must accept two. `gap` is the least silence between
+    two requests in seconds (a serial line has 3.5 characters by itself; some gateways need more).
+    `single_writes` for a PLC that knows only functions 5 and 6.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +47,8 @@ class ModbusConfig(BaseModel):
     address: AddressText
     unit: int = Field(default=1, ge=1, le=255)
     map: Path | RegisterMap = RegisterMap()
+    gap: float | None = Field(default=None, ge=0.0, le=1.0)
+    single_writes: bool = False
     timeout: float = Field(default=0.5, ge=0.02, le=10)
     connect_timeout: float = Field(default=2.0, ge=0.1, le=30)
     connections: Literal[1, 2] = 1
@@ -66,6 +77,15 @@ class _Header(NamedTuple):
     head: int
 
 
+class _Seen(NamedTuple):
+    """The sensors that are on, the speed among them (None: the header tells it), and when they
+    were read; monotonic seconds."""
+
+    on: frozenset[str]
+    speed: int | None
+    at: float
+
+
 class ModbusPlc:
     """A line's PLC. One task polls; writes may come from others at the same time.
 
@@ -85,6 +105,11 @@ class ModbusPlc:
         self._write_link: ModbusLink | None = None
         self._wire: WireLog | None = None
         self._cursor: ring.Cursor | None = None
+        self._sensors: dict[str, Point] = {str(name): at for name, at in self._map.sensors.items()}
+        self._actors: dict[str, Point] = {str(name): at for name, at in self._map.actors.items()}
+        self._spans = spans(self._sensors, config.unit, self._map.read_along)
+        self._seen = _Seen(frozenset(), None, -math.inf)
+        self._beaten = -math.inf
         self._odd_entry_told = False
 
     async def open(self) -> None:
@@ -105,13 +130,50 @@ class ModbusPlc:
             if self._config.connections == 2:
                 self._write_link = self._link()
                 await self._write_link.connect()
-            header = await self._read_header()
+            header = await self._first_header()
         except BaseException:
             await self.close()
             raise
         if self._cursor is None:
             self._cursor = ring.Cursor(header.run, header.head)
         self._odd_entry_told = False
+        self._seen = _Seen(frozenset(), None, -math.inf)
+
+    async def check(self) -> Sequence[DeviceCheck]:
+        """Walk the register map (drivers.plc.walk); ports.Checked. Nothing is written."""
+        beaten = time.monotonic() - self._beaten < 1.0
+        return await walk.walk(self._read_quietly, self._map, beaten=beaten)
+
+    async def test(self) -> str:
+        """Show each lamp, then the horn; ports.Tested. Run permission stays off."""
+        beat = 0
+        for lamp in ring.LAMPS:
+            for _ in range(round(LAMP_SECONDS / BEAT)):
+                beat += 1
+                await self.write_outputs(PlcOutputs(beat, lamps=frozenset({lamp})))
+                await asyncio.sleep(BEAT)
+        await self.write_outputs(PlcOutputs(beat + 1))
+        return (
+            f"The light tower showed red, amber and green, then the horn sounded: {LAMP_SECONDS:g} "
+            "s each."
+        )
+
+    async def _first_header(self) -> _Header:
+        """The header at the begin of a session; a wrong magic is looked for near by."""
+        try:
+            return await self._read_header()
+        except (ConfigError, TransientError) as error:
+            if self._reader().over:
+                raise
+            place = await walk.where_is_magic(self._read_quietly, self._map)
+            if not place:
+                raise
+            raise ConfigError(f"{error} Look: {place}.") from error
+
+    async def _read_quietly(
+        self, table: Table, address: int, count: int, unit: int | None
+    ) -> Sequence[int]:
+        return await self._reader().read(table, address, count, unit=unit, logged=False)
 
     async def close(self) -> None:
         """End the session; never raises. What was read stays known for the next `open`."""
@@ -136,6 +198,8 @@ class ModbusPlc:
             received = time.monotonic()
             first, count, lost = ring.pending(self._cursor, header.run, header.head)
             events: list[PlcEvent] = []
+            if self._spans and received - self._seen.at >= self._map.sensors_every:
+                self._seen = await self._look(received)
             for seq, place, entries in ring.reads(first, count):
                 words = await self._reader().read(
                     self._map.input.table,
@@ -152,9 +216,9 @@ class ModbusPlc:
             heartbeat=header.heartbeat,
             events=tuple(events),
             lost=lost + count - len(events),
-            flags=ring.flag_names(header.flags),
+            flags=self._flags(header.flags),
             encoder=header.encoder,
-            speed=header.speed,
+            speed=header.speed if self._seen.speed is None else self._seen.speed,
             received=received,
         )
 
@@ -190,14 +254,57 @@ class ModbusPlc:
             out.base + out.commands: ring.command_word(outputs),
             out.base + out.lamps: lamps,
         }
+        told = {
+            "heartbeat": outputs.heartbeat,
+            "run_permission": int(outputs.run_permission),
+            "stop_request": int(outputs.stop_request),
+            **{lamp: int(lamp in outputs.lamps) for lamp in ring.LAMPS},
+        }
         await self._write(registers, logged=False)
+        self._beaten = time.monotonic()
+        if self._actors:
+            await self._act({name: told[name] for name in self._actors})
+
+    async def _act(self, told: dict[str, int]) -> None:
+        """Write the actors: coils as bits, a heartbeat on a coil as its lowest bit."""
+        single = self._config.single_writes
+        try:
+            for unit, table, first, values in writes(told, self._actors, self._config.unit):
+                link = self._writer()
+                if table == "coil":
+                    bits = [bool(value & 1) for value in values]
+                    await link.write_bits(first, bits, unit=unit, single=single, logged=False)
+                else:
+                    await link.write(first, values, unit=unit, single=single, logged=False)
+        except TransientError:
+            self._share_fate()
+            raise
+
+    async def _look(self, now: float) -> "_Seen":
+        """Read the sensors."""
+        on: set[str] = set()
+        speed: int | None = None
+        for span in self._spans:
+            words = await self._reader().read(
+                span.table, span.first, span.many, unit=span.unit, logged=False
+            )
+            for name, own in values(span, words, self._sensors):
+                point = self._sensors[name]
+                if name == "speed":
+                    speed = round(point.number(own, self._high_first))
+                elif point.on(own):
+                    on.add(name)
+        return _Seen(frozenset(on), speed, now)
+
+    def _flags(self, word: int) -> frozenset[str]:
+        flags = ring.flag_names(word)
+        return flags if not self._spans else (flags - self._sensors.keys()) | self._seen.on
 
     async def _write(self, registers: dict[int, int], *, logged: bool) -> None:
+        single = self._config.single_writes
         try:
             for address, values in ring.stretches(registers, WRITE_LIMIT):
-                if self._write_link is None:
-                    raise self._closed()
-                await self._write_link.write(address, values, logged=logged)
+                await self._writer().write(address, values, single=single, logged=logged)
         except TransientError:
             self._share_fate()
             raise
@@ -264,12 +371,18 @@ class ModbusPlc:
             deadline=self._config.timeout,
             connect_deadline=self._config.connect_timeout,
             wire=self._wire,
+            gap=self._config.gap,
         )
 
     def _reader(self) -> ModbusLink:
         if self._read_link is None:
             raise self._closed()
         return self._read_link
+
+    def _writer(self) -> ModbusLink:
+        if self._write_link is None:
+            raise self._closed()
+        return self._write_link
 
     def _closed(self) -> TransientError:
         return TransientError(f"{self.name} ({self._config.address}) has no open session; open it")

@@ -11,12 +11,17 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.core.errors import ConfigError
+from drivers.plc.link import READ_LIMIT
+from drivers.plc.points import Point, clashes
 from drivers.plc.ring import RING_ENTRIES, SLOTS_PER_STATION, WORDS_PER_ENTRY
 
-READ_LIMIT = 125
-"""Registers that one answer can carry (Modbus application protocol 1.1b3, functions 3 and 4)."""
-
 Address = Annotated[int, Field(ge=0, le=0xFFFF)]
+
+
+Sensor = Literal[
+    "running", "estop", "guard_open", "jam", "reject_full", "low_air", "agent_lost", "speed"
+]
+Actor = Literal["run_permission", "stop_request", "heartbeat", "red", "amber", "green", "horn"]
 
 
 class _Block(BaseModel):
@@ -74,12 +79,21 @@ class OutputBlock(_Block):
 
 class RegisterMap(_Block):
     """The whole map. ValidationError when registers overlap or leave the address range, or when
-    the header does not fit into one answer."""
+    the header does not fit into one answer.
+
+    `sensors` replace flags and speed of the header, `actors` are written besides the output block;
+    either may stand at another unit. Sensors are read every `sensors_every` seconds, with up to
+    `read_along` registers between two of them in one request.
+    """
 
     magic: int = Field(default=0xCA01, ge=1, le=0xFFFF)
     word_order: Literal["high_first", "low_first"] = "high_first"
     input: InputBlock = InputBlock()
     output: OutputBlock = OutputBlock()
+    sensors: dict[Sensor, Point] = {}
+    actors: dict[Actor, Point] = {}
+    sensors_every: float = Field(default=0.05, ge=0.0, le=5.0)
+    read_along: int = Field(default=8, ge=0, le=100)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -98,12 +112,25 @@ class RegisterMap(_Block):
                     f"{name} ({at % 0x20000} to {at % 0x20000 + width - 1}) and {other} "
                     f"(from {following % 0x20000}) overlap: move one of them"
                 )
-        if self.input.header()[1] > READ_LIMIT:
+        if self.input.header()[1] > READ_LIMIT["input"]:
             raise ValueError(
                 f"the header spreads over {self.input.header()[1]} registers and one answer "
-                f"carries {READ_LIMIT}: put magic, run, heartbeat, flags, encoder, speed and head "
-                "closer together"
+                f"carries {READ_LIMIT['input']}: put magic, run, heartbeat, flags, encoder, speed "
+                "and head closer together"
             )
+        for name, point in self.sensors.items():
+            if name != "speed" and not point.is_bit:
+                raise ValueError(f"sensors.{name} is a bit: name a coil, a discrete input or `bit`")
+        for actor, point in self.actors.items():
+            if point.table not in ("coil", "holding"):
+                raise ValueError(f"actors.{actor}: only coils and holding registers can be written")
+            if point.bit is not None or point.width > 1:
+                raise ValueError(
+                    f"actors.{actor} would change the other bits of its register: name a coil, or "
+                    "a register of its own without `bit`"
+                )
+        for clash in clashes(self.actors.items(), 0):
+            raise ValueError(f"actors {clash}: move one of them")
         return self
 
 
