@@ -234,6 +234,12 @@ class PdaSite:
         rows = self.agent.writer.wait(lambda conn: conn.execute(said, (number,)).fetchall())
         return [tuple(row) for row in rows]
 
+    def inside(self, code: str, party: str = "F01") -> int:
+        """How many units a unit holds."""
+        assert self.agent.warehouse is not None
+        found = self.agent.warehouse.query(Scope(party, (), ALLOWED), code)
+        return int(found["children"])
+
     def pieces(self, party: str = "F01") -> int:
         """Bottles in a party's stock."""
         assert self.agent.warehouse is not None

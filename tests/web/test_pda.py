@@ -518,6 +518,67 @@ def test_return_transfer_and_count(site: PdaSite, pda: Pda) -> None:
     assert pda.state("app.troubles.length") == 0
 
 
+def test_a_whole_notice_is_accepted_by_samples_handed_over_and_taken_apart(
+    site: PdaSite, pda: Pda
+) -> None:
+    number, before = "IN-whole", site.pieces()
+    site.asn(number, goods("whole", 4))
+    known(pda, number)
+
+    def more(*names: str) -> None:
+        pda.part("more").click()
+        for name in names:
+            found = pda.page.get_by_role("button", name=re.compile(f"^{name}"))
+            found.locator("visible=true").click()
+
+    def accept() -> None:
+        more("整单收货")
+        pda.part("close", "finish").click()
+
+    pda.work_on(number)
+    accept()
+    expect(pda.part("word", "stop")).to_have_text("抽查不够")
+    pda.got_it()
+    more("交给别的 PDA")
+    expect(pda.part("word")).to_have_text("已交出")
+    pda.scan(case_code("whole", 2), "已收")
+    accept()
+    expect(pda.page.locator("#band")).to_contain_text("已过账")
+    assert site.document(number)["status"] == "closed"
+    assert site.pieces() - before == 24
+
+    pda.work_on(order(site, pda, "apart", 1))
+    more("拆箱", "拆开整件")
+    pda.scan(pallet_code("whole"), screen="pack")
+    pda.drained()
+    assert site.inside(pallet_code("whole")) == 0
+    pda.part("done", "pack").click()
+    more("拆箱", "装入容器")
+    for n in (0, 3):
+        pda.scan(case_code("whole", n), screen="pack")
+    expect(pda.part("done", "pack")).to_contain_text("2")
+    pda.part("done", "pack").click()
+    pda.scan(pallet_code("whole"), screen="pack")
+    pda.drained()
+    assert site.inside(pallet_code("whole")) == 2
+    pda.part("done", "pack").click()
+    more("拆箱", "只取出一件")
+    pda.scan(case_code("whole", 3), screen="pack")
+    pda.drained()
+    assert site.inside(pallet_code("whole")) == 1
+    pda.part("done", "pack").click()
+    more("拆箱", "装入容器")
+    for n in (1, 2):
+        pda.scan(case_code("whole", n), screen="pack")
+    pda.part("done", "pack").click()
+    pda.scan("https://q.example.cn/whole/NEW", screen="pack")
+    pda.page.locator("pda-choose").get_by_role("button", name="垛").click()
+    pda.drained()
+    assert site.inside("https://q.example.cn/whole/NEW") == 2
+    assert site.pieces() - before == 24 + 6
+    assert pda.state("app.troubles.length") == 0
+
+
 def test_goods_that_nobody_announced_are_named_offline(
     site: PdaSite, network: Network, pda: Pda
 ) -> None:

@@ -97,10 +97,15 @@ export async function nameGoods() {
       .map(({ sku, gtin }) => ({ label: productName(sku), hint: sku, value: sku, match: gtin })),
   });
   if (!product) return null;
-  const options = LEVELS.map((value) => ({ label: levelName(value), value }));
-  const level = await pick({ title, hint: t("name.level"), options, grid: true });
+  const level = await nameLevel(title);
   if (!level) return null;
   const hint = t("name.pieces", { level: levelName(level) });
   const typed = level === "bottle" ? "1" : await digits({ title, hint, most: 5 });
   return typed ? { product, lot: "", level, pieces: Number(typed) } : null;
+}
+
+/** What a unit is; "" when it was given up. @param {string} title */
+export async function nameLevel(title) {
+  const options = LEVELS.map((value) => ({ label: levelName(value), value }));
+  return (await pick({ title, hint: t("name.level"), options, grid: true })) || "";
 }

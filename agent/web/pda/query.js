@@ -3,6 +3,7 @@
 import { keep, put, show } from "../panel/dom.js";
 import { t } from "../panel/text.js";
 import { ask, NoAnswer, Refused } from "./api.js";
+import { nameLevel } from "./asking.js";
 import { canonical, NotACode } from "./codes.js";
 import { find, parentsOf } from "./goods.js";
 import { add } from "./queue.js";
@@ -183,9 +184,14 @@ class Pack extends Screen {
       this.say({ word: again ? "duplicate" : "collected", severity: again ? "again" : "ok", args: {} }, text);
       return;
     }
+    let level = "";
+    if (this.step === "parent" && !(await find(text))) {
+      level = await nameLevel(t("more.pack")); // it may be new, and then nobody else can say it
+      if (!level) return;
+    }
     const deed =
       this.step === "parent"
-        ? { do: "pack", text, body: { children: this.children } }
+        ? { do: "pack", text, body: { children: this.children, ...(level ? { level } : {}) } }
         : { do: "unpack", text, body: this.step === "all" ? { all: true } : {} };
     const local = { word: "queued", severity: "ok", args: {}, code: text };
     await add({ ...deed, document: "-" }, local);
