@@ -3,16 +3,19 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from agent.cli.common import AsJson, err, out
+from agent.cli.vision_replay import replay
 from agent.core.errors import ConfigError, DomainError
-from agent.vision import score as scoring
-from agent.vision.settings import DecodeSettings
+
+if TYPE_CHECKING:
+    from agent.vision import score as scoring
 
 app = typer.Typer(no_args_is_help=True, help="Pictures: how well they are read.")
+app.command()(replay)
 
 SYMBOLOGIES = {
     "qr": "QRCode",
@@ -53,6 +56,10 @@ def score(
     NAME.txt (UTF-8) beside NAME.png is what the picture shows; a picture without one must read
     nothing. Exit status 0, whatever was read; 1 when there is no picture.
     """
+    # Loading OpenCV takes longer than most commands.
+    from agent.vision import score as scoring
+    from agent.vision.settings import DecodeSettings
+
     order = tuple(name.strip() for name in attempts.split(",") if name.strip())
     settings = DecodeSettings(SYMBOLOGIES[symbology], attempts=order)
     if not folder.is_dir():
@@ -76,8 +83,10 @@ def score(
 
 
 def _print_json(
-    folder: Path, symbology: str, deadline_ms: int, tallies: list[scoring.Tally]
+    folder: Path, symbology: str, deadline_ms: int, tallies: "list[scoring.Tally]"
 ) -> None:
+    from agent.vision import score as scoring
+
     ours = tallies[0]
     data: dict[str, Any] = {
         "folder": str(folder),
@@ -100,7 +109,7 @@ def _print_json(
     sys.stdout.write(json.dumps(data, ensure_ascii=True) + "\n")
 
 
-def _print_table(tallies: list[scoring.Tally]) -> None:
+def _print_table(tallies: "list[scoring.Tally]") -> None:
     """One column for each reader: a narrow terminal must not cut numbers off."""
     every = [tally.data() for tally in tallies]
     out.print(" " * 12 + "".join(f"{tally.reader:>12}" for tally in tallies), markup=False)
@@ -122,7 +131,9 @@ def _print_table(tallies: list[scoring.Tally]) -> None:
         )
 
 
-def _print_faults(tally: scoring.Tally) -> None:
+def _print_faults(tally: "scoring.Tally") -> None:
+    from agent.vision import score as scoring
+
     told = scoring.worst(tally.lines, ("wrong", "unread", "unreadable"))
     for line in told[:_SHOWN]:
         match line.outcome:
