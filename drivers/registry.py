@@ -45,6 +45,9 @@ TYPES: Mapping[str, Entry] = {
         evidence="3 with an odometer, else 2",
         ports=(9100, 6101),
     ),
+    "tspl": Entry(
+        "printer", "drivers.printers.tspl:TsplConfig", "drivers.printers.tspl:TsplPrinter"
+    ),
     "text_coder": Entry(
         "printer",
         "drivers.printers.text_coder:TextCoderConfig",

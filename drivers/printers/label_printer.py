@@ -69,8 +69,9 @@ class Look:
 @dataclass(slots=True)
 class Out:
     """The label that was sent and is not known to be printed. `since` restarts with each sign of
-    a fault, since a person may take any time to mend it; `counter` is what the printer's counter
-    was before; `seen` how often it was seen idle since, `busy` that it was seen at work."""
+    a fault, since a person may take any time to mend it, and so does `sent`; `counter` is what the
+    printer's counter was before; `seen` how often it was seen idle since then, `busy` that it was
+    seen at work."""
 
     ref: int
     counter: int | None
@@ -124,6 +125,8 @@ class LabelPrinter(ABC):
 
     language = ""
     """How people call it."""
+    _calm = 0.0
+    """Seconds for which a printer must stay idle before nothing can be left in it."""
 
     @property
     @abstractmethod
@@ -158,11 +161,13 @@ class LabelPrinter(ABC):
 
     async def _handed(self, out: Out) -> None:
         """The label is written. TransientError: it is not known whether the printer has it."""
-        if await self._look(self._config.reply_timeout) is None:
+        look = await self._look(self._config.reply_timeout)
+        if look is None:
             raise self._fail(
                 f"{self.name} did not answer after a label was sent, so it is not known "
                 f"whether label {out.ref} comes out. Look at the printer and whether it did."
             )
+        out.busy = not look.idle and not look.faults
 
     @abstractmethod
     async def _came_out(self, out: Out) -> bool:
@@ -262,16 +267,17 @@ class LabelPrinter(ABC):
         async with self._lock:
             self._check()
             cancelled = await self._cancel()
-            end = time.monotonic() + self._config.print_timeout
-            while time.monotonic() < end:
+            began = calm = time.monotonic()
+            while calm - began < self._config.print_timeout:
                 look = await self._look(self._config.reply_timeout)
-                if look is None:
+                if look is None or not (look.idle or cancelled):
                     return False
-                if look.idle:
+                now = time.monotonic()
+                if not look.idle:
+                    calm = now
+                elif now - calm >= self._calm:
                     self._out = None
                     return True
-                if not cancelled:
-                    return False
                 await asyncio.sleep(self._config.poll_interval)
             return False
 
@@ -316,14 +322,17 @@ class LabelPrinter(ABC):
         if look is not None and look.idle and await self._came_out(out):
             self._out = None
             return PrintEvent(PrintEventKind.PRINTED, out.ref, now)
-        out.busy = out.busy or (look is not None and not look.idle)
         if look.faults if look is not None else self._silent(now):
-            out.since = now
+            # Mended, it prints the label anew: what was seen of it before says nothing.
+            out.since = out.sent = now
+            out.busy, out.seen = False, 0
         elif now - out.since > self._config.print_timeout:
             raise self._fail(
                 f"{self.name} took label {out.ref} and did not print it within "
                 f"{self._config.print_timeout:g} s, and reports no fault. Look whether it came out."
             )
+        elif look is not None and not look.idle:
+            out.busy = True
         return None
 
     async def _ask(self, question: bytes, kind: type[_Answer], patience: float) -> _Answer | None:

@@ -98,6 +98,8 @@ BENCHES: Mapping[str, str] = {
     "zipher": "drivers.sim.zipher:ZipherBench",
     "zipher/keeps-queue": "drivers.sim.zipher:KeepingBench",
     "zpl": "drivers.sim.zpl_printer:ZplBench",
+    "tspl": "drivers.sim.tspl_printer:TsplBench",
+    "tspl/clone": "drivers.sim.tspl_printer:TsplCloneBench",
 }
 """Name of the proof -> its bench as module:class, which is called without arguments."""
 

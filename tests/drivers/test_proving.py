@@ -60,7 +60,7 @@ def test_a_bench_prints_what_its_driver_is_given_and_a_restart_forgets_no_print(
             assert await driver.send(job(made, ref))
             made.trigger()
             await until(lambda text=f"CODE-{ref:05d}": text in made.printed)
-            if int(driver.capability.evidence) >= 3:
+            if int(driver.capability.evidence) >= 3 or not made.photocell:
                 assert await printed(driver) in (ref, None)
         before = list(made.printed)
         await driver.close()

@@ -1,0 +1,84 @@
+"""The paper of a simulated printer that is sent dots: what comes out is a picture.
+
+`LabelPaper` is a device's physical side, pure: time comes in as an argument. The symbols of a
+printed picture are what zxing-cpp reads from it.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import zxingcpp
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+"""Dots, height x width: 0 black, 255 blank."""
+MAX_QUEUE = 50
+
+
+@dataclass(frozen=True)
+class PrintedPicture:
+    """A label that came out, and when."""
+
+    picture: Picture
+    at: float
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """What a reader gives for its symbols, from top to bottom; GS for an inner FNC1."""
+        found = zxingcpp.read_barcodes(self.picture)
+        found.sort(key=lambda read: (read.position.top_left.y, read.position.top_left.x))
+        return tuple(read.bytes.decode("utf-8", "replace") for read in found)
+
+
+class LabelPaper:
+    """Prints what it was given, one after the other, `print_time` seconds each. A label that a
+    fault interrupts is printed anew afterwards."""
+
+    def __init__(self, *, print_time: float = 0.2) -> None:
+        self.print_time = print_time
+        self.faults: set[str] = set()
+        self.paused = False
+        self.counter = 0
+        self.queue: deque[tuple[Picture, bytes]] = deque()
+        self.printed: list[PrintedPicture] = []
+        self._done_at: float | None = None
+
+    def reboot(self) -> None:
+        """Switched off and on: what it had in hand is gone."""
+        self.queue.clear()
+        self._done_at = None
+
+    def cancel(self) -> None:
+        """Forget what is not printed."""
+        self.reboot()
+
+    def add(self, picture: Picture, now: float, mark: bytes = b"") -> None:
+        """A label to print; `mark` is handed to `came_out` with it."""
+        self.advance(now)
+        if len(self.queue) < MAX_QUEUE:
+            self.queue.append((picture, mark))
+        self.advance(now)
+
+    def advance(self, now: float) -> None:
+        """Print what is due by `now`."""
+        begin = now
+        while self.queue and not self.paused and not self.faults:
+            if self._done_at is None:
+                self._done_at = begin + self.print_time
+            if now < self._done_at:
+                return
+            picture, mark = self.queue.popleft()
+            begin, self._done_at = self._done_at, None
+            self.counter += 1
+            self.printed.append(PrintedPicture(picture, begin))
+            self.came_out(mark)
+        self._done_at = None
+
+    def came_out(self, mark: bytes) -> None:
+        """Told for each label that came out."""
+
+    @property
+    def printing(self) -> bool:
+        return self._done_at is not None
