@@ -64,6 +64,7 @@ class Look:
     idle: bool
     faults: tuple[str, ...] = ()
     waiting: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -201,7 +202,10 @@ class LabelPrinter(ABC):
         """Print one label; see ports.Printer. False, and nothing was sent, while a label is out
         or the printer has a fault; an event REQUEST tells when it is ready again."""
         stored, layout = self._label(job)
-        label = self._build(stored, layout, job)
+        try:
+            label = self._build(stored, layout, job)
+        except DomainError as refused:
+            raise DomainError(refused.reason, f"{self.name}: {refused}") from None
         async with self._lock:
             self._check()
             counter = None
@@ -256,8 +260,16 @@ class LabelPrinter(ABC):
                 return PrinterStatus(ready=False, faults=await self._why_silent())
             counter = await self._counter() if self._counts else None
             return PrinterStatus(
-                ready=not look.faults, faults=look.faults, waiting=look.waiting, counter=counter
+                ready=not look.faults,
+                faults=look.faults,
+                waiting=look.waiting,
+                counter=counter,
+                warnings=look.warnings + await self._warnings(),
             )
+
+    async def _warnings(self) -> tuple[str, ...]:
+        """What will soon keep it from printing, where that is a question of its own."""
+        return ()
 
     async def _why_silent(self) -> tuple[str, ...]:
         return ("silent",)

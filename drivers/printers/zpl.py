@@ -41,7 +41,7 @@ class ZplPrinter(LabelPrinter):
         super().__init__(name, config, context)
         self._probe = min(PROBE, config.reply_timeout)
         self._stored: set[str] = set()
-        self._has_odometer = False
+        self._has_odometer = self._has_report = False
 
     @property
     def capability(self) -> PrinterCapability:
@@ -88,6 +88,7 @@ class ZplPrinter(LabelPrinter):
         self._has_odometer = False
         if self._zpl.odometer:
             self._has_odometer = await self._counter() is not None
+        self._has_report = await self._report() is not None
 
     def _build(self, stored: str, layout: Layout, job: PrintJob) -> bytes:
         return recall(stored, layout, job.fields, self._zpl.drive)
@@ -107,10 +108,19 @@ class ZplPrinter(LabelPrinter):
         return Look(status.idle, status.faults, status.formats + status.remaining)
 
     async def _why_silent(self) -> tuple[str, ...]:
-        await self._write(b"~HQES\r\n")
-        report = await self._hear(ErrorReport, time.monotonic() + self._probe)
+        report = await self._report()
         faults = report.errors if report is not None else ()
         return faults or ("silent",)
+
+    async def _warnings(self) -> tuple[str, ...]:
+        report = await self._report() if self._has_report else None
+        return report.warnings if report is not None else ()
+
+    async def _report(self) -> ErrorReport | None:
+        """The answer to `~HQES`; None where the printer has none or is silent."""
+        self._drop(ErrorReport)
+        await self._write(b"~HQES\r\n")
+        return await self._hear(ErrorReport, time.monotonic() + self._probe)
 
     async def _cancel(self) -> bool:
         await self._write(b"~JA\r\n")

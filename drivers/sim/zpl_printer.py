@@ -62,6 +62,7 @@ class ZplPrinter:
         self.mute_on_media = mute_on_media
         self.answers_hqes = answers_hqes
         self.faults: set[str] = set()
+        self.warnings: set[str] = set()
         self.paused = False
         self.counter = 0
         self.queue: deque[tuple[PrintedSymbol, ...]] = deque()
@@ -130,10 +131,11 @@ class ZplPrinter:
         elif name == "HQES" and self.answers_hqes:
             bits = {"paper_out": 1, "ribbon_out": 2, "head_open": 4}
             low = sum(bits.get(fault, 0) for fault in self.faults)
-            on = 1 if low else 0
+            soon = {"calibrate_media": 1, "clean_head": 2, "replace_head": 4, "paper_low": 8}
+            warn = sum(soon.get(warning, 0) for warning in self.warnings)
             return (
                 b"\x02\r\n  PRINTER STATUS\r\n   ERRORS:         %d 00000000 %08X\r\n"
-                b"   WARNINGS:       0 00000000 00000000\r\n\x03" % (on, low)
+                b"   WARNINGS:       %d 00000000 %08X\r\n\x03" % (bool(low), low, bool(warn), warn)
             )
         return b""
 

@@ -44,6 +44,15 @@ class Case:
     silent: bool = False
 
 
+DOTS = Case(
+    silent=True,
+    fault=lambda made: made.printer.faults.add("paper_out"),
+    key="paper_out",
+    mend=lambda made: made.printer.faults.clear(),
+    refused={"": "empty", "A" * 600: "does not fit", "A" * 1025: "1024", "\ud800": "half"},
+)
+"""A label printer that is sent pictures."""
+
 CASES: dict[str, Case] = {
     "text_coder": Case(
         fault=lambda made: made.coder.faults.add("ink_out"),
@@ -51,7 +60,17 @@ CASES: dict[str, Case] = {
         mend=lambda made: made.coder.faults.clear(),
         refused={"A;B": "';'", "A\x03R;9;X": r"\\x03", "A" * 2000: "1024"},
     ),
-    "zpl": Case(silent=True),
+    "zpl": Case(
+        silent=True,
+        fault=lambda made: made.printer.faults.add("paper_out"),
+        key="paper_out",
+        mend=lambda made: made.printer.faults.clear(),
+        warn=lambda made: made.printer.warnings.add("clean_head"),
+        warning="clean_head",
+        refused={"": "empty", "A" * 600: "does not fit", "A" * 1025: "1024", "\ud800": "half"},
+    ),
+    "tspl": DOTS,
+    "tspl/clone": DOTS,
     "zipher": Case(
         fault=lambda made: made.coder.faults.append((12, True, "Ribbon Broken")),
         key="ribbon_broken",
@@ -160,7 +179,7 @@ async def print_one(made: Bench, driver: Printer, ref: int) -> None:
             await driver.next_event(0.5)
         made.trigger()
         await until(lambda: len(made.printed) > before)
-        while int(driver.capability.evidence) >= Evidence.COUNTER:
+        while int(driver.capability.evidence) >= Evidence.COUNTER or not made.photocell:
             event = await driver.next_event(0.5)
             if event is not None and event.kind is PrintEventKind.PRINTED:
                 assert event.ref in (ref, None)

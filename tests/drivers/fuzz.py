@@ -17,7 +17,9 @@ from typing import Any
 
 from drivers.printers.coder_codec import CoderCodec
 from drivers.printers.profile import load_profile
+from drivers.printers.tspl_status import TsplCodec
 from drivers.printers.zipher_codec import ZipherCodec
+from drivers.printers.zpl_status import StatusCodec
 
 SLOW = 1.0
 """Seconds that one input may take."""
@@ -54,6 +56,18 @@ TARGETS: dict[str, Target] = {
     "text_coder/leibinger-like": _profile(
         "leibinger-like", b"^0=ETX9\r", b"^0=RS2\t6\t0\t1\t250\r", b"^0=CC000123\r"
     ),
+    "zpl": Target(
+        StatusCodec,
+        (
+            b"\x02030,0,0,1245,000,0,0,0,000,0,0,0\x03\r\n"
+            b"\x02000,0,0,0,1,2,6,0,00000000,1,000\x03\r\n\x021234,0\x03\r\n",
+            b"\x02\r\n  PRINTER STATUS\r\n   ERRORS:         1 00000000 00000005\r\n"
+            b"   WARNINGS:       1 00000000 00000002\r\n\x03",
+            b'"8560 LABELS"',
+            b'"?"',
+        ),
+    ),
+    "tspl": Target(TsplCodec, (b"\x02@@@@\x03\r\n", b"\x02P@@@\x03\r\n", b"\x02EHC\x66\x03\r\n")),
     "zipher": Target(
         ZipherCodec,
         (

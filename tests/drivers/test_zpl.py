@@ -604,7 +604,7 @@ def test_secret_values_do_not_reach_the_wire_log(tmp_path: Path) -> None:
                 if line.split()[2] in "<>")
     )  # fmt: skip
     assert b"PUBLIC" in logged
-    assert b"PRI" not in logged
+    assert b"PRI_" not in logged
 
 
 # -------------------------------------------------------------------------- the simulated printer
