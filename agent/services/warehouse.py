@@ -24,7 +24,8 @@ from agent.core.known import Clock
 from agent.core.rules import OPERATIONS
 from agent.now import wall_ms
 from agent.services.warehouse_documents import drafted, pieces_of, products_of
-from agent.services.warehouse_views import Connects, Views
+from agent.services.warehouse_sums import Connects
+from agent.services.warehouse_views import Views
 from agent.store import documents, goods
 from agent.store.database import Connection
 from agent.store.documents import Document
