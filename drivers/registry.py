@@ -54,6 +54,9 @@ TYPES: Mapping[str, Entry] = {
         "drivers.printers.text_coder:TextCoder",
         evidence="1 to 5, as the profile says",
     ),
+    "codenet": Entry(
+        "printer", "drivers.printers.codenet:CodenetConfig", "drivers.printers.codenet:Codenet"
+    ),
     "zipher": Entry(
         "printer", "drivers.printers.zipher:ZipherConfig", "drivers.printers.zipher:Zipher"
     ),

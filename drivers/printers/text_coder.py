@@ -131,6 +131,7 @@ class TextCoder:
             faults=tuple(key for key in keys if key not in self._profile.warnings),
             waiting=merged.number("waiting"),
             counter=merged.number("counter"),
+            warnings=tuple(key for key in keys if key in self._profile.warnings),
         )
 
     async def clear(self) -> bool:

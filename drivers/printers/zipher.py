@@ -178,14 +178,14 @@ class Zipher:
             faults.append(codec.STATES[state.number() or 0])
         if state.number(1) == codec.FAULT:
             faults += await self._named("GFT", "FLT")
-        if state.number(1) != 0:
-            await self._named("GWN", "WRN")
+        warnings = await self._named("GWN", "WRN") if state.number(1) != 0 else []
         return PrinterStatus(
             ready=state.number() == codec.RUNNING and state.number(1) != codec.FAULT,
             faults=tuple(faults),
             waiting=waiting,
             counter=state.number(4),
             last=last - 1 if last else None,
+            warnings=tuple(warnings),
         )
 
     async def clear(self) -> bool:

@@ -93,6 +93,8 @@ def faults(seed: int, name: str, prints: int, every: int = 16) -> list[Fault]:
 
 
 BENCHES: Mapping[str, str] = {
+    "codenet": "drivers.sim.codenet:CodenetBench",
+    "codenet/old": "drivers.sim.codenet:OldBench",
     "text_coder": "drivers.sim.text_coder:CoderBench",
     "text_coder/keeps-queue": "drivers.sim.text_coder:KeepingBench",
     "zipher": "drivers.sim.zipher:ZipherBench",

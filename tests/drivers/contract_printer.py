@@ -54,10 +54,31 @@ DOTS = Case(
 """A label printer that is sent pictures."""
 
 CASES: dict[str, Case] = {
+    "codenet": Case(
+        fault=lambda made: setattr(made.coder, "state", "011"),
+        key="fault",
+        mend=lambda made: setattr(made.coder, "state", "001"),
+        warn=lambda made: setattr(made.coder, "ink", 3),
+        warning="ink_low",
+        refused={
+            "A\x04": r"\\x04",
+            "A\x1bQ1N": r"\\x1b",
+            "批": "U\\+6279",
+            "A" * 1025: "1024",
+            "": "empty",
+        },
+    ),
+    "codenet/old": Case(
+        fault=lambda made: setattr(made.coder, "state", "009"),
+        key="standby",
+        mend=lambda made: setattr(made.coder, "state", "001"),
+    ),
     "text_coder": Case(
         fault=lambda made: made.coder.faults.add("ink_out"),
         key="ink_out",
         mend=lambda made: made.coder.faults.clear(),
+        warn=lambda made: made.coder.faults.add("ink_low"),
+        warning="ink_low",
         refused={"A;B": "';'", "A\x03R;9;X": r"\\x03", "A" * 2000: "1024"},
     ),
     "zpl": Case(
@@ -75,6 +96,8 @@ CASES: dict[str, Case] = {
         fault=lambda made: made.coder.faults.append((12, True, "Ribbon Broken")),
         key="ribbon_broken",
         mend=lambda made: made.coder.faults.clear(),
+        warn=lambda made: made.coder.warnings.append((31, True, "Ribbon Low")),
+        warning="ribbon_low",
         refused={
             "A|B": r"'\|'",
             "A=B": "'='",

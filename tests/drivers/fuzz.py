@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drivers.printers.codenet_codec import CodenetCodec
 from drivers.printers.coder_codec import CoderCodec
 from drivers.printers.profile import load_profile
 from drivers.printers.tspl_status import TsplCodec
@@ -42,6 +43,8 @@ class Target:
 
 KINDS = ("ack", "full", "nak", "cleared", "status0", "status1")
 
+CODENET = (b"\x06", b"\x06000", b"\x15", b"\x15024", b"2", b"P", b"\x1bT10000000012\x04")
+
 
 def _profile(name: str, *seeds: bytes) -> Target:
     profile = load_profile(name, "fuzz")
@@ -68,6 +71,9 @@ TARGETS: dict[str, Target] = {
         ),
     ),
     "tspl": Target(TsplCodec, (b"\x02@@@@\x03\r\n", b"\x02P@@@\x03\r\n", b"\x02EHC\x66\x03\r\n")),
+    "codenet/variable": Target(lambda: CodenetCodec("2"), CODENET),
+    "codenet/fixed": Target(lambda: CodenetCodec("P", "fixed"), CODENET),
+    "codenet/bare": Target(lambda: CodenetCodec("P", nak="bare"), CODENET),
     "zipher": Target(
         ZipherCodec,
         (

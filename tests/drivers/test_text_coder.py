@@ -409,7 +409,7 @@ def test_faults_have_names() -> None:
         await device.open()
         status = await device.status()
         assert not status.ready
-        assert status.faults == ("ink_low", "ink_out")
+        assert (status.faults, status.warnings) == (("ink_out",), ("ink_low",))
         assert await device.send(PrintJob(1, {"code": "A"}))
         assert sim.fire(0.0) is None
         await device.close()
