@@ -170,8 +170,9 @@ class ReaderSection(_Section):
 
     `region` is x, y, width, height in pixels; `grid` is rows, columns of a content picture, `cells`
     where each of its places is, in grid order, as fractions of the region (x, y, width, height);
-    `attempts` another order of reading than the symbology's. `caselink vision tune` finds them.
-    `evidence` are the pictures that it leaves on disk.
+    `attempts` another order of reading than the symbology's; `track` how far, as a share of the
+    frame, the symbol may be off the middle of the region (0 = the region is all). `caselink vision
+    tune` finds them. `evidence` are the pictures that it leaves on disk.
     """
 
     device: Name
@@ -182,6 +183,7 @@ class ReaderSection(_Section):
     grid: tuple[int, int] | None = None
     cells: Annotated[tuple[tuple[float, float, float, float], ...], Field(max_length=256)] = ()
     attempts: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
+    track: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     evidence: EvidenceSection = EvidenceSection()
 
 

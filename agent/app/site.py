@@ -80,4 +80,5 @@ def decode_settings(reader: ReaderSection, look: Look | None = None) -> DecodeSe
         cells=reader.cells,
         attempts=reader.attempts,
         look=look,
+        track=reader.track,
     )

@@ -14,9 +14,9 @@ from typing import Any
 
 from agent.ports import Image
 from agent.vision import evidence
-from agent.vision.cascade import decode
 from agent.vision.multiread import decode_cells
 from agent.vision.photo import SUFFIXES, PhotoError, load
+from agent.vision.region import Track
 from agent.vision.settings import DecodeSettings
 
 MOST_PICTURES = 1_000_000
@@ -94,6 +94,7 @@ def compare(
     """Read every picture by `a` and by `b`, each within `seconds`; they take turns at being first,
     so that neither always meets cold pixels."""
     result = Comparison()
+    at = Track(), Track()
     for path in paths:
         try:
             image = load(path)
@@ -101,19 +102,21 @@ def compare(
             result.unreadable += 1
             continue
         if result.pictures % 2:
-            other, one = read(image, b, seconds), read(image, a, seconds)
+            other, one = read(image, b, seconds, at[1]), read(image, a, seconds, at[0])
         else:
-            one, other = read(image, a, seconds), read(image, b, seconds)
+            one, other = read(image, a, seconds, at[0]), read(image, b, seconds, at[1])
         _count(result, path, one, other)
         progress(result.pictures)
     return result
 
 
-def read(image: Image, settings: DecodeSettings, seconds: float) -> Answer:
+def read(
+    image: Image, settings: DecodeSettings, seconds: float, track: Track | None = None
+) -> Answer:
     """As the station would."""
     until = time.monotonic() + seconds
     if settings.grid is None:
-        decoded = decode(image, settings, until)
+        decoded = (track or Track()).decode(image, settings, until)
         texts = {n: each.text for n, each in enumerate(decoded.reads[:1])}
         return Answer(texts, decoded.seconds, decoded.late)
     cells = decode_cells(image, settings, until)

@@ -25,7 +25,8 @@ class DecodeSettings:
     frame; what lies outside the frame is ignored. `grid` (rows, columns) makes it a multi-read:
     the cells divide the region evenly unless `cells` gives each one, in grid order, as fractions
     of the region (x, y, w, h). `attempts` replaces the symbology's order of attempts. `look` is how
-    a child in a cell looks, where that was learnt.
+    a child in a cell looks, where that was learnt. `track` (share of the frame) is how far the
+    symbol's middle may be off the region's (0 = the region is all that is looked at).
     """
 
     symbology: str
@@ -34,6 +35,7 @@ class DecodeSettings:
     cells: tuple[tuple[float, float, float, float], ...] = ()
     attempts: tuple[str, ...] = ()
     look: "Look | None" = None
+    track: float = 0.0
 
     def __post_init__(self) -> None:
         if self.symbology not in CASCADES:
@@ -51,6 +53,11 @@ class DecodeSettings:
         ):
             raise ConfigError(
                 f"grid {self.grid} is not rows, columns of 1 to {MOST_CELLS} cells together"
+            )
+        if not 0 <= self.track <= 0.5 or (self.track and (self.region is None or self.grid)):
+            raise ConfigError(
+                f"track {self.track} is not a share of the frame from 0 to 0.5 of a reader with a "
+                "region and without a grid"
             )
         self._check_cells()
         for name in self.attempts:

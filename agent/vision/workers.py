@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from agent.ports import Decoded, Image
 from agent.vision.cascade import decode
 from agent.vision.multiread import CellReads, decode_cells, nothing_read
+from agent.vision.region import Track
 from agent.vision.settings import DecodeSettings
 
 __all__ = ["DecodeSettings", "StationDecoder", "VisionWorkers"]
@@ -52,10 +53,14 @@ class VisionWorkers:
         for thread in self._threads:
             thread.start()
 
-    async def decode(self, station: DecodeSettings, image: Image, deadline: float) -> Decoded:
-        """One symbol of the station's region (cascade.decode). Never raises for any picture."""
+    async def decode(
+        self, station: DecodeSettings, image: Image, deadline: float, track: Track | None = None
+    ) -> Decoded:
+        """One symbol of the station's region (cascade.decode), which follows it if there is a
+        `track`. Never raises for any picture."""
         started = time.monotonic()
-        result = await self._run(lambda: decode(image, station, deadline), deadline)
+        one = decode if track is None else track.decode
+        result = await self._run(lambda: one(image, station, deadline), deadline)
         return result or Decoded((), time.monotonic() - started, late=True)
 
     async def decode_cells(
@@ -125,10 +130,11 @@ class StationDecoder:
     def __init__(self, workers: VisionWorkers, settings: DecodeSettings) -> None:
         self._workers = workers
         self.settings = settings
+        self._track = Track()
 
     async def decode(self, image: Image, deadline: float) -> Decoded:
         """Read the symbol of a frame; `deadline` is a time.monotonic() value."""
-        return await self._workers.decode(self.settings, image, deadline)
+        return await self._workers.decode(self.settings, image, deadline, self._track)
 
     async def decode_cells(self, image: Image, deadline: float) -> CellReads:
         """Read the grid of a frame; `deadline` is a time.monotonic() value."""
