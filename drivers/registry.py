@@ -66,6 +66,15 @@ TYPES: Mapping[str, Entry] = {
         "drivers.readers.line_reader:LineReaderConfig",
         "drivers.readers.line_reader:LineReader",
     ),
+    "dmcc": Entry(
+        "reader", "drivers.readers.dmcc:DmccConfig", "drivers.readers.dmcc:DmccReader", ports=(23,)
+    ),
+    "keyence_sr": Entry(
+        "reader",
+        "drivers.readers.keyence:KeyenceConfig",
+        "drivers.readers.keyence:KeyenceReader",
+        ports=(9004,),
+    ),
     # cameras
     "http_push": Entry(
         "camera",

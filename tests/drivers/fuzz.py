@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from drivers.printers.codenet_codec import CodenetCodec
@@ -21,6 +22,9 @@ from drivers.printers.profile import load_profile
 from drivers.printers.tspl_status import TsplCodec
 from drivers.printers.zipher_codec import ZipherCodec
 from drivers.printers.zpl_status import StatusCodec
+from drivers.readers.dmcc import DmccCodec, DmccConfig
+from drivers.readers.keyence import KeyenceCodec, KeyenceConfig
+from drivers.readers.line_reader import LineCodec, LineReaderConfig
 
 SLOW = 1.0
 """Seconds that one input may take."""
@@ -90,6 +94,39 @@ TARGETS: dict[str, Target] = {
         ("ACK", "ERR", "STS", "JOB", "SLR"),
     ),
 }
+TARGETS |= {
+    f"line_reader/{profile}": Target(
+        partial(
+            LineCodec,
+            LineReaderConfig(
+                address="tcp://h:1", profile=profile, heartbeat="HB", numbered=numbered
+            ),
+        ),
+        (
+            b"\x02]d2010690123456789221A\x1d7\r\n",
+            b"\x02CODE-1;CODE-2,CODE-3\r\n",
+            b"\x02\x18\r\n",
+            b"NOREAD\r\n",
+            b"HB\r\n",
+            b"17:CODE-1\r\n",
+        ),
+    )
+    for profile, numbered in (("generic", ":"), ("datalogic", ""), ("hand-scanner", ""))
+}
+TARGETS["dmcc"] = Target(
+    lambda: DmccCodec(DmccConfig(address="tcp://h:1", separator=",")),
+    (
+        b"||0:123[0]DM370\r\n",
+        b"||0:0[1]Q09ERS0xLENPREUtMg==\r\n",
+        b"||:::2[0]\r\n",
+        b"||1:5[103]\x2f\r\n",
+        b"\xff\xfd\x18CODE-1\r\n",
+    ),
+)
+TARGETS["keyence_sr"] = Target(
+    lambda: KeyenceCodec(KeyenceConfig(address="tcp://h:1", separator=",")),
+    (b"OK,KEYENCE,SR-2000,1.73\r", b"ER,LON,23\r\n", b"CODE-1,CODE-2\r", b"ERROR\r", b"OK,LON\r"),
+)
 
 
 def piece(rng: random.Random, seeds: Sequence[bytes]) -> bytes:

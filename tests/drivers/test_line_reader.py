@@ -14,6 +14,7 @@ from agent.core.errors import TransientError
 from agent.ports import Read, Reading
 from drivers.context import DeviceContext
 from drivers.readers.line_reader import LineCodec, LineReader, LineReaderConfig
+from drivers.readers.payload import Heard
 from drivers.sim.line_reader import ReaderFormat, ReaderPty, ReaderServer
 
 STX_CRLF: dict[str, Any] = {"prefix": "\x02", "separator": ";", "heartbeat": "HB"}
@@ -39,8 +40,8 @@ def config(address: str = "tcp://127.0.0.1:1", **more: Any) -> LineReaderConfig:
     return LineReaderConfig.model_validate({"address": address} | STX_CRLF | more)
 
 
-def texts(readings: list[tuple[Read, ...]]) -> list[tuple[str, ...]]:
-    return [tuple(read.text for read in reads) for reads in readings]
+def texts(readings: list[Heard]) -> list[tuple[str, ...]]:
+    return [tuple(read.text for read in reading.reads) for reading in readings]
 
 
 # ------------------------------------------------------------------------------------- codec
@@ -50,9 +51,9 @@ def test_dialogue() -> None:
     codec = LineCodec(config())
     stream = FORM.line(["A1"]) + FORM.line([GS1, "B2"]) + FORM.line([]) + FORM.alive()
     assert codec.feed(stream) == [
-        (Read("A1"),),
-        (Read("0106901234567892\x1d21A7", "]d2"), Read("B2")),
-        (),
+        Heard((Read("A1"),)),
+        Heard((Read("0106901234567892\x1d21A7", "]d2"), Read("B2"))),
+        Heard(()),
     ]
 
 
@@ -60,10 +61,10 @@ def test_dialogue_of_a_reader_with_defaults() -> None:
     codec = LineCodec(LineReaderConfig(address="tcp://h:1"))
     stream = b"]Q1https://q.example.cn/AbC\r\nNOREAD\r\nERROR\r\n\r\n;a;b\r\n"
     assert codec.feed(stream) == [
-        (Read("https://q.example.cn/AbC", "]Q1"),),
-        (),
-        (),
-        (Read(";a;b"),),
+        Heard((Read("https://q.example.cn/AbC", "]Q1"),)),
+        Heard(()),
+        Heard(()),
+        Heard((Read(";a;b"),)),
     ]
 
 
@@ -80,6 +81,7 @@ def test_a_line_in_chinese() -> None:
             .filter(lambda text: text not in ("", "NOREAD", "ERROR", "HB"))
             .map(lambda text: text + "\x1d1"),
             max_size=3,
+            unique=True,
         ),
         max_size=6,
     ),
@@ -121,7 +123,7 @@ def test_an_overlong_line_is_dropped_and_the_next_one_read(step: int) -> None:
 def test_a_line_without_its_prefix_is_no_reading_and_a_garbled_one_has_no_reads() -> None:
     codec = LineCodec(config())
     assert codec.feed(b"A1\r\n") == []
-    assert codec.feed(b"\x02\xff\xfe\r\n") == [()]
+    assert codec.feed(b"\x02\xff\xfe\r\n") == [Heard(())]
     assert codec.dropped == 2
 
 

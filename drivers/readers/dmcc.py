@@ -1,0 +1,223 @@
+"""Cognex DataMan readers by their own command protocol (DMCC), TCP 23 or serial.
+
+Commands are `||0:ID>COMMAND CR LF`; with extended responses the reader answers
+`||0:ID[STATUS]DATA CR LF`, and what it reads comes as status 1 with base64 data (Cognex, DataMan
+Communications and Programming Guide, "DMCC Overview"). Readings as plain lines are taken too.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from functools import reduce
+from itertools import count
+from operator import xor
+from typing import Literal
+
+from pydantic import Field
+
+from agent.core.errors import ConfigError, TransientError
+from agent.ports import DeviceCheck, Reading
+from drivers.context import DeviceContext
+from drivers.readers.link import ReaderLink
+from drivers.readers.payload import Answer, Heard, PayloadConfig, heard
+from drivers.transport import AddressText
+
+MAX_LINE = 8192
+_END = b"\r\n"
+_READ = 1
+# `||` options `[` status `]` data. A command without options is answered without them (`||[0]`),
+# and newer firmware writes others of its own before the status (`||:::2[0]`).
+_REPLY = re.compile(rb"\|\|([0-9:]{0,40})\[(\d{1,3})\](.*)", re.DOTALL)
+# What a telnet server says of its options (RFC 854): nothing that we need to answer.
+_TELNET = re.compile(rb"\xff[\xfb-\xfe].", re.DOTALL)
+_ESCAPES = {'"': r"\"", "\\": r"\\", "|": r"\|", "\t": r"\t", "\r": r"\r", "\n": r"\n"}
+_STATUS = {
+    100: "it gives no reason (100)",
+    101: "it does not know this command (101): its firmware is older, or it is another model",
+    102: "it does not take this value (102)",
+    103: "the checksum is wrong (103): set `checksum` as the reader has it",
+    104: "it cannot do this in its present state (104): end what runs in the Setup Tool",
+    105: "it is offline (105): bring it online in the Setup Tool",
+}
+
+
+class DmccConfig(PayloadConfig):
+    """Section of a device of type `dmcc`. `model` must stand in what the reader says it is (such as
+    "DM370"); "" takes any. `checksum` puts the XOR of a message's bytes before its end."""
+
+    type: Literal["dmcc"] = "dmcc"
+    address: AddressText
+    model: str = Field("", max_length=40)
+    checksum: bool = False
+    no_read: tuple[str, ...] = Field(("NO READ", "NO-READ", "NOREAD"), max_length=16)
+    alive_s: float = Field(5.0, ge=0, le=3600)
+    connect_timeout: float = Field(3.0, gt=0, le=60)
+    reply_timeout: float = Field(2.0, gt=0, le=60)
+
+
+def command(number: int, text: str, checksum: bool = False) -> bytes:
+    """The bytes of a command with its number."""
+    data = f"||{int(checksum)}:{number}>{text}".encode("latin-1")
+    return data + (bytes([reduce(xor, data)]) if checksum else b"") + _END
+
+
+def quoted(text: str) -> str:
+    """A string argument: in quotes, with every character escaped that has a meaning of its own."""
+    return '"' + "".join(_ESCAPES.get(char, char) for char in text) + '"'
+
+
+class DmccCodec:
+    """Bytes to readings and answers; no I/O. `dropped` counts lines that were neither."""
+
+    def __init__(self, config: PayloadConfig) -> None:
+        self._config = config
+        self._buffer = bytearray()
+        self._overlong = False
+        self.dropped = 0
+
+    def feed(self, data: bytes) -> list[Heard | Answer]:
+        """The messages that became complete, in order."""
+        found: list[Heard | Answer] = []
+        self._buffer += data
+        begin = 0
+        while (at := self._buffer.find(_END, begin)) >= 0:
+            message = None if self._overlong else self._line(bytes(self._buffer[begin:at]))
+            self._overlong = False
+            if message is not None:
+                found.append(message)
+            begin = at + len(_END)
+        del self._buffer[:begin]
+        if len(self._buffer) > MAX_LINE + 1:
+            del self._buffer[: len(self._buffer) - 1]  # its end may have come in part
+            self.dropped += not self._overlong
+            self._overlong = True
+        return found
+
+    def _line(self, line: bytes) -> Heard | Answer | None:
+        if len(line) > MAX_LINE:
+            self.dropped += 1
+            return None
+        line = _TELNET.sub(b"", line)
+        if not line:
+            return None
+        match = _REPLY.fullmatch(line)
+        if match is None:
+            if line.startswith(b"||"):
+                self.dropped += 1
+                return None
+            return self._reading(line)
+        options, status, data = match[1], int(match[2]), match[3]
+        if options.startswith(b"1"):
+            if not data or reduce(xor, line) != 0:
+                self.dropped += 1
+                return None
+            data = data[:-1]
+        if status == _READ:
+            try:
+                data = base64.b64decode(data, validate=True)
+            except binascii.Error:
+                self.dropped += 1
+                return Heard(())
+            return self._reading(data)
+        number = re.fullmatch(rb"[01]?:(\d{1,9})", options)
+        key = number[1].decode() if number else ""
+        return Answer(key, status, data.decode("latin-1").strip())
+
+    def _reading(self, payload: bytes) -> Heard | None:
+        try:
+            reading = heard(payload, self._config)
+        except UnicodeDecodeError:
+            self.dropped += 1
+            return Heard(())
+        self.dropped += reading is None
+        return reading
+
+
+class DmccReader:
+    """ports.CodeReader over DMCC."""
+
+    def __init__(self, name: str, config: DmccConfig, context: DeviceContext) -> None:
+        self.name = name
+        self._config = config
+        self._numbers = count(1)
+        self._link = ReaderLink(
+            name,
+            config.address,
+            context,
+            lambda: DmccCodec(config),
+            connect_timeout=config.connect_timeout,
+            reply_timeout=config.reply_timeout,
+            alive_s=config.alive_s,
+            alive=self._identify,
+            clean=lambda head: _TELNET.sub(b"", head),
+            advice=(
+                "Check in the DataMan Setup Tool that this is the reader's DMCC (Telnet) port, and "
+                "that no user name and password are asked there."
+            ),
+        )
+
+    async def open(self) -> None:
+        """Connect, switch extended responses on and ask what it is; see ports.Device. ConfigError
+        when it is another model than the config says."""
+        await self._link.open()
+        try:
+            # Silent until this is done, so no answer is owed to it.
+            number = next(self._numbers)
+            data = command(number, "SET COM.DMCC-RESPONSE 1", self._config.checksum)
+            await self._link.send("SET COM.DMCC-RESPONSE", data)
+            await self._identify()
+            self._link.forget()  # a greeting is no code
+        except BaseException:
+            await self._link.close()
+            raise
+
+    async def close(self) -> None:
+        """End the session; see ports.Device."""
+        await self._link.close()
+
+    async def next_reading(self, timeout: float) -> Reading | None:
+        """The next reading in the order of arrival; see ports.CodeReader."""
+        return await self._link.next_reading(timeout)
+
+    async def trigger(self, on: bool = True) -> None:
+        """Start a reading by command, or end it. TransientError when the reader refuses."""
+        await self._ask(f"TRIGGER {'ON' if on else 'OFF'}")
+
+    async def check(self) -> Sequence[DeviceCheck]:
+        """What the reader says of itself; see ports.Checked."""
+        found = [DeviceCheck(True, f"it is a {await self._identify()}")]
+        for name in ("DEVICE.NAME", "DEVICE.FIRMWARE-VER"):
+            try:
+                found.append(DeviceCheck(True, f"{name}: {await self._ask(f'GET {name}')}"))
+            except _Refused as refused:
+                found.append(DeviceCheck(refused.status != 105, str(refused)))
+        return found
+
+    async def _identify(self) -> str:
+        model = await self._ask("GET DEVICE.TYPE")
+        if self._config.model and self._config.model not in model:
+            raise ConfigError(
+                f"{self.name} at {self._config.address} is a {model!r}, not the "
+                f"{self._config.model!r} that the config names: correct its address or `model`."
+            )
+        return model
+
+    async def _ask(self, text: str) -> str:
+        number = next(self._numbers)
+        data = command(number, text, self._config.checksum)
+        answer = await self._link.ask(text, str(number), data)
+        if answer.code:
+            why = _STATUS.get(answer.code, f"it gives the status {answer.code}")
+            raise _Refused(
+                f"{self.name} at {self._config.address} refused {text}: {why}.", answer.code
+            )
+        return answer.text
+
+
+class _Refused(TransientError):
+    """The reader answered a command with an error."""
+
+    def __init__(self, words: str, status: int) -> None:
+        super().__init__(words)
+        self.status = status

@@ -1,0 +1,183 @@
+"""Keyence SR readers (SR-700, SR-1000, SR-2000, SR-X): text commands that end with CR, TCP 9004 or
+serial.
+
+`LON` and `LOFF` start and end a reading; a command is answered `OK,COMMAND[,..]` or
+`ER,COMMAND,NN`, and what is read comes as a line of its own, `ERROR` for nothing (the maker's
+manuals as restated by the open SRX library; LON and LOFF may stay without an answer).
+"""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal
+
+from pydantic import Field
+
+from agent.core.errors import ConfigError, TransientError
+from agent.ports import DeviceCheck, Reading
+from drivers.context import DeviceContext
+from drivers.readers.link import ReaderLink
+from drivers.readers.payload import Answer, Heard, PayloadConfig, heard
+from drivers.transport import AddressText, Role
+
+MAX_LINE = 8192
+_NAVIGATOR = 23
+# A line of this shape is an answer whoever waits for it: a late one must never become a code.
+_ANSWER = re.compile(
+    rb"(OK|ER),(LON|LOFF|KEYENCE|ERRSTAT|CMDSTAT|BUSYSTAT|EMAC|NUM|RESET|TEST\d?)(?:,(.*))?",
+    re.DOTALL,
+)
+_ERRORS = {
+    0: "it does not know this command (00): it is another model",
+    1: "the command has a wrong form (01): it is another model",
+    20: "it cannot do this in its present state (20): end the test or tuning that runs on it",
+    21: "its buffer has overflowed (21): trigger it less often, or shorten what it sends",
+    22: "its settings could not be loaded (22): write them to the reader again",
+    _NAVIGATOR: "AutoID Navigator is connected to it (23): disconnect it there, or close it",
+    99: "it has a fault (99): switch it off and on; if that does not help, call its maker",
+}
+
+
+class KeyenceConfig(PayloadConfig):
+    """Section of a device of type `keyence_sr`. `model` must stand in what the reader says it is
+    (such as "SR-2000"); "" takes any. In role server the reader pushes what it reads to our
+    address, and is asked nothing unless `commands` is true."""
+
+    type: Literal["keyence_sr"] = "keyence_sr"
+    address: AddressText
+    role: Role = "client"
+    commands: bool = True
+    model: str = Field("", max_length=40)
+    no_read: tuple[str, ...] = Field(("ERROR",), max_length=16)
+    alive_s: float = Field(5.0, ge=0, le=3600)
+    connect_timeout: float = Field(3.0, gt=0, le=60)
+    reply_timeout: float = Field(2.0, gt=0, le=60)
+
+
+class KeyenceCodec:
+    """Bytes to readings and answers; no I/O. `dropped` counts lines that were neither. Lines end
+    with CR; a LF behind it, as some are set up, is ignored."""
+
+    def __init__(self, config: PayloadConfig) -> None:
+        self._config = config
+        self._buffer = bytearray()
+        self._overlong = False
+        self.dropped = 0
+
+    def feed(self, data: bytes) -> list[Heard | Answer]:
+        """The messages that became complete, in order."""
+        found: list[Heard | Answer] = []
+        self._buffer += data
+        begin = 0
+        while (at := self._buffer.find(b"\r", begin)) >= 0:
+            message = None if self._overlong else self._line(bytes(self._buffer[begin:at]))
+            self._overlong = False
+            if message is not None:
+                found.append(message)
+            begin = at + 1
+        del self._buffer[:begin]
+        if len(self._buffer) > MAX_LINE:
+            self._buffer.clear()
+            self.dropped += not self._overlong
+            self._overlong = True
+        return found
+
+    def _line(self, line: bytes) -> Heard | Answer | None:
+        if len(line) > MAX_LINE:
+            self.dropped += 1
+            return None
+        line = line.removeprefix(b"\n")
+        if not line:
+            return None
+        answer = _ANSWER.fullmatch(line)
+        if answer is not None:
+            said = (answer[3] or b"").decode("latin-1")
+            key = answer[2].decode()
+            if answer[1] == b"OK":
+                return Answer(key, 0, said)
+            # An error without a number that we can read is still none of success.
+            return Answer(key, int(said) if re.fullmatch(r"\d{1,3}", said) else -1, said)
+        try:
+            reading = heard(line, self._config)
+        except UnicodeDecodeError:
+            self.dropped += 1
+            return Heard(())
+        self.dropped += reading is None
+        return reading
+
+
+class KeyenceReader:
+    """ports.CodeReader over Keyence's command interface."""
+
+    def __init__(self, name: str, config: KeyenceConfig, context: DeviceContext) -> None:
+        self.name = name
+        self._config = config
+        self._link = ReaderLink(
+            name,
+            config.address,
+            context,
+            lambda: KeyenceCodec(config),
+            role=config.role,
+            connect_timeout=config.connect_timeout,
+            reply_timeout=config.reply_timeout,
+            alive_s=config.alive_s if config.commands else 0.0,
+            alive=self._identify,
+            advice="Check that this is the reader's command port (9004 as a rule), that its "
+            "commands end with CR, and that no other program is connected to it.",
+        )
+
+    async def open(self) -> None:
+        """Connect, or wait for the reader to connect, and ask what it is; see ports.Device.
+        ConfigError when it is another model than the config says."""
+        await self._link.open()
+        if not self._config.commands:
+            return
+        try:
+            await self._identify()
+            self._link.forget()  # a greeting is no code
+        except BaseException:
+            await self._link.close()
+            raise
+
+    async def close(self) -> None:
+        """End the session; see ports.Device."""
+        await self._link.close()
+
+    async def next_reading(self, timeout: float) -> Reading | None:
+        """The next reading in the order of arrival; see ports.CodeReader."""
+        return await self._link.next_reading(timeout)
+
+    async def trigger(self, on: bool = True) -> None:
+        """Start a reading by command, or end it. Whether it was taken shows by what is read."""
+        await self._link.send("the trigger", b"LON\r" if on else b"LOFF\r")
+
+    async def check(self) -> Sequence[DeviceCheck]:
+        """What the reader says of itself; see ports.Checked."""
+        if not self._config.commands:
+            return [DeviceCheck(True, "it pushes what it reads and is asked nothing")]
+        found = [DeviceCheck(True, f"it is a {await self._identify()}")]
+        with suppress(_Refused):  # a model that does not know this command
+            state = await self._ask("ERRSTAT")
+            good = state.lower() in ("none", "")
+            found.append(DeviceCheck(good, f"its error state: {state or 'none'}"))
+        return found
+
+    async def _identify(self) -> str:
+        model = await self._ask("KEYENCE")
+        if self._config.model and self._config.model not in model:
+            raise ConfigError(
+                f"{self.name} at {self._config.address} is a {model!r}, not the "
+                f"{self._config.model!r} that the config names: correct its address or `model`."
+            )
+        return model
+
+    async def _ask(self, text: str) -> str:
+        answer = await self._link.ask(text, text, f"{text}\r".encode())
+        if answer.code:
+            why = _ERRORS.get(answer.code, f"it gives the error {answer.text}")
+            raise _Refused(f"{self.name} at {self._config.address} refused {text}: {why}.")
+        return answer.text
+
+
+class _Refused(TransientError):
+    """The reader answered a command with an error."""
