@@ -210,7 +210,6 @@ _ZPL_WORD = {
     code128.START_B: ">:",
     code128.START_C: ">;",
     code128.TO_B: ">6",
-    code128.TO_C: ">5",
     code128.FNC1: ">8",
 }
 
