@@ -36,6 +36,7 @@ GLANCE = 2.0
 TAIL = timedelta(minutes=2)
 """How old what was heard may be to say something of now."""
 
+_OPENED = DeviceCheck(True, "opened")
 Found = Sequence[DeviceCheck]
 
 
@@ -133,7 +134,7 @@ async def _ask(device: Device) -> list[DeviceCheck]:
     try:
         async with asyncio.timeout(OPEN_SECONDS):
             await device.open()
-        found.append(DeviceCheck(True, "opened"))
+        found.append(_OPENED)
         async with asyncio.timeout(ASK_SECONDS):
             found += await _status(device)
     except CaselinkError as error:
@@ -187,6 +188,8 @@ async def _strange(section: Mapping[str, Any], found: Found, heard: bytes) -> li
         return [DeviceCheck(False, words)]
     if all(each.good for each in found):
         return []
+    if registry.kind_of(section) == "plc" and _OPENED in found:
+        return []  # it has answered
     at = _endpoint(section)
     if not isinstance(at, TcpAddress) or section.get("role") == "server" or heard:
         return []

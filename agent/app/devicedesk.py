@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
+
 from agent.app import checking
 from agent.app.lines import Line
 from agent.config import Site
@@ -53,7 +55,7 @@ class DeviceDesk:
     async def wire(self, name: str, count: int) -> list[dict[str, Any]]:
         """The newest messages of a device, oldest first."""
         self._section(name)
-        found = await asyncio.to_thread(tail, self._wire, name, min(count, MOST))
+        found = await to_thread.run_sync(tail, self._wire, name, min(count, MOST))
         return [shown(entry) for entry in found]
 
     async def check(self, name: str) -> list[dict[str, Any]]:

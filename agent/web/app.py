@@ -24,6 +24,7 @@ _HERE = Path(__file__).parent
 PANEL = _HERE / "panel"
 STATIC = _HERE / "static"
 WAREHOUSE = _HERE / "warehouse"
+DEVICES = _HERE / "device"
 
 __all__ = ["PanelServer", "create_app"]
 
@@ -57,8 +58,12 @@ def create_app(
     app.include_router(live_router(hub, services))
     for router in routers:
         app.include_router(router)
-    panel, warehouse = read_files(PANEL), read_files(WAREHOUSE)
-    build = build_of({**panel, **{f"warehouse/{name}": file for name, file in warehouse.items()}})
+    panel, more = (
+        read_files(PANEL),
+        {"warehouse": read_files(WAREHOUSE), "devices": read_files(DEVICES)},
+    )
+    beside = {f"{at}/{name}": file for at, found in more.items() for name, file in found.items()}
+    build = build_of({**panel, **beside})
 
     @app.get("/api/session")
     async def session(request: Request, response: Response) -> dict[str, str]:
@@ -78,7 +83,8 @@ def create_app(
     static = read_files(STATIC)
     app.include_router(files_router("/panel", panel))
     app.include_router(files_router("/static", static))
-    app.include_router(files_router("/warehouse", warehouse))
+    for at, found in more.items():
+        app.include_router(files_router(f"/{at}", found))
     pda = pda_files({"/panel": panel, "/static": static})
     app.include_router(files_router(PDA_PREFIX, pda))
     return app

@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from fastapi import APIRouter
 
 from agent.core.errors import CaselinkError, DomainError
 from agent.web.api import BypassBody, NewOrder
@@ -281,9 +282,12 @@ class ScriptedLine:
 class Site:
     """The web room on a real port, in a thread with a loop of its own; can stop and come back."""
 
-    def __init__(self, line: ScriptedLine, port: int = 0) -> None:
+    def __init__(
+        self, line: ScriptedLine, port: int = 0, routers: Sequence[APIRouter] = ()
+    ) -> None:
         self.line = line
         self.port = port
+        self._routers = routers
         self._start()
 
     def _start(self) -> None:
@@ -292,7 +296,12 @@ class Site:
 
         async def serve() -> None:
             server = PanelServer(
-                create_app(self.line, token=TOKEN, names=("panel.plant.example",)),
+                create_app(
+                    self.line,
+                    token=TOKEN,
+                    names=("panel.plant.example",),
+                    routers=self._routers,
+                ),
                 "127.0.0.1",
                 self.port,
             )

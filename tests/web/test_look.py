@@ -79,6 +79,7 @@ def state(site: Site, page: Page, name: str) -> Iterator[None]:
         page.locator(".cell").nth(10).click()
     elif name in SHEETS:
         page.locator(f"nav [data-open={name}]").click()
+        page.locator("dialog[open]").wait_for()
     try:
         yield
     finally:

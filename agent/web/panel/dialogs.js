@@ -14,6 +14,7 @@ const { t } = text;
 /**
  * @typedef {object} Sheet
  * @property {() => string} title
+ * @property {boolean} [named] the title is a name of no language
  * @property {(body: HTMLElement) => void} build makes the nodes, once
  * @property {(snapshot: Snapshot) => void} render writes them, per snapshot and per language
  */
@@ -38,12 +39,11 @@ let current = null;
 
 /** @param {Sheet} sheet */
 export function openSheet(sheet) {
-  if (dialog.open) dialog.close();
   current = sheet;
   body.replaceChildren();
   sheet.build(body);
   renderSheet();
-  dialog.showModal();
+  if (!dialog.open) dialog.showModal();
   body.scrollTop = 0;
 }
 
@@ -53,6 +53,7 @@ export const closeSheet = () => dialog.close();
 export function renderSheet() {
   if (!current) return;
   put(heading, current.title());
+  heading.translate = !current.named;
   put(close, t("close"));
   text.writeFixed(body);
   if (state.snapshot) current.render(state.snapshot);
@@ -68,9 +69,14 @@ export function openCell(container, index) {
 export function openNamed(name, context) {
   if (name === "orders") openSheet(new OrdersSheet(closeSheet));
   else if (name === "alarms") openSheet(new AlarmsSheet());
-  else if (name === "devices") openSheet(new DevicesSheet());
+  else if (name === "devices") void openDevices();
   else if (name === "lines" && context.lines.length > 1) openSheet(new LinesSheet(context));
   else if (name === "run" && dialog.open) closeSheet();
+}
+
+async function openDevices() {
+  const { DevicesSheet } = await import("/devices/sheet.js");
+  openSheet(new DevicesSheet());
 }
 
 /** What one place of the container holds. The container goes on; this stays what was tapped. */
@@ -178,49 +184,6 @@ class AlarmsSheet {
       }
     });
     return el("li", "", mark, words, ack);
-  }
-}
-
-/** Every device: state, last answer, latency, what it says is wrong. */
-class DevicesSheet {
-  title() {
-    return t("rail.devices");
-  }
-
-  /** @param {HTMLElement} root */
-  build(root) {
-    this.empty = el("p", "empty");
-    this.list = el("ul", "devices");
-    root.append(this.empty, this.list);
-  }
-
-  /** @param {Snapshot} s */
-  render(s) {
-    const devices = s.devices.list;
-    put(this.empty, devices.length ? "" : t("devices.none"));
-    show(this.empty, devices.length === 0);
-    keep(this.list, devices.length, () => {
-      const name = el("b");
-      name.translate = false;
-      const error = el("p", "error");
-      error.translate = false;
-      return el("li", "", icon("check"), name, el("span", "kind"), el("span", "state"),
-        el("span", "latency"), el("span", "last"), error);
-    });
-    devices.forEach((device, index) => {
-      const row = this.list.children[index];
-      const [mark, name, kind, word, latency, last, error] = row.children;
-      attr(row, "data-state", device.state);
-      const shape = { ok: "check", starting: "starting" }[device.state] ?? "warn";
-      attr(mark.firstElementChild, "href", `#i-${shape}`);
-      put(name, device.id);
-      put(kind, text.tOr("device", device.kind));
-      put(word, text.tOr("device_state", device.state));
-      put(latency, device.latency_ms === null ? text.NONE : t("devices.latency", { n: Math.round(device.latency_ms * 10) / 10 }));
-      put(last, t("devices.last", { time: text.second(device.last) }));
-      put(error, device.error ?? "");
-      show(error, device.error !== null);
-    });
   }
 }
 

@@ -21,12 +21,12 @@ function stored() {
   }
 }
 
-/** Load both catalogues, so that a switch needs neither a reload nor the server. */
-export async function loadTexts() {
+/** Load both catalogues of a folder, so that a switch needs neither a reload nor the server. */
+export async function loadTexts(from = "") {
   for (const name of /** @type {Language[]} */ (["zh", "en"])) {
-    const answer = await fetch(`text.${name}.json`);
+    const answer = await fetch(`${from}text.${name}.json`);
     if (!answer.ok) throw new Error(`text.${name}.json: ${answer.status}`);
-    catalogues[name] = await answer.json();
+    Object.assign(catalogues[name], await answer.json());
   }
 }
 
