@@ -57,6 +57,8 @@ TYPES: Mapping[str, Entry] = {
     "codenet": Entry(
         "printer", "drivers.printers.codenet:CodenetConfig", "drivers.printers.codenet:Codenet"
     ),
+    "ngpcl": Entry("printer", "drivers.printers.ngpcl:NgpclConfig", "drivers.printers.ngpcl:Ngpcl"),
+    "wsi": Entry("printer", "drivers.printers.wsi:WsiConfig", "drivers.printers.wsi:Wsi"),
     "zipher": Entry(
         "printer", "drivers.printers.zipher:ZipherConfig", "drivers.printers.zipher:Zipher"
     ),

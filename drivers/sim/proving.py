@@ -97,6 +97,8 @@ BENCHES: Mapping[str, str] = {
     "codenet/old": "drivers.sim.codenet:OldBench",
     "text_coder": "drivers.sim.text_coder:CoderBench",
     "text_coder/keeps-queue": "drivers.sim.text_coder:KeepingBench",
+    "ngpcl": "drivers.sim.ngpcl:NgpclBench",
+    "wsi": "drivers.sim.wsi:WsiBench",
     "zipher": "drivers.sim.zipher:ZipherBench",
     "zipher/keeps-queue": "drivers.sim.zipher:KeepingBench",
     "zpl": "drivers.sim.zpl_printer:ZplBench",

@@ -18,8 +18,10 @@ from typing import Any
 
 from drivers.printers.codenet_codec import CodenetCodec
 from drivers.printers.coder_codec import CoderCodec
+from drivers.printers.ngpcl_codec import NgpclCodec
 from drivers.printers.profile import load_profile
 from drivers.printers.tspl_status import TsplCodec
+from drivers.printers.wsi_codec import WsiCodec
 from drivers.printers.zipher_codec import ZipherCodec
 from drivers.printers.zpl_status import StatusCodec
 from drivers.readers.dmcc import DmccCodec, DmccConfig
@@ -78,6 +80,20 @@ TARGETS: dict[str, Target] = {
     "codenet/variable": Target(lambda: CodenetCodec("2"), CODENET),
     "codenet/fixed": Target(lambda: CodenetCodec("P", "fixed"), CODENET),
     "codenet/bare": Target(lambda: CodenetCodec("P", nak="bare"), CODENET),
+    "ngpcl": Target(
+        NgpclCodec,
+        (
+            b"{~JN0|BOTTLE.job|}\r\n",
+            b"{~DS0|0|1|0|0|0|2|0|000000000|06|1|}",
+            b"{~FC0|CODE|A1|}\r",
+            b"{~NK1|}",
+        ),
+    ),
+    "wsi": Target(
+        WsiCodec,
+        (b"$93", b"!94", b"\x02BOTTLE\x03", b"\x0200000 01\x03", b"\x0200000012\x03"),
+        ("ok", "bad", "name", "faults", "count"),
+    ),
     "zipher": Target(
         ZipherCodec,
         (

@@ -1,0 +1,171 @@
+"""Markem-Imaje printers by NGPCL: one update of the running job, allowed to be printed once.
+
+The allocation of 1 is what keeps a code from being printed twice: after one print the device is
+idle until the next update. It tells no print by itself: it is asked until it is idle again.
+"""
+
+import time
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from agent.core.errors import ConfigError
+from agent.ports import (
+    Evidence,
+    PrinterCapability,
+    PrinterStatus,
+    PrintEvent,
+    PrintEventKind,
+    PrintJob,
+)
+from drivers.context import DeviceContext
+from drivers.printers import ngpcl_codec as codec
+from drivers.printers.coder_link import CoderLink
+from drivers.printers.values import refused, values_of
+from drivers.transport import AddressText
+
+
+class NgpclConfig(BaseModel):
+    """Section of a device of type `ngpcl`. `job` must be the running one (empty: whatever runs);
+    `fields` maps the job's fields to those of the device's job. Times in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["ngpcl"] = "ngpcl"
+    address: AddressText
+    job: str = Field(default="", max_length=128)
+    fields: dict[str, str] = Field(min_length=1)
+    poll: float = Field(default=0.05, gt=0, le=10)
+    connect_timeout: float = Field(default=3.0, gt=0, le=60)
+    reply_timeout: float = Field(default=1.0, gt=0, le=60)
+
+    @field_validator("job", "fields")
+    @classmethod
+    def _clean(cls, value: str | dict[str, str]) -> str | dict[str, str]:
+        for text in [value] if isinstance(value, str) else value.values():
+            if any(char in "|{}~" or not " " <= char <= "~" for char in text):
+                raise ValueError("names are ASCII without | { } ~ in this language")
+        return value
+
+
+class Ngpcl:
+    """ports.Printer over job updates with an allocation of one print."""
+
+    def __init__(self, name: str, config: NgpclConfig, context: DeviceContext) -> None:
+        self.name = name
+        self._config = config
+        self._mask = context.mask
+        self._out: int | None = None
+        self._link: CoderLink[codec.Message] = CoderLink(
+            name,
+            config.address,
+            context,
+            codec.NgpclCodec,
+            lambda message, now: False,
+            connect_timeout=config.connect_timeout,
+            reply_timeout=config.reply_timeout,
+            advice="Check that NGPCL is on for this port and that no other program talks to it.",
+        )
+
+    @property
+    def capability(self) -> PrinterCapability:
+        return PrinterCapability(Evidence.ACCEPTED, queue=1, repeat_risk=False, clears=False)
+
+    async def open(self) -> None:
+        """Connect and see that the job and its fields are there; see ports.Device."""
+        self._out = None
+        await self._link.open()
+        job = await self._ask("JR", "JN")
+        self._link.strict = True
+        running = job.fields[0] if job.good and job.fields else ""
+        if self._config.job and running != self._config.job:
+            raise ConfigError(
+                f"{self.name} runs the job '{running:.60}', not '{self._config.job}'. Select it at "
+                f"the device, or mend 'job' of the device's section."
+            )
+        for field in self._config.fields.values():
+            if not (await self._ask("FR", "FC", field)).good:
+                raise ConfigError(
+                    f"The job of {self.name} has no field '{field}' (FR: FC1). Mend 'fields' of "
+                    f"the device's section or the job."
+                )
+
+    async def close(self) -> None:
+        """End the session; see ports.Device."""
+        await self._link.close()
+
+    async def send(self, job: PrintJob) -> bool:
+        """Update the job for one print, and read back what it took; see ports.Printer. False while
+        the record before was not printed."""
+        names = tuple(self._config.fields)
+        texts = values_of(self.name, names, job)
+        values = {self._config.fields[name]: text for name, text in zip(names, texts, strict=True)}
+        data = codec.job_update(self.name, values)
+        if self._out is not None:
+            await self._look(self._out)
+            if self._out is not None:
+                return False
+        if codec.state_of(await self._ask("DR", "DS")) == codec.PRINTING:
+            return False  # the update before this session's is not printed yet
+        self._link.quiet = True
+        answer = await self._link.command("JU", data, ("JU", "NK"), shown=self._mask(data))
+        if not answer.good or answer.kind == "NK":
+            raise refused(self.name, "JU", job.ref, f"{answer.kind}{answer.result}")
+        # An unknown field is silently accepted: only what is read back is there.
+        for field, value in values.items():
+            have = await self._ask("FR", "FC", field)
+            if have.fields[:2] != (field, value):
+                raise self._link.fail(
+                    f"{self.name} took record {job.ref} and has something else in its field "
+                    f"'{field}'. Look at what it prints; is another program writing to it?"
+                )
+        if codec.state_of(await self._ask("DR", "DS")) != codec.PRINTING:
+            raise self._link.fail(
+                f"{self.name} took record {job.ref} and does not wait to print it: it printed it "
+                f"at once or did not start. Look whether it came out, and start printing there."
+            )
+        self._out = job.ref
+        self._link.wake()
+        return True
+
+    async def next_event(self, timeout: float) -> PrintEvent | None:
+        """PRINTED when the device is idle again after its one print; see ports.Printer."""
+        end = time.monotonic() + timeout
+        while True:
+            if self._out is not None and not self._link.events:
+                await self._look(self._out)
+            left = end - time.monotonic()
+            wait = left if self._out is None else min(left, self._config.poll)
+            event = await self._link.next_event(max(0.0, wait))
+            if event is not None or end <= time.monotonic():
+                return event
+
+    async def status(self) -> PrinterStatus:
+        """The state that DR tells; see ports.Printer."""
+        state = codec.state_of(await self._ask("DR", "DS"))
+        ready = state in (codec.PRINTING, codec.IDLE)
+        name = codec.STATES.get(state, f"state_{state[:8] or 'unknown'}")
+        return PrinterStatus(
+            ready=ready,
+            faults=() if ready else (name,),
+            waiting=1 if state == codec.PRINTING else 0,
+        )
+
+    async def clear(self) -> bool:
+        """Nothing published takes an allocation back; see ports.Printer."""
+        return False
+
+    async def _look(self, ref: int) -> None:
+        state = codec.state_of(await self._ask("DR", "DS"))
+        if state == codec.IDLE and self._out == ref:
+            self._out = None
+            self._link.tell(PrintEventKind.PRINTED, ref, time.monotonic())
+
+    async def _ask(self, head: str, kind: str, *fields: str) -> codec.Message:
+        answer = await self._link.command(head, codec.command(head, *fields), (kind, "NK"))
+        if answer.kind == "NK":
+            raise self._link.fail(
+                f"{self.name} does not know {head} (NK{answer.result}). Check its model and that "
+                f"its software speaks NGPCL."
+            )
+        return answer
