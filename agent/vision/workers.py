@@ -50,6 +50,12 @@ class VisionWorkers:
             threading.Thread(target=self._work, name=f"vision-{n}", daemon=True)
             for n in range(threads)
         ]
+        # One job at a time that nobody waits for; it has a thread of its own, so that no decode
+        # ever waits for it.
+        self._spare: queue.Queue[tuple[Callable[[], Any], Callable[[Any], object]]] = queue.Queue(1)
+        self._resting = threading.Event()
+        self._resting.set()
+        self._threads.append(threading.Thread(target=self._idle, name="vision-spare", daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -70,6 +76,16 @@ class VisionWorkers:
         started = time.monotonic()
         result = await self._run(lambda: decode_cells(image, station, deadline), deadline)
         return result or nothing_read(station, time.monotonic() - started, late=True)
+
+    def offer(self, work: Callable[[], _T], done: Callable[[_T], object]) -> bool:
+        """Do something that can as well be left out, when there is nothing else to do; `done` gets
+        the result in that thread. False: frames wait or such work is under way, so it is not done.
+        """
+        if self._closing.is_set() or not self._resting.is_set() or not self._jobs.empty():
+            return False
+        self._resting.clear()
+        self._spare.put_nowait((work, done))
+        return True
 
     async def answers(self, timeout: float) -> bool:
         """Whether a thread is free, or becomes so within `timeout` s."""
@@ -106,6 +122,21 @@ class VisionWorkers:
             return await answer
         finally:
             alarm.cancel()
+
+    def _idle(self) -> None:
+        """The thread of what is offered."""
+        while not self._closing.is_set():
+            try:
+                work, done = self._spare.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            try:
+                done(work())
+            except RuntimeError:
+                # The loop has ended in the meantime: nobody wants to know.
+                log.debug("an offered result had no one left to take it")
+            finally:
+                self._resting.set()
 
     def _work(self) -> None:
         while True:
