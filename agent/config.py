@@ -165,6 +165,18 @@ class EvidenceSection(_Section):
     secret: bool = False
 
 
+class QualitySection(_Section):
+    """The quality index of what a camera reads: every `every`-th good frame is measured (0 = none)
+    and each that was hard to read; an alarm is raised when an index, smoothed over about `window`
+    of these, falls below the letter `limit` ("" = never). `white` is the grey value that counts as
+    full reflectance."""
+
+    every: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    limit: Literal["A", "B", "C", "D", ""] = "C"
+    window: Annotated[int, Field(ge=1, le=10_000)] = 20
+    white: Annotated[int, Field(ge=1, le=255)] = 255
+
+
 class ReaderSection(_Section):
     """A camera (give its symbology) or a code reader at a station.
 
@@ -172,7 +184,8 @@ class ReaderSection(_Section):
     where each of its places is, in grid order, as fractions of the region (x, y, width, height);
     `attempts` another order of reading than the symbology's; `track` how far, as a share of the
     frame, the symbol may be off the middle of the region (0 = the region is all). `caselink vision
-    tune` finds them. `evidence` are the pictures that it leaves on disk.
+    tune` finds them. `evidence` are the pictures that it leaves on disk, `quality` how well the
+    codes are printed.
     """
 
     device: Name
@@ -185,6 +198,7 @@ class ReaderSection(_Section):
     attempts: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
     track: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     evidence: EvidenceSection = EvidenceSection()
+    quality: QualitySection = QualitySection()
 
 
 class StationSection(_Section):

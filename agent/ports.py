@@ -81,12 +81,14 @@ class Frame:
     `counter` is the camera's own number of the exposure (+1 each; a gap is a lost frame),
     `camera_time` the camera's clock at the exposure in seconds (within 1 ms, running on by itself;
     pairs are proven by it) or None, `received` is time.monotonic() when the last byte had arrived.
+    `repeated`: its pixels are those of the frame before (the line's shell looks, no driver need).
     """
 
     image: Image
     counter: int
     camera_time: float | None
     received: float
+    repeated: bool = False
 
 
 @runtime_checkable
@@ -160,6 +162,17 @@ class PictureSink(Protocol):
     ) -> None:
         """A picture of item or container `number`, taken at `wall_ms`, and what was read on it.
         Never waits, never raises; whether it is kept is the sink's affair."""
+
+
+class QualityFollower(Protocol):
+    """Follows how well the symbols of one camera are printed."""
+
+    def offer(self, image: Image, decoded: Decoded) -> None:
+        """A picture and what was read on it. Never waits, never raises; whether it is measured is
+        the follower's affair."""
+
+    def facts(self) -> Mapping[str, Any] | None:
+        """The index and its trend for the live feed; None while nothing is known."""
 
 
 # -------------------------------------------------------------------------------------- printers

@@ -118,6 +118,7 @@ class Agent:
                 self.files.wire,
                 RealDevices(vision, self.files.looks),
                 Pictures(evidence, self.files.pictures),
+                vision,
             )
             for section in self.site.lines:
                 self._lines[section.id] = builder.build(section, gate)

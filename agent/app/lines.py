@@ -2,6 +2,7 @@
 
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from agent.app.label_fields import label_fields
@@ -16,6 +17,7 @@ from agent.line.printing import PrintDesk
 from agent.line.runner import LineRunner
 from agent.line.secrecy import SecretValues, hide_all
 from agent.line.watch import Watch
+from agent.now import wall_ms
 from agent.ports import (
     CodeReader,
     CommitGate,
@@ -32,6 +34,8 @@ from agent.ports import (
 from agent.supervisor import Changed, Session
 from agent.vision.evidence import EvidenceSettings, EvidenceWriter
 from agent.vision.look import load as load_look
+from agent.vision.quality_trend import TrendSettings
+from agent.vision.quality_watch import QualityWatch, SampleSettings
 from agent.vision.workers import StationDecoder, VisionWorkers
 from drivers import registry
 from drivers.context import DeviceContext, no_mask
@@ -106,6 +110,12 @@ class Line:
         }
 
 
+class Told(Protocol):
+    """Raises or clears an alarm of a camera, with what there is to say of it."""
+
+    def __call__(self, key: str, on: bool, told: Mapping[str, str] = ...) -> None: ...
+
+
 class Pictures(NamedTuple):
     """Who writes the pictures that cameras leave as evidence, and the folder they are kept in."""
 
@@ -115,7 +125,8 @@ class Pictures(NamedTuple):
 
 class LineBuilder:
     """Builds the lines of one site. `wire` is the folder of the wire logs, None for none;
-    `pictures` keeps what cameras leave as evidence, None keeps nothing."""
+    `pictures` keeps what cameras leave as evidence, None keeps nothing; `grading` measures the
+    quality index when it has nothing else to do, None measures none."""
 
     def __init__(
         self,
@@ -123,11 +134,13 @@ class LineBuilder:
         wire: Path | None,
         devices: Devices,
         pictures: Pictures | None = None,
+        grading: VisionWorkers | None = None,
     ) -> None:
         self._site = site
         self._wire = wire
         self._devices = devices
         self._pictures = pictures
+        self._grading = grading
 
     def build(self, section: LineSection, gate: CommitGate) -> Line:
         """A line with its devices, unopened. ConfigError when a device cannot be built."""
@@ -198,6 +211,12 @@ class LineBuilder:
             kind = "camera"
             decoder = self._devices.decoder(wanted)
         assert isinstance(device, FrameSource | CodeReader)
+
+        def condition(key: str, on: bool, told: Mapping[str, str] = MappingProxyType({})) -> None:
+            name = f"{runner.plan.id}/{reader.id}/{key}"
+            args = (("device", reader.id), *told.items())
+            runner.tell(i.ConditionChanged(name, on, 2, key, station.id, args))
+
         return Watch(
             station,
             reader,
@@ -211,6 +230,27 @@ class LineBuilder:
             evidence=self._evidence(station, reader, wanted, hidden=hidden)
             if decoder is not None
             else None,
+            quality=None if decoder is None else self._quality(reader, wanted, runner, condition),
+            condition=condition,
+        )
+
+    def _quality(
+        self, reader: ReaderPlan, wanted: ReaderSection, runner: LineRunner, condition: Told
+    ) -> QualityWatch | None:
+        """What follows the quality of a camera's symbols; its alarm names what prints them."""
+        if self._grading is None or not wanted.quality.every:
+            return None
+        section = wanted.quality
+        makers = [s.device for s in runner.plan.stations if s.device and s.role in reader.roles]
+        printer = {"printer": makers[0]} if makers else {}
+        return QualityWatch(
+            self._grading,
+            wanted.symbology,
+            SampleSettings(
+                section.every, float(section.white), TrendSettings(section.limit, section.window)
+            ),
+            lambda low, told: condition("quality_low", low, {**printer, **told}),
+            wall_ms,
         )
 
     def _evidence(

@@ -111,7 +111,8 @@ class ItemReadings(Input):
     `places` (content only) names the grid place of each text. `repeated` counts symbols whose text
     stood twice in the frame. `graded` is False when the quality index is below the station's limit.
     `blind`: late through no fault of the reader, as its pictures are not in step with the items and
-    only a stop of the belt can bring them into step.
+    only a stop of the belt can bring them into step. `old_picture`: the camera answered with the
+    picture that it had sent before, so nothing is known of this item.
     """
 
     station: str
@@ -124,6 +125,7 @@ class ItemReadings(Input):
     places: tuple[int, ...] = ()
     graded: bool = True
     blind: bool = False
+    old_picture: bool = False
 
 
 # --------------------------------------------------------------------------------- from printers

@@ -73,6 +73,8 @@ def judge_content(
         faults.append(Verdict.COUNT)
     if reading.refused:
         faults.append(Verdict.UNKNOWN)
+    if reading.old_picture:
+        faults.append(Verdict.OLD_PICTURE)
     for text, place in zip(reading.texts, places, strict=True):
         code = known.codes.get(text)
         if code is None:

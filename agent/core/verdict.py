@@ -29,6 +29,7 @@ class Verdict(StrEnum):
     BAD_GRADE = "bad_grade"
     MISMATCH = "mismatch"
     LATE = "late"
+    OLD_PICTURE = "old_picture"  # the camera sent the picture before once more
     TEST = "test"  # of a test: it never lives
     # Of containers only:
     COUNT = "count"  # more children than the scheme holds, or a child twice in one picture
@@ -38,6 +39,7 @@ class Verdict(StrEnum):
 _WORST_FIRST = (
     Verdict.TEST,
     Verdict.LATE,
+    Verdict.OLD_PICTURE,
     Verdict.UNKNOWN,
     Verdict.VOID,
     Verdict.HELD,
@@ -127,6 +129,8 @@ def judge(
         faults.append(Verdict.UNKNOWN)
     if not reading.graded:
         faults.append(Verdict.BAD_GRADE)
+    if reading.old_picture:
+        faults.append(Verdict.OLD_PICTURE)
     for text in reading.texts:
         code = known.codes.get(text)
         if code is None:

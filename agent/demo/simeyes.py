@@ -43,8 +43,11 @@ class Sight(np.ndarray[Any, np.dtype[np.uint8]]):
 
 
 def sight(exposure: Exposure, chance: int) -> Sight:
-    blank: NDArray[np.uint8] = np.empty((1, 1), np.uint8)
-    seen = blank.view(Sight)
+    # Pixels of another exposure are other pixels: whoever looks for a picture that comes again
+    # must find the one that does.
+    taken = exposure.scene.seed.to_bytes(8, "big")
+    pixels: NDArray[np.uint8] = np.frombuffer(taken, np.uint8).reshape(1, 8)
+    seen = pixels.view(Sight)
     seen.scene, seen.chance = exposure.scene, chance
     return seen
 

@@ -243,6 +243,11 @@ class LinePanel:
 
     def _devices(self) -> dict[str, Any]:
         healths = self._runner.healths
+        quality = {
+            watch.health.id: watch.quality.facts()
+            for watch in self._runner.watches
+            if watch.quality is not None
+        }
         return {
             "ok": sum(health.state == "ok" for health in healths),
             "all": len(healths),
@@ -256,6 +261,7 @@ class LinePanel:
                     else round(health.latency * 1000, 2),
                     "last": health.last_ms,
                     "error": health.error,
+                    "quality": quality.get(health.id),
                     "warnings": list(health.warnings),
                     "losses": health.losses,
                     "faults": health.faults,

@@ -5,13 +5,14 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.core import inputs as i
 from agent.core.codes import Refused, canonical
 from agent.core.plan import ReaderPlan, Station
 from agent.health import Health
 from agent.line.pairing import Paired, Pairing
+from agent.line.repeats import Repeats
 from agent.now import monotonic, wall_ms
 from agent.ports import (
     CodeReader,
@@ -20,6 +21,7 @@ from agent.ports import (
     FrameDecoder,
     FrameSource,
     PictureSink,
+    QualityFollower,
     Reading,
 )
 
@@ -41,6 +43,8 @@ class Trace:
 
 
 Answer = Callable[[i.ItemReadings, Trace | None], None]
+Condition = Callable[[str, bool], None]
+"""Told of what a camera is in, camera_stuck or camera_silent, whenever that may have changed."""
 
 
 @dataclass(slots=True)
@@ -55,7 +59,7 @@ class LastPicture:
 
 class Watch:
     """One reader of one station. `answer` gets exactly one ItemReadings per trigger. A reader of a
-    secret role keeps no pictures."""
+    secret role keeps no pictures. A picture that the camera sent before is read for nobody."""
 
     def __init__(
         self,
@@ -70,6 +74,8 @@ class Watch:
         *,
         keep_pictures: bool = True,
         evidence: PictureSink | None = None,
+        quality: QualityFollower | None = None,
+        condition: Condition | None = None,
     ) -> None:
         self.expected_reads = expected_reads
         self.station = station
@@ -91,6 +97,10 @@ class Watch:
         self._readings = 0
         self._keep_pictures = keep_pictures
         self.evidence = evidence
+        self.quality = quality
+        self._condition = condition
+        self._repeats = Repeats()
+        self._told: dict[str, bool] = {}
 
     def reset(self) -> None:
         """The PLC numbers anew: no frame belongs to an old trigger."""
@@ -118,6 +128,9 @@ class Watch:
                 self.station.id, number, self.reader.id, (), late=True, blind=blind
             )
             self._answer(late, None)
+            if isinstance(self.source, FrameSource) and self.health.state == "ok":
+                self._repeats.missed()
+                self._tell("camera_silent", self._repeats.silent)
 
     async def run(self) -> None:
         """One session of the device: until it is lost (TransientError)."""
@@ -142,8 +155,18 @@ class Watch:
             if frame is None:
                 continue
             self.health.alive()
+            if self._repeats.look(frame.image):
+                frame = replace(frame, repeated=True)
+            self._tell("camera_stuck", self._repeats.stuck)
+            self._tell("camera_silent", False)
             pairs = self.pairing.frame(frame.counter, frame, frame.received, frame.camera_time)
             self._take(pairs)
+
+    def _tell(self, key: str, on: bool) -> None:
+        """Also the first time that it is not so: the alarm may be one of before a restart."""
+        if self._condition is not None and self._told.get(key) != on:
+            self._told[key] = on
+            self._condition(key, on)
 
     async def _run_reader(self, reader: CodeReader) -> None:
         while True:
@@ -161,6 +184,8 @@ class Watch:
                 continue  # answered late already
             if isinstance(pair.frame, Reading):
                 self._done(pair, Decoded(pair.frame.reads, 0.0))
+            elif pair.frame.repeated:
+                self._done(pair, Decoded((), 0.0), old_picture=True)
             elif len(self._decoding) < DECODING:
                 task = asyncio.create_task(self._decode(pair, pair.frame))
                 self._decoding.add(task)
@@ -178,8 +203,12 @@ class Watch:
         if self.evidence is not None:  # after the answer: a verdict waits for no picture
             failed = len(decoded.reads) < self.expected_reads or decoded.repeated > 0
             self.evidence.offer(frame.image, decoded, pair.number, wall_ms(), failed=failed)
+        if self.quality is not None:
+            self.quality.offer(frame.image, decoded)
 
-    def _done(self, pair: Paired[Frame | Reading], decoded: Decoded) -> None:
+    def _done(
+        self, pair: Paired[Frame | Reading], decoded: Decoded, *, old_picture: bool = False
+    ) -> None:
         if self._due.pop(pair.number, None) is None:
             return
         texts: list[str] = []
@@ -203,6 +232,7 @@ class Watch:
             decoded.repeated,
             decoded.late and not texts,
             tuple(places),
+            old_picture=old_picture,
         )
         # The camera may be quicker than the poll that tells of its trigger.
         triggered = min(pair.triggered, pair.received)

@@ -7,14 +7,18 @@ others. The index is low when one of them is below the limit, and is so until al
 from collections import deque
 from dataclasses import dataclass, field
 
-from agent.vision.quality_scale import Quality, graded, letter
+from agent.vision.quality_scale import Quality, Scale, graded, letter
 
 LEAST = 5
 """Samples before anything is said."""
 CLEAR = 0.3
 """By how much more than the limit a score must be for the index not to be low any more."""
-KEPT = 120
+KEPT = 60
 """Points of the trend that are kept."""
+
+GROWTH = Scale(0.15, 0.22, 0.30, 0.40)
+"""Bar codes are read until bars have grown by half a module, with good letters up to there: so the
+trend of theirs judges what the index only reports. (In a matrix the modulation falls with it.)"""
 
 SHORT = {
     "contrast": "SC",
@@ -29,6 +33,7 @@ SHORT = {
     "defects": "DEF",
     "decodability": "DCD",
     "decode": "DEC",
+    "print_growth": "BWG",
 }
 """What parameters are called on the reports of verifiers, in every language."""
 
@@ -46,7 +51,9 @@ class TrendSettings:
 
     def __post_init__(self) -> None:
         if self.limit not in LIMITS or self.window < 1:
-            raise ValueError(f"limit {self.limit!r} is no letter, or window {self.window} too small")
+            raise ValueError(
+                f"limit {self.limit!r} is no letter, or window {self.window} too small"
+            )
 
 
 @dataclass(slots=True)
@@ -66,6 +73,9 @@ class Trend:
         # At first the plain mean of all, later of about the last `window`.
         share = max(1 / self.samples, 2 / (self.settings.window + 1))
         found = {each.name: each.score or 0.0 for each in graded(quality.parameters)}
+        for each in quality.parameters:
+            if each.name == "print_growth":
+                found[each.name] = GROWTH.score(abs(each.value))
         for name, score in found.items():
             before = self.scores.get(name, score)
             self.scores[name] = before + share * (score - before)

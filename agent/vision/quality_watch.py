@@ -3,7 +3,7 @@ machine has nothing else to do, and tells when the index becomes too low or reco
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ class SampleSettings:
 
     every: int = 20
     white: float = 255.0
-    trend: TrendSettings = TrendSettings()
+    trend: TrendSettings = field(default_factory=TrendSettings)
 
 
 class QualityWatch:
@@ -64,7 +64,11 @@ class QualityWatch:
         self._turn += 1
         among = hard or reads
         read = among[self._turn % len(among)]
-        done = partial(asyncio.get_running_loop().call_soon_threadsafe, self._graded)
+        loop = asyncio.get_running_loop()
+
+        def done(quality: Quality | None) -> None:
+            loop.call_soon_threadsafe(self._graded, quality)
+
         if self._workers.offer(partial(self._grade, image, read), done):
             self._since = 0
         else:

@@ -131,12 +131,14 @@ class VisionWorkers:
             except queue.Empty:
                 continue
             try:
-                done(work())
+                result = work()
+            finally:
+                self._resting.set()
+            try:
+                done(result)
             except RuntimeError:
                 # The loop has ended in the meantime: nobody wants to know.
                 log.debug("an offered result had no one left to take it")
-            finally:
-                self._resting.set()
 
     def _work(self) -> None:
         while True:

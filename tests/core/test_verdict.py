@@ -67,6 +67,9 @@ EXAMPLES: dict[Verdict, Callable[[], Verdict]] = {
     Verdict.PASS: lambda: of(verdict(code("a"))),
     Verdict.NO_READ: lambda: missing(CAPPED, ("body",), {}, late=False),
     Verdict.LATE: lambda: missing(CAPPED, ("body",), {}, late=True),
+    Verdict.OLD_PICTURE: lambda: of(
+        judge("bottle", ("body",), order(), read(old_picture=True), known(), earlier={})
+    ),
     Verdict.UNKNOWN: lambda: of(verdict(texts=("nobody's",))),
     Verdict.VOID: lambda: of(verdict(code("a", state=CodeState.VOID))),
     Verdict.HELD: lambda: of(verdict(code("a", on=unit(7, held=True)), own_unit=7)),

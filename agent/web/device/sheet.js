@@ -1,7 +1,7 @@
 // The devices of a line: how each is, and of one what went over its wire, a check and a test.
 // Loaded when somebody asks for it; the panel's own page stays small.
 
-import { attr, button, el, icon, keep, put, show } from "/panel/dom.js";
+import { attr, button, el, icon, keep, put, show, svg } from "/panel/dom.js";
 import { closeSheet, openSheet } from "/panel/dialogs.js";
 import { holdButton } from "/panel/hold.js";
 import { command, inWords, Refusal } from "/panel/server.js";
@@ -77,7 +77,7 @@ function fill(node, device) {
   const shape = { ok: "check", starting: "starting" }[device.state] ?? "warn";
   attr(mark.firstElementChild, "href", `#i-${shape}`);
   put(name, device.id);
-  put(kind, text.tOr("device", device.kind));
+  put(kind, text.tOr("device", device.kind) + (device.quality ? ` · ${device.quality.letter}` : ""));
   put(word, text.tOr("device_state", device.state));
   put(latency, device.latency_ms === null ? text.NONE : t("devices.latency", { n: Math.round(device.latency_ms * 10) / 10 }));
   put(last, t("devices.last", { time: text.second(device.last) }));
@@ -130,7 +130,11 @@ class DeviceSheet {
     const heading = el("h3");
     heading.dataset.t = "devices.wire";
     this.wire.setAttribute("data-t-label", "devices.wire");
-    root.append(this.list, this.counts, el("div", "actions", this.back, this.check, this.test.node), status, heading, this.nothing, this.wire);
+    this.quality = el("p", "counts quality");
+    this.limit = svg("path", { class: "limit" });
+    this.course = svg("polyline", {});
+    this.trend = svg("svg", { class: "quality-trend", viewBox: "0 0 60 44", preserveAspectRatio: "none", "aria-hidden": "true" }, this.limit, this.course);
+    root.append(this.list, this.counts, this.quality, this.trend, el("div", "actions", this.back, this.check, this.test.node), status, heading, this.nothing, this.wire);
     void this.#listen();
   }
 
@@ -140,6 +144,7 @@ class DeviceSheet {
     if (!device) return closeSheet();
     fill(this.list.firstElementChild?.firstElementChild, device);
     put(this.counts, t("devices.counts", { lost: device.losses ?? 0, faults: device.faults ?? 0 }));
+    this.#rate(device.quality);
     this.test.name(t("devices.test"));
     show(this.nothing, this.#entries.length === 0);
     keep(this.wire, this.#entries.length, () => el("li", "", el("time"), el("b"), el("span"), el("code")));
@@ -150,6 +155,20 @@ class DeviceSheet {
       put(words, entry.text + (entry.more ? ` +${entry.more}` : ""));
       put(hex, entry.hex);
     });
+  }
+
+  /** How well the codes before a camera are printed, and how it went. @param {import("/panel/types.js").Quality | null} quality */
+  #rate(quality) {
+    show(this.quality, quality !== null);
+    show(this.trend, quality !== null);
+    if (!quality) return;
+    const { letter, score, worst, limit, points } = quality;
+    const scores = Object.entries(quality.scores).map(([name, value]) => `${name} ${value}`).join(" · ");
+    put(this.quality, t("devices.quality", { letter, score, worst, limit: limit || text.NONE, scores }));
+    const y = (/** @type {number} */ value) => 42 - 10 * value;
+    attr(this.course, "points", points.map((point, n) => `${n + 60 - points.length},${y(point[1])}`).join(" "));
+    const least = "DCBA".indexOf(limit) + 1;
+    attr(this.limit, "d", limit ? `M0 ${y(least)}H60` : "");
   }
 
   /** @param {string} doing key @param {() => Promise<{good: boolean, words: string}[]>} act */
