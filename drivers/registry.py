@@ -77,6 +77,11 @@ TYPES: Mapping[str, Entry] = {
         "drivers.readers.keyence:KeyenceReader",
         ports=(9004,),
     ),
+    "hid_scanner": Entry(
+        "reader",
+        "drivers.readers.hid_scanner:HidScannerConfig",
+        "drivers.readers.hid_scanner:HidScanner",
+    ),
     # cameras
     "http_push": Entry(
         "camera",

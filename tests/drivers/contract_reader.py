@@ -10,6 +10,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from agent.ports import Checked, CodeReader, Reading
 from drivers import registry
 from drivers.context import DeviceContext
 from drivers.sim.dmcc_reader import DataManPty, DataManServer
+from drivers.sim.keyboard import KeyboardFifo
 from drivers.sim.keyence_reader import SrPty, SrServer
 from drivers.sim.line_reader import ReaderFormat, ReaderPty, ReaderServer
 from tests.drivers.contract_printer import WRONG, Drip
@@ -42,13 +45,15 @@ class Case:
 
     sim: Callable[[], Any]
     section: Mapping[str, Any]
-    kind: str = "tcp"  # or serial, or server: the reader connects to us
+    kind: str = "tcp"  # or serial, hid (plugged in too), or server: the reader connects to us
     fault: Callable[[Any], None] = nothing
     words: str = ""
     beat: Callable[[Any], None] = nothing
     asked: bool = False
 
 
+PLUGGED = {"serial": "serial://{}?baud=115200", "hid": "{}"}
+"""Ways to be connected in which somebody pulls a plug, and the address of a path."""
 HIKROBOT = {"type": "line_reader", "profile": "hikrobot"}
 DATALOGIC = {"type": "line_reader", "profile": "datalogic"}
 GENERIC = {"type": "line_reader", "profile": "generic", "separator": ";"}
@@ -84,6 +89,11 @@ CASES: dict[str, Case] = {
         {"type": "line_reader", "profile": "hand-scanner"},
         "serial",
     ),
+    "hid_scanner": Case(
+        lambda: KeyboardFifo(Path(mkdtemp()) / "kbd"),
+        {"type": "hid_scanner", "grab": False},
+        "hid",
+    ),
     "dmcc": Case(DataManServer, DMCC, fault=offline, words="offline", asked=True),
     "dmcc/checksum": Case(DataManServer, DMCC | {"checksum": True}, asked=True),
     "dmcc/serial": Case(DataManPty, DMCC, "serial", fault=offline, words="offline", asked=True),
@@ -115,7 +125,7 @@ class Stage:
         if self.case.kind == "server":
             self._knocking.append(asyncio.create_task(self._knock()))
         await self.driver.open()
-        if self.case.kind != "serial":
+        if self.case.kind not in PLUGGED:
             await until(lambda: self.sim.connected)
 
     async def _knock(self) -> None:
@@ -138,7 +148,7 @@ class Stage:
 
 
 def build(case: Case, address: str) -> CodeReader:
-    section = {**case.section, "address": address}
+    section = {**case.section, "path" if case.kind == "hid" else "address": address}
     if case.kind == "server":
         section["role"] = "server"
     driver = registry.build(NAME, section, DeviceContext())
@@ -155,8 +165,8 @@ async def staged(name: str) -> AsyncIterator[Stage]:
         port = free_port()
         sim._connect_to = ("127.0.0.1", port)
         address = f"tcp://127.0.0.1:{port}"
-    elif case.kind == "serial":
-        address = f"serial://{await sim.start()}?baud=115200"
+    elif case.kind in PLUGGED:
+        address = PLUGGED[case.kind].format(await sim.start())
     else:
         address = f"tcp://127.0.0.1:{await sim.start()}"
     stage = Stage(case, sim, build(case, address), address)
@@ -186,7 +196,8 @@ async def connects_and_reads(name: str) -> None:
     """Readings come in order, each once: one code, several, an AIM identifier, a GS, no read."""
     async with staged(name) as stage:
         await stage.open()
-        many = ("A1", "B2") if stage.case.section.get("profile") != "hand-scanner" else ("A1",)
+        by_hand = stage.case.kind == "hid" or stage.case.section.get("profile") == "hand-scanner"
+        many = ("A1",) if by_hand else ("A1", "B2")
         for said in (("CODE-1",), many, (f"]d2{GS1}",), ("CODE-1",)):
             stage.sim.read(*said)
             assert await texts(stage.driver) == said
@@ -254,7 +265,7 @@ async def a_pulled_cable_is_noticed_and_the_next_session_reads(name: str) -> Non
             stage.sim.read(text)
             stage.sim.push(b"half a li")
             assert await texts(stage.driver) == (text,)
-            if stage.case.kind == "serial":
+            if stage.case.kind in PLUGGED:
                 await stage.sim.stop()
                 await lost(stage.driver)
                 return
@@ -286,8 +297,9 @@ async def a_reader_that_is_away_is_named_and_comes_back(name: str) -> None:
             await stage.sim.stop()
         if stage.case.kind == "server":
             stage.driver = build_with(stage, connect_timeout=0.1)
-        if stage.case.kind == "serial":
-            stage.driver = build(stage.case, "serial:///dev/serial/by-id/nothing")
+        if stage.case.kind in PLUGGED:
+            nothing_there = PLUGGED[stage.case.kind].format("/dev/serial/by-id/nothing")
+            stage.driver = build(stage.case, nothing_there)
         with pytest.raises(TransientError, match=NAME):
             await stage.driver.open()
         await stage.driver.close()
@@ -327,7 +339,7 @@ def fits(name: str, scene: Callable[[str], Awaitable[None]]) -> bool:
     if scene is a_slow_peer_is_understood:
         return case.kind == "tcp"
     if scene is a_half_open_connection_is_noticed:
-        return case.kind != "serial" and answers(name)
+        return case.kind not in PLUGGED and answers(name)
     return True
 
 

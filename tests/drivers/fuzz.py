@@ -25,8 +25,11 @@ from drivers.printers.wsi_codec import WsiCodec
 from drivers.printers.zipher_codec import ZipherCodec
 from drivers.printers.zpl_status import StatusCodec
 from drivers.readers.dmcc import DmccCodec, DmccConfig
+from drivers.readers.hid_scanner import HidScannerConfig
 from drivers.readers.keyence import KeyenceCodec, KeyenceConfig
+from drivers.readers.keys import KeyCodec
 from drivers.readers.line_reader import LineCodec, LineReaderConfig
+from drivers.sim.keyboard import Keyboard
 
 SLOW = 1.0
 """Seconds that one input may take."""
@@ -142,6 +145,16 @@ TARGETS["dmcc"] = Target(
 TARGETS["keyence_sr"] = Target(
     lambda: KeyenceCodec(KeyenceConfig(address="tcp://h:1", separator=",")),
     (b"OK,KEYENCE,SR-2000,1.73\r", b"ER,LON,23\r\n", b"CODE-1,CODE-2\r", b"ERROR\r", b"OK,LON\r"),
+)
+TARGETS["hid_scanner"] = Target(
+    partial(KeyCodec, HidScannerConfig(path="/dev/input/by-id/x")),
+    (
+        Keyboard().typed("CODE-1"),
+        Keyboard().typed("]d2a\x1dB~"),
+        Keyboard().typed("CODE", end=""),
+        Keyboard().by_number("\x1d"),
+        Keyboard().tap("CAPSLOCK"),
+    ),
 )
 
 

@@ -1,0 +1,191 @@
+"""Hand scanners that type like a keyboard, read from Linux's input device, so that what they type
+goes to us and to nobody else.
+
+The device is addressed by its stable path (/dev/input/by-id/...-event-kbd) and grabbed. Needs no
+package: an input device is a file of fixed records.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from agent.core.errors import ConfigError, TransientError
+from agent.ports import DeviceCheck, Reading
+from drivers.context import DeviceContext
+from drivers.readers.keys import EVENT, KeyCodec
+from drivers.readers.payload import PayloadConfig
+from drivers.wirelog import WireLog
+
+BY_ID = Path("/dev/input/by-id")
+MAX_READINGS = 256
+CHUNK = 64 * EVENT.size
+_GRAB = 0x40044590
+"""EVIOCGRAB of linux/input.h: _IOW('E', 0x90, int)."""
+
+
+def _check_path(text: str) -> str:
+    if not text.startswith("/") or text.startswith("/dev/input/event"):
+        raise ValueError(
+            f"write the path that stays when things are plugged in anew, of {BY_ID}"
+            "/...-event-kbd, not /dev/input/eventN"
+        )
+    return text
+
+
+class HidScannerConfig(PayloadConfig):
+    """Section of a device of type `hid_scanner`. `path` is its input device; the scanner itself
+    must be set to the US keyboard `layout` and to end each code with `terminator`. What is not
+    ended within `gap_s` seconds of its last key is no scan."""
+
+    type: Literal["hid_scanner"] = "hid_scanner"
+    path: Annotated[str, Field(min_length=2, max_length=400), AfterValidator(_check_path)]
+    layout: Literal["us"] = "us"
+    terminator: Literal["enter", "tab"] = "enter"
+    grab: bool = True
+    gap_s: float = Field(1.0, ge=0.05, le=10)
+    no_read: tuple[str, ...] = Field((), max_length=16)
+
+
+class HidScanner:
+    """ports.CodeReader over an input device."""
+
+    def __init__(self, name: str, config: HidScannerConfig, context: DeviceContext) -> None:
+        self.name = name
+        self._config = config
+        self._context = context
+        self._codec = self._fresh()
+        self._file = -1
+        self._wire: WireLog | None = None
+        self._readings: deque[Reading] = deque()
+        self._arrived = asyncio.Event()
+        self._error: TransientError | None = None
+
+    async def open(self) -> None:
+        """Open and grab it. TransientError when it is not plugged in or another program has it,
+        ConfigError when we may not read it."""
+        try:
+            self._file = os.open(self._config.path, os.O_RDONLY | os.O_NONBLOCK)
+            if self._config.grab:
+                fcntl.ioctl(self._file, _GRAB, 1)
+        except OSError as error:
+            await self.close()
+            raise self._why_not(error) from error
+        self._codec = self._fresh()
+        self._readings.clear()
+        self._error = None
+        self._arrived.clear()
+        if self._context.wire_log_dir is not None:
+            self._wire = WireLog(self._context.wire_log_dir, self.name, self._context.mask)
+        asyncio.get_running_loop().add_reader(self._file, self._readable)
+
+    async def close(self) -> None:
+        """Let go of it; see ports.Device."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            asyncio.get_running_loop().remove_reader(file)
+            os.close(file)  # which ends the grab
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+        self._lose("it is closed")
+
+    async def next_reading(self, timeout: float) -> Reading | None:
+        """The next scan; see ports.CodeReader."""
+        deadline = time.monotonic() + timeout
+        while not self._readings:
+            if self._error is not None:
+                raise self._error
+            if self._file < 0:
+                raise TransientError(f"{self.name} is not open; open it.")
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return None
+        return self._readings.popleft()
+
+    async def check(self) -> Sequence[DeviceCheck]:
+        """What can be known of a scanner; see ports.Checked."""
+        spoiled = self._codec.dropped
+        if not spoiled:
+            return [DeviceCheck(True, "it is plugged in, and ours alone")]
+        return [
+            DeviceCheck(
+                False,
+                f"{spoiled} scans were not understood: set the scanner to the US keyboard layout "
+                f"and to end each code with {self._config.terminator.capitalize()}",
+            )
+        ]
+
+    def _fresh(self) -> KeyCodec:
+        config = self._config
+        return KeyCodec(config, tab=config.terminator == "tab", gap=config.gap_s)
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._file, CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(f"it was unplugged ({error.strerror})")
+            return
+        if not data:
+            self._end("it was unplugged")
+            return
+        now = time.monotonic()
+        for found in self._codec.feed(data):
+            if self._wire is not None:
+                said = ";".join(read.symbology + read.text for read in found.reads)
+                self._wire.received(f"{said}\r".encode())
+            if len(self._readings) >= MAX_READINGS:
+                self._end(f"it typed {MAX_READINGS} codes that nobody took")
+                return
+            self._readings.append(Reading(found.reads, now, found.trigger))
+            self._arrived.set()
+
+    def _end(self, why: str) -> None:
+        # A device that is gone stays readable for ever.
+        asyncio.get_running_loop().remove_reader(self._file)
+        self._lose(why)
+
+    def _lose(self, why: str) -> None:
+        if self._error is None:
+            self._error = TransientError(
+                f"{self.name} at {self._config.path} is lost: {why}. Check its plug."
+            )
+        self._arrived.set()
+
+    def _why_not(self, error: OSError) -> ConfigError | TransientError:
+        where = f"{self.name} at {self._config.path}"
+        if error.errno in (errno.EACCES, errno.EPERM):
+            return ConfigError(
+                f"{where} may not be read by this user: add it to the group input "
+                "(usermod -aG input USER) and start the agent again."
+            )
+        if error.errno == errno.EBUSY:
+            return TransientError(
+                f"{where} is held by another program: stop that, or take the scanner from it."
+            )
+        if error.errno in (errno.ENOTTY, errno.EINVAL):
+            return ConfigError(f"{where} is no input device: write a path of {BY_ID}.")
+        there = ", ".join(keyboards()) or "none"
+        return TransientError(
+            f"{where} cannot be opened ({error.strerror}). Plug it in; keyboards here: {there}."
+        )
+
+
+def keyboards(folder: Path = BY_ID) -> list[str]:
+    """Paths of input devices that type."""
+    try:
+        return sorted(str(path) for path in folder.iterdir() if path.name.endswith("-event-kbd"))
+    except OSError:
+        return []
