@@ -45,6 +45,9 @@ TYPES: Mapping[str, Entry] = {
         evidence="3 with an odometer, else 2",
         ports=(9100, 6101),
     ),
+    "escpos": Entry(
+        "printer", "drivers.printers.escpos:EscposConfig", "drivers.printers.escpos:EscposPrinter"
+    ),
     "tspl": Entry(
         "printer", "drivers.printers.tspl:TsplConfig", "drivers.printers.tspl:TsplPrinter"
     ),

@@ -5,6 +5,7 @@ printed picture are what zxing-cpp reads from it.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,7 +35,7 @@ class PrintedPicture:
 
 class LabelPaper:
     """Prints what it was given, one after the other, `print_time` seconds each. A label that a
-    fault interrupts is printed anew afterwards."""
+    fault interrupts is printed anew afterwards. `later` is told in how many seconds to look."""
 
     def __init__(self, *, print_time: float = 0.2) -> None:
         self.print_time = print_time
@@ -44,21 +45,23 @@ class LabelPaper:
         self.queue: deque[tuple[Picture, bytes]] = deque()
         self.printed: list[PrintedPicture] = []
         self._done_at: float | None = None
+        self.later: Callable[[float], None] = lambda seconds: None
 
     def reboot(self) -> None:
         """Switched off and on: what it had in hand is gone."""
-        self.queue.clear()
-        self._done_at = None
+        self.cancel()
 
     def cancel(self) -> None:
         """Forget what is not printed."""
-        self.reboot()
+        self.queue.clear()
+        self._done_at = None
 
     def add(self, picture: Picture, now: float, mark: bytes = b"") -> None:
         """A label to print; `mark` is handed to `came_out` with it."""
         self.advance(now)
         if len(self.queue) < MAX_QUEUE:
             self.queue.append((picture, mark))
+            self.later(self.print_time * len(self.queue))
         self.advance(now)
 
     def advance(self, now: float) -> None:

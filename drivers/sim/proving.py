@@ -102,6 +102,8 @@ BENCHES: Mapping[str, str] = {
     "zipher": "drivers.sim.zipher:ZipherBench",
     "zipher/keeps-queue": "drivers.sim.zipher:KeepingBench",
     "zpl": "drivers.sim.zpl_printer:ZplBench",
+    "escpos": "drivers.sim.escpos_printer:EscposBench",
+    "escpos/plain": "drivers.sim.escpos_printer:EscposPlainBench",
     "tspl": "drivers.sim.tspl_printer:TsplBench",
     "tspl/clone": "drivers.sim.tspl_printer:TsplCloneBench",
 }

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -120,6 +120,10 @@ CASES: dict[str, Case] = {
         warning="clean_head",
         refused={"": "empty", "A" * 600: "does not fit", "A" * 1025: "1024", "\ud800": "half"},
     ),
+    "escpos": replace(
+        DOTS, warn=lambda made: setattr(made.printer, "paper_low", True), warning="paper_low"
+    ),
+    "escpos/plain": DOTS,
     "tspl": DOTS,
     "tspl/clone": DOTS,
     "zipher": Case(

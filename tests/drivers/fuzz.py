@@ -18,6 +18,7 @@ from typing import Any
 
 from drivers.printers.codenet_codec import CodenetCodec
 from drivers.printers.coder_codec import CoderCodec
+from drivers.printers.escpos_status import EscposCodec
 from drivers.printers.ngpcl_codec import NgpclCodec
 from drivers.printers.profile import load_profile
 from drivers.printers.tspl_status import TsplCodec
@@ -78,6 +79,10 @@ TARGETS: dict[str, Target] = {
             b'"8560 LABELS"',
             b'"?"',
         ),
+    ),
+    "escpos": Target(
+        EscposCodec,
+        (b"\x12\x12\x12\x12", b"\x1a\x32\x12\x72", b"\x37\x220001\x00", b"\x37\x25\x00", b"\x00"),
     ),
     "tspl": Target(TsplCodec, (b"\x02@@@@\x03\r\n", b"\x02P@@@\x03\r\n", b"\x02EHC\x66\x03\r\n")),
     "codenet/variable": Target(lambda: CodenetCodec("2"), CODENET),
