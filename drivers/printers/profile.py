@@ -76,6 +76,8 @@ class Profile(_Strict):
     counts: Literal["", "prints", "triggers"] = ""
     counter_kept: bool = False
 
+    on_request: bool = False  # takes a record only after it has asked for one
+
     # How its messages are cut: at `end` (and after `start`), or, where it sends none, by shape.
     start: Bytes = ""
     end: Bytes = ""
@@ -100,6 +102,8 @@ class Profile(_Strict):
             raise ValueError("'start' needs 'end': write the byte that ends a message, or neither")
         if (self.full or self.nak) and not self.ack:
             raise ValueError("'full' or 'nak' need 'ack': without it no answer is waited for")
+        if self.on_request and not self.request:
+            raise ValueError("'on_request' needs 'request': how does the device ask?")
         if self.silence is not None and self.heartbeat is None:
             raise ValueError("'silence' needs 'heartbeat': only a heartbeat can be missed")
         for query in self.status:

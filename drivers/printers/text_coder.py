@@ -21,6 +21,7 @@ from agent.ports import (
 from drivers.context import DeviceContext
 from drivers.printers import coder_codec as codec
 from drivers.printers.coder_link import MAX_FIFO, CoderLink
+from drivers.printers.one_by_one import OneByOne, Out
 from drivers.printers.profile import Profile, load_profile
 from drivers.printers.values import fault_key, refused, values_of
 from drivers.transport import AddressText, Role
@@ -29,7 +30,8 @@ from drivers.transport import AddressText, Role
 class TextCoderConfig(BaseModel):
     """Section of a device of type `text_coder`. `profile` is a name of config/printers, a path
     that ends in .toml, or the profile itself; `fields` the order in which the job's fields
-    become the record's fields (empty: the job's own order); times in seconds."""
+    become the record's fields (empty: the job's own order); `poll` is how often a coder that
+    only counts is asked; times in seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,6 +41,7 @@ class TextCoderConfig(BaseModel):
     profile: str | Profile
     fields: tuple[str, ...] = ()
     queue: int | None = Field(default=None, ge=0, le=100_000)
+    poll: float = Field(default=0.05, gt=0, le=10)
     connect_timeout: float = Field(default=3.0, gt=0, le=60)
     reply_timeout: float = Field(default=1.0, gt=0, le=60)
 
@@ -67,6 +70,10 @@ class TextCoder:
             advice="Look at its display; check its job, its interface settings and that the "
             "profile fits it.",
         )
+        self._counted: OneByOne | None = None
+        if self._capability.evidence is Evidence.COUNTER:
+            self._counted = OneByOne(self._link, self._counter, config.poll)
+        self._asked = 0
 
     @property
     def capability(self) -> PrinterCapability:
@@ -75,6 +82,9 @@ class TextCoder:
     async def open(self) -> None:
         """Connect (or be connected to) and start to listen; see ports.Device."""
         self._fifo.clear()
+        self._asked = 0
+        if self._counted is not None:
+            self._counted.out = None
         await self._link.open()
 
     async def close(self) -> None:
@@ -86,10 +96,19 @@ class TextCoder:
         believed as soon as the network took the bytes (capability says evidence SENT)."""
         values = values_of(self.name, self._config.fields, job)
         record = codec.encode_record(self._profile, self.name, job.ref, values)
+        if self._profile.on_request and not self._asked:
+            self._link.check()
+            return False
+        before = 0
+        if self._counted is not None:
+            if not await self._counted.free():
+                return False
+            before = await self._counter()
         shown = self._mask(record)
         self._link.quiet = True
         if self._profile.ack is None:
             await self._link.say(record, shown, lambda: self._accepted(job.ref))
+            self._is_out(job.ref, before)
             return True
 
         def answered(message: codec.Message) -> None:
@@ -107,21 +126,20 @@ class TextCoder:
             raise refused(self.name, "record", job.ref, message.groups.get("why", "no reason"))
         if message.kind == codec.ACK:
             self._check_echo(job.ref, message, values)
+            self._is_out(job.ref, before)
         return message.kind == codec.ACK
 
     async def next_event(self, timeout: float) -> PrintEvent | None:
         """The next unsolicited message that matters; see ports.Printer."""
+        if self._counted is not None:
+            return await self._counted.next_event(timeout)
         return await self._link.next_event(timeout)
 
     async def status(self) -> PrinterStatus:
         """Ask all that the profile knows to ask; see ports.Printer."""
         groups: dict[str, str] = {}
-        for index, query in enumerate(self._profile.status):
-            kind = codec.status_kind(index)
-            message = await self._link.command(
-                f"status query {index + 1}", codec.encode_query(query), (kind,)
-            )
-            groups.update(message.groups)
+        for index in range(len(self._profile.status)):
+            groups.update((await self._query(index)).groups)
         self._link.check()
         merged = codec.Message("status", groups)
         words = groups.get("faults", "").split(self._profile.fault_separator)
@@ -148,6 +166,26 @@ class TextCoder:
         )
         return message.number("waiting") in (None, 0)
 
+    def _is_out(self, ref: int, counter: int) -> None:
+        if self._counted is not None:
+            self._counted.out = Out(ref, counter)
+            self._link.wake()
+
+    async def _query(self, index: int) -> codec.Message:
+        query, kind = self._profile.status[index], codec.status_kind(index)
+        return await self._link.command(
+            f"status query {index + 1}", codec.encode_query(query), (kind,)
+        )
+
+    async def _counter(self) -> int:
+        """The counter of a coder that tells no prints."""
+        for index, query in enumerate(self._profile.status):
+            if "(?P<counter>" in (query.reply or ""):
+                number = (await self._query(index)).number("counter")
+                if number is not None:
+                    return number
+        raise self._link.fail(f"{self.name} does not tell its counter. Mend its profile.")
+
     def _check_echo(self, ref: int, message: codec.Message, values: list[str]) -> None:
         """The device named a record: it must be ours."""
         text, number = message.groups.get("text"), message.number("ref")
@@ -160,10 +198,11 @@ class TextCoder:
         known = self._profile.faults.get(word)
         if known is not None:
             return known
-        return fault_key(word) if word else ""
+        return f"error_{word}" if word.isdigit() else fault_key(word) if word else ""
 
     def _take(self, message: codec.Message, now: float) -> bool:
         if message.kind == codec.REQUEST:
+            self._asked = 1
             self._link.tell(PrintEventKind.REQUEST, None, now)
         elif message.kind == codec.DONE:
             ref = message.number("ref")
@@ -173,6 +212,7 @@ class TextCoder:
         return message.kind in codec.UNSOLICITED
 
     def _accepted(self, ref: int) -> None:
+        self._asked = 0
         if self._profile.fifo:
             if len(self._fifo) >= MAX_FIFO:
                 self._fifo.popleft()

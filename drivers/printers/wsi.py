@@ -5,8 +5,6 @@ value is there (`hold`), and what the counter says is compared after it is off a
 is the PLC's gate, since a trigger may be faster than a question.
 """
 
-import time
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -17,12 +15,12 @@ from agent.ports import (
     PrinterCapability,
     PrinterStatus,
     PrintEvent,
-    PrintEventKind,
     PrintJob,
 )
 from drivers.context import DeviceContext
 from drivers.printers import wsi_codec as codec
 from drivers.printers.coder_link import CoderLink
+from drivers.printers.one_by_one import OneByOne, Out
 from drivers.printers.values import refused, values_of
 from drivers.transport import AddressText
 
@@ -52,14 +50,6 @@ class WsiConfig(BaseModel):
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class _Out:
-    """The value that is in the device: our number, and the counter before it came there."""
-
-    ref: int
-    counter: int
-
-
 class Wsi:
     """ports.Printer over a user field and a print counter."""
 
@@ -67,7 +57,6 @@ class Wsi:
         self.name = name
         self._config = config
         self._mask = context.mask
-        self._out: _Out | None = None
         self._stopped = False
         self._link: CoderLink[codec.Message] = CoderLink(
             name,
@@ -79,6 +68,7 @@ class Wsi:
             reply_timeout=config.reply_timeout,
             advice="Check that its WSI protocol (simple protocol) is on for this port.",
         )
+        self._value = OneByOne(self._link, self._count, config.poll, self._hold)
 
     @property
     def capability(self) -> PrinterCapability:
@@ -93,7 +83,7 @@ class Wsi:
 
     async def open(self) -> None:
         """Connect, stop printing and see that the message is selected; see ports.Device."""
-        self._out, self._stopped = None, False
+        self._value.out, self._stopped = None, False
         await self._link.open()
         name = await self._ask("Q", codec.NAME)
         self._link.strict = True
@@ -121,16 +111,14 @@ class Wsi:
             codec.update(self.name, field, value)
             for field, value in zip(self._config.fields.values(), values, strict=True)
         ]
-        if self._out is not None:
-            await self._look(self._out)
-            if self._out is not None:
-                return False
+        if not await self._value.free():
+            return False
         counter = await self._count()
         self._link.quiet = True
         for update in updates:
             if not await self._order(update, self._mask(codec.command(update))):
                 raise refused(self.name, f"U{update[1:].partition(chr(10))[0]}", job.ref, "!")
-        self._out = _Out(job.ref, counter)
+        self._value.out = Out(job.ref, counter)
         if self._config.hold and not self._stopped:
             await self._must("O1")
         self._link.wake()
@@ -138,15 +126,7 @@ class Wsi:
 
     async def next_event(self, timeout: float) -> PrintEvent | None:
         """The print that the counter shows; see ports.Printer."""
-        end = time.monotonic() + timeout
-        while True:
-            if self._out is not None and not self._link.events:
-                await self._look(self._out)
-            left = end - time.monotonic()
-            wait = left if self._out is None else min(left, self._config.poll)
-            event = await self._link.next_event(max(0.0, wait))
-            if event is not None or end <= time.monotonic():
-                return event
+        return await self._value.next_event(timeout)
 
     async def status(self) -> PrinterStatus:
         """Fault bits, traffic light and counter; see ports.Printer. Bits are faults while the
@@ -164,9 +144,8 @@ class Wsi:
         """Switch printing off: the value that is there is printed no more; see ports.Printer."""
         if not self._config.hold or not await self._order("O0"):
             return False
-        if self._out is not None:
-            await self._look(self._out)
-        self._out = None
+        await self._value.look()
+        self._value.out = None
         return True
 
     async def inhibit(self) -> bool:
@@ -177,30 +156,12 @@ class Wsi:
     async def release(self) -> None:
         """Switch printing on again, if a fresh value is there; see ports.Inhibit."""
         self._stopped = False
-        if self._out is not None or not self._config.hold:
+        if self._value.out is not None or not self._config.hold:
             await self._must("O1")
 
-    async def _look(self, out: _Out) -> None:
-        counter = await self._count()
-        if counter == out.counter or self._out is not out:
-            return
+    async def _hold(self) -> None:
         if self._config.hold:
             await self._must("O0")
-            counter = await self._count()
-        prints = counter - out.counter
-        self._out = None
-        if prints < 0:
-            raise self._link.fail(
-                f"The counter of {self.name} went back from {out.counter} to {counter}: it was "
-                f"reset or replaced. Look whether record {out.ref} was printed."
-            )
-        self._link.tell(PrintEventKind.PRINTED, out.ref, time.monotonic(), counter)
-        if prints > 1:
-            self._link.end(
-                f"{self.name} printed record {out.ref} {prints} times: a product came before the "
-                f"next value. Take those products off, and let the PLC's gate open the trigger "
-                f"for one print only."
-            )
 
     async def _count(self) -> int:
         return int(await self._ask("GA", codec.COUNT))

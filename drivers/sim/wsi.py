@@ -91,6 +91,8 @@ class WsiServer(TcpAdapter):
 class WsiBench(Bench):
     """The coder, proven."""
 
+    repeats = True
+
     def __init__(self) -> None:
         self.coder = WsiCoder()
         super().__init__(WsiServer(self.coder))

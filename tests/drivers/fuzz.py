@@ -65,6 +65,8 @@ TARGETS: dict[str, Target] = {
     "text_coder/generic-queue": _profile(
         "generic-queue", b"\x02A;12;1\x03", b"\x02D;12;501\x03", b"\x02S;0;3;501;ink_out\x03"
     ),
+    "text_coder/uv-string": _profile("uv-string", b"\x02DATA;OK\x03", b"\x02RSFP;12;A\x03"),
+    "text_coder/laser-string": _profile("laser-string", b"GET\r\n", b"OK\r\n", b"DONE\r\n"),
     "text_coder/tij-string": _profile("tij-string", b"OK\r\n", b"PRINTED\r\n", b"ERR 12\r\n"),
     "text_coder/leibinger-like": _profile(
         "leibinger-like", b"^0=ETX9\r", b"^0=RS2\t6\t0\t1\t250\r", b"^0=CC000123\r"

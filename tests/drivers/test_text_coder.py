@@ -17,7 +17,9 @@ from drivers.context import DeviceContext
 from drivers.printers import coder_codec as codec
 from drivers.printers.profile import PROFILES, Profile, load_profile
 from drivers.printers.text_coder import TextCoder, TextCoderConfig
+from drivers.sim.leibinger import Leibinger, LeibingerServer
 from drivers.sim.serve import TcpAdapter
+from drivers.sim.string_coder import LASER, StringCoder, StringServer
 from drivers.sim.text_coder import HEARTBEAT, CoderPty, CoderServer, CoderTalk
 from drivers.sim.text_coder import TextCoder as SimCoder
 
@@ -261,6 +263,7 @@ def test_a_character_that_the_device_lacks_is_refused() -> None:
         ({"done": "x*"}, "nothing"),
         ({"start": "\u0002", "end": ""}, "end"),
         ({"silence": 3.0, "heartbeat": None}, "heartbeat"),
+        ({"on_request": True, "request": None}, "on_request"),
         ({"colour": "red"}, "colour"),
         ({"prefix": "码"}, "U\\+0000"),
     ],
@@ -492,15 +495,23 @@ def test_a_refusal_is_told_from_full() -> None:
 
 
 def test_read_back_must_be_what_was_sent() -> None:
+    has = [b"AB"]
+
+    def answer(data: bytes) -> bytes:
+        return b"^0=CC00000004\r" if data == b"^0?CC\r" else b"^0=ET" + has[0] + b"\r"
+
     async def act(device: TextCoder, server: TcpAdapter, script: Script) -> None:
         assert device.capability.evidence is Evidence.COUNTER
         assert not device.capability.clears
         assert await device.send(PrintJob(1, {"code": "AB"}))
-        script.answer = lambda data: b"^0=ETold\r"
+        assert not await device.send(PrintJob(2, {"code": "CD"})), "the counter has not moved"
+        await device.close()
+        await device.open()
+        has[0] = b"old"
         with pytest.raises(TransientError, match="another record"):
             await device.send(PrintJob(2, {"code": "CD"}))
 
-    run(with_script(lambda data: b"^0=ETAB\r", act, profile="leibinger-like"))
+    run(with_script(answer, act, profile="leibinger-like"))
 
 
 def test_an_acknowledgement_of_another_record_ends_the_session() -> None:
@@ -522,6 +533,69 @@ def test_fields_go_in_the_order_of_the_section() -> None:
         assert refused.value.reason == "printer_field_missing"
 
     run(with_script(lambda data: b"\x02A;1;1\x03", act, fields=["b", "a"]))
+
+
+def test_uv_dialogue() -> None:
+    profile = load_profile("uv-string", "test")
+    assert codec.encode_record(profile, "c", 1, ["A1", "L7"]) == b"\x02DATA;A1;L7;\x03"
+    parser = codec.CoderCodec(profile)
+    parser.expected = (codec.ACK, codec.FULL, codec.NAK)
+    said = parser.feed(b"\x02RSFP;12;A1;L7\x03\x02DATA;OK\x03")
+    assert [message.kind for message in said] == [codec.DONE, codec.ACK]
+    assert said[0].number("counter") == 12
+
+
+def test_a_laser_that_connects_to_us_gets_a_text_when_it_asks() -> None:
+    async def scenario() -> None:
+        probe = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
+        port = probe.sockets[0].getsockname()[1]
+        probe.close()
+        laser = StringCoder(LASER)
+        device = coder(f"tcp://127.0.0.1:{port}", role="server", profile="laser-string")
+        opening = asyncio.create_task(device.open())
+        server = StringServer(laser, connect_to=("127.0.0.1", port))
+        while not server.connected:
+            await asyncio.sleep(0.01)
+            try:
+                await server.start()
+            except ConnectionRefusedError:
+                continue
+        await opening
+        for ref in (1, 2):
+            event = await device.next_event(2.0)
+            assert event is not None
+            assert event.kind is PrintEventKind.REQUEST
+            assert await device.send(PrintJob(ref, {"code": f"C{ref}"}))
+            assert not await device.send(PrintJob(9, {"code": "C9"})), "it has not asked"
+            assert laser.trigger() == f"C{ref}"
+            assert laser.trigger() is None
+            event = await device.next_event(2.0)
+            assert event is not None
+            assert (event.kind, event.ref) == (PrintEventKind.PRINTED, ref)
+        await device.close()
+        await server.stop()
+
+    run(scenario())
+
+
+def test_a_value_that_a_leibinger_printed_twice_is_told() -> None:
+    async def scenario() -> None:
+        jet = Leibinger(checks=False)
+        server = LeibingerServer(jet)
+        device = coder(f"tcp://127.0.0.1:{await server.start()}", profile="leibinger-like")
+        await device.open()
+        assert await device.send(PrintJob(3, {"code": "AB"}))
+        jet.trigger()
+        jet.trigger()
+        event = await device.next_event(2.0)
+        assert event is not None
+        assert (event.ref, event.counter) == (3, 2)
+        with pytest.raises(TransientError, match="record 3 2 times"):
+            await device.next_event(2.0)
+        await device.close()
+        await server.stop()
+
+    run(scenario())
 
 
 # -------------------------------------------------------------------------------------- troubles

@@ -1,0 +1,82 @@
+"""One value at a time in a device that only counts its prints: the counter tells the print.
+
+The value stays in the device, so a product too early gets it a second time: that is told, and ends
+the session.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from agent.ports import PrintEvent, PrintEventKind
+from drivers.printers.coder_link import CoderLink, M
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """The value that is in the device: our number, and the counter before it came there."""
+
+    ref: int
+    counter: int
+
+
+class OneByOne:
+    """`count` asks the counter; `printed` is called when it has moved, before it is asked again:
+    the place to stop the device. `poll` seconds lie between two looks."""
+
+    def __init__(
+        self,
+        link: CoderLink[M],
+        count: Callable[[], Awaitable[int]],
+        poll: float,
+        printed: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.out: Out | None = None
+        self._link = link
+        self._count = count
+        self._poll = poll
+        self._printed = printed
+
+    async def free(self) -> bool:
+        """Whether the device may have the next value."""
+        if self.out is not None:
+            await self.look()
+        return self.out is None
+
+    async def look(self) -> None:
+        """Compare the counter, and tell the print of the value that is out."""
+        out = self.out
+        if out is None:
+            return
+        counter = await self._count()
+        if counter == out.counter or self.out is not out:
+            return
+        if self._printed is not None:
+            await self._printed()
+            counter = await self._count()
+        self.out = None
+        prints, name = counter - out.counter, self._link.name
+        if prints < 0:
+            raise self._link.fail(
+                f"The counter of {name} went back from {out.counter} to {counter}: it was reset or "
+                f"replaced. Look whether record {out.ref} was printed."
+            )
+        self._link.tell(PrintEventKind.PRINTED, out.ref, time.monotonic(), counter)
+        if prints > 1:
+            self._link.end(
+                f"{name} printed record {out.ref} {prints} times: a product came before the next "
+                f"value. Take those products off, and let the PLC's gate open the trigger for one "
+                f"print only."
+            )
+
+    async def next_event(self, timeout: float) -> PrintEvent | None:
+        """The next event of the link, with a look at the counter every `poll` seconds."""
+        end = time.monotonic() + timeout
+        while True:
+            if self.out is not None and not self._link.events:
+                await self.look()
+            left = end - time.monotonic()
+            wait = left if self.out is None else min(left, self._poll)
+            event = await self._link.next_event(max(0.0, wait))
+            if event is not None or end <= time.monotonic():
+                return event
