@@ -183,6 +183,7 @@ def test_there_are_these_commands() -> None:
         "user list",
         "user pin",
         "user remove",
+        "vision grade",
         "vision replay",
         "vision score",
         "void",

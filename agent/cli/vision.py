@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from agent.cli.common import AsJson, err, out
+from agent.cli.vision_grade import grade
 from agent.cli.vision_replay import replay
 from agent.core.errors import ConfigError, DomainError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from agent.vision import score as scoring
 
 app = typer.Typer(no_args_is_help=True, help="Pictures: how well they are read.")
+app.command()(grade)
 app.command()(replay)
 
 SYMBOLOGIES = {

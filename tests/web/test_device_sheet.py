@@ -68,7 +68,22 @@ def page(browser: Browser, devices: tuple[Site, SimPlcServer]) -> Iterator[Page]
     told: list[dict[str, Any]] = [
         {"id": "plc1", "kind": "plc"},
         {"id": "printer1", "kind": "printer", "warnings": ["ribbon_low", "service_due"]},
-        {"id": "camera1", "kind": "camera", "state": "lost", "error": "The cable is out."},
+        {
+            "id": "camera1",
+            "kind": "camera",
+            "state": "lost",
+            "error": "The cable is out.",
+            "quality": {
+                "letter": "B",
+                "score": 3.2,
+                "worst": "MOD",
+                "low": False,
+                "limit": "C",
+                "samples": 3,
+                "scores": {"SC": 4.0, "MOD": 3.2},
+                "points": [[1_790_000_000_000 + n, 4.0 - n / 3] for n in range(3)],
+            },
+        },
         {"id": "coder1", "kind": "printer", "state": "fault", "error": "paper_out, head_open"},
     ]
     for one, two in zip(listed, told, strict=True):
@@ -149,6 +164,23 @@ def test_one_device_shows_its_wire_and_what_a_check_found(
     for language in LANGUAGES:
         assert faults(page, language) == []
         shot(page, f"device-checked-{language}")
+
+
+def test_a_camera_shows_how_well_the_codes_before_it_are_printed(page: Page) -> None:
+    page.evaluate(AXE_SCRIPT)
+    expect(page.locator("dialog .devices li").nth(2).locator(".kind")).to_contain_text("· B")
+    open_device(page, "camera1")
+    for language in LANGUAGES:
+        assert faults(page, language) == []
+        shot(page, f"device-quality-{language}")
+    shown = page.locator("dialog .quality")
+    expect(shown).to_contain_text("B (3.2 of 4), limit C; the weakest first: MOD 3.2 · SC 4")
+    trend = page.locator("dialog .quality-trend polyline")
+    assert len(str(trend.get_attribute("points")).split()) == 3
+    assert page.locator("dialog .quality-trend .limit").get_attribute("d") == "M0 22H60"
+    page.locator("dialog .actions button").first.click()
+    open_device(page, "plc1")
+    expect(page.locator("dialog .quality")).to_be_hidden()
 
 
 def test_a_test_must_be_held_and_says_why_it_cannot_be(

@@ -130,7 +130,9 @@ class DeviceSheet {
     const heading = el("h3");
     heading.dataset.t = "devices.wire";
     this.wire.setAttribute("data-t-label", "devices.wire");
-    this.quality = el("p", "counts quality");
+    const scores = el("span");
+    scores.translate = false;
+    this.quality = el("p", "counts quality", el("span"), " ", scores);
     this.limit = svg("path", { class: "limit" });
     this.course = svg("polyline", {});
     this.trend = svg("svg", { class: "quality-trend", viewBox: "0 0 60 44", preserveAspectRatio: "none", "aria-hidden": "true" }, this.limit, this.course);
@@ -157,14 +159,15 @@ class DeviceSheet {
     });
   }
 
-  /** How well the codes before a camera are printed, and how it went. @param {import("/panel/types.js").Quality | null} quality */
+  /** How well the codes before a camera are printed, and how it went. @param {import("/panel/types.js").Quality | null | undefined} quality */
   #rate(quality) {
-    show(this.quality, quality !== null);
-    show(this.trend, quality !== null);
+    show(this.quality, Boolean(quality));
+    show(this.trend, Boolean(quality));
     if (!quality) return;
-    const { letter, score, worst, limit, points } = quality;
-    const scores = Object.entries(quality.scores).map(([name, value]) => `${name} ${value}`).join(" · ");
-    put(this.quality, t("devices.quality", { letter, score, worst, limit: limit || text.NONE, scores }));
+    const { letter, score, limit, points } = quality;
+    const weakest = Object.entries(quality.scores).sort((a, b) => a[1] - b[1]);
+    put(this.quality.firstElementChild, t("devices.quality", { letter, score, limit: limit || text.NONE }));
+    put(this.quality.lastElementChild, weakest.map(([name, value]) => `${name} ${value}`).join(" · "));
     const y = (/** @type {number} */ value) => 42 - 10 * value;
     attr(this.course, "points", points.map((point, n) => `${n + 60 - points.length},${y(point[1])}`).join(" "));
     const least = "DCBA".indexOf(limit) + 1;
