@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import cv2
@@ -10,7 +11,8 @@ import zxingcpp
 
 from agent.ports import Decoded, Image, Read
 from agent.vision.attempts import ATTEMPTS, Attempt
-from agent.vision.formats import FORMATS, LINEAR
+from agent.vision.formats import FORM, FORMATS, LINEAR
+from agent.vision.orient import Matrix, turned
 from agent.vision.settings import DecodeSettings
 
 MOST_PIXELS = 100_000_000
@@ -117,25 +119,36 @@ def attempt_one(
 ) -> Read | None:
     """Try once; `offset` is where the region's corner lies in the full frame. Never raises."""
     try:
-        found = zxingcpp.read_barcode(attempt.prepare(region), **_options(symbology, attempt))
+        if attempt.turn is None:
+            found = zxingcpp.read_barcode(attempt.prepare(region), **options(symbology, attempt))
+            back = None
+        else:
+            shown, back = turned(region, attempt.turn(region))
+            found = zxingcpp.read_barcode(attempt.prepare(shown), **options(symbology, attempt))
     except (cv2.error, ValueError, RuntimeError):
         # A region of a few pixels is too small for some filters: then this attempt reads nothing.
         return None
-    return None if found is None else _read(found, attempt, offset)
+    return None if found is None else _read(found, symbology, attempt, offset, back)
 
 
 def attempt_all(
     region: Image, symbology: str, attempt: Attempt, offset: tuple[int, int]
 ) -> list[Read]:
     """Every symbol that one attempt sees in the region. Never raises."""
+    back = None
     try:
-        found = zxingcpp.read_barcodes(attempt.prepare(region), **_options(symbology, attempt))
+        if attempt.turn is not None:
+            region, back = turned(region, attempt.turn(region))
+        found = zxingcpp.read_barcodes(attempt.prepare(region), **options(symbology, attempt))
     except (cv2.error, ValueError, RuntimeError):
         return []
-    return [_read(each, attempt, offset) for each in found]
+    reads = (_read(each, symbology, attempt, offset, back) for each in found)
+    return [read for read in reads if read is not None]
 
 
-def _options(symbology: str, attempt: Attempt) -> dict[str, Any]:
+@cache
+def options(symbology: str, attempt: Attempt) -> dict[str, Any]:
+    """How the reader is asked; not to be changed by the caller."""
     binarizer = zxingcpp.Binarizer
     return {
         "formats": FORMATS[symbology],
@@ -149,18 +162,32 @@ def _options(symbology: str, attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _read(found: Any, attempt: Attempt, offset: tuple[int, int]) -> Read:
-    left, top = offset
+def _read(
+    found: Any, symbology: str, attempt: Attempt, offset: tuple[int, int], back: Matrix | None
+) -> Read | None:
+    """The reader's answer as ours; None if it cannot be a symbol of this symbology."""
+    text = found.text
+    if symbology in FORM and FORM[symbology].fullmatch(text) is None:
+        return None
     position = found.position
-    corners = tuple(
-        (left + round(point.x / attempt.scale), top + round(point.y / attempt.scale))
-        for point in (
-            position.top_left,
-            position.top_right,
-            position.bottom_right,
-            position.bottom_left,
-        )
+    points = (
+        position.top_left,
+        position.top_right,
+        position.bottom_right,
+        position.bottom_left,
     )
-    return Read(
-        str(found.text), str(found.symbology_identifier), corners, attempt.name, bytes(found.bytes)
-    )
+    left, top = offset
+    if attempt.scale == 1.0 and back is None:
+        corners = tuple([(left + point.x, top + point.y) for point in points])
+    else:
+        scale = attempt.scale
+        across, up = scale if isinstance(scale, tuple) else (scale, scale)
+        corners = tuple(_back(point.x / across, point.y / up, back, left, top) for point in points)
+    return Read(text, found.symbology_identifier, corners, attempt.name, found.bytes)
+
+
+def _back(x: float, y: float, back: Matrix | None, left: int, top: int) -> tuple[int, int]:
+    if back is not None:
+        (a, b, c), (d, e, f) = back.tolist()
+        x, y = a * x + b * y + c, d * x + e * y + f
+    return left + round(x), top + round(y)

@@ -1,5 +1,6 @@
 """The symbologies that can be read: their names in the site file, and the reader's for each."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -8,7 +9,7 @@ import zxingcpp
 
 FORMATS: Final[Mapping[str, Any]] = MappingProxyType(
     {
-        "QRCode": zxingcpp.BarcodeFormat.QRCode,
+        "QRCode": zxingcpp.BarcodeFormat.QRCodeModel2,
         "MicroQRCode": zxingcpp.BarcodeFormat.MicroQRCode,
         "RMQRCode": zxingcpp.BarcodeFormat.RMQRCode,
         "DataMatrix": zxingcpp.BarcodeFormat.DataMatrix,
@@ -22,7 +23,8 @@ FORMATS: Final[Mapping[str, Any]] = MappingProxyType(
 """The reader's name of each symbology: always exactly one, all formats at once cost 20 to 400x.
 
 `DataBar` is the whole family: omnidirectional, truncated, stacked, limited, expanded and expanded
-stacked. `EAN13` also reads UPC-A, which is an EAN-13 with a leading zero, as 13 digits.
+stacked. `QRCode` is model 2 alone: the reader's "QR Code" would find Micro QR codes in noise, whose
+error correction is weak. `EAN13` also reads UPC-A, which is an EAN-13 with a leading zero, as 13 digits.
 """
 
 LINEAR: Final = frozenset({"Code128", "EAN13", "EAN8", "ITF14", "DataBar"})
@@ -30,3 +32,12 @@ LINEAR: Final = frozenset({"Code128", "EAN13", "EAN8", "ITF14", "DataBar"})
 
 GS1_IDENTIFIERS: Final = frozenset({"]C1", "]d2", "]d5", "]Q3", "]Q4", "]e0", "]e1", "]e2"})
 """AIM symbology identifiers of symbols that carry GS1 element strings (ISO/IEC 15424)."""
+
+FORM: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
+    {
+        "ITF14": re.compile(r"[0-9]{14}"),
+        "EAN13": re.compile(r"[0-9]{13}"),
+        "EAN8": re.compile(r"[0-9]{8}"),
+    }
+)
+"""What a text must look like: the reader takes a part of an ITF-14 for a shorter one."""
