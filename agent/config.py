@@ -182,10 +182,10 @@ class ReaderSection(_Section):
 
     `region` is x, y, width, height in pixels; `grid` is rows, columns of a content picture, `cells`
     where each of its places is, in grid order, as fractions of the region (x, y, width, height);
-    `attempts` another order of reading than the symbology's; `track` how far, as a share of the
-    frame, the symbol may be off the middle of the region (0 = the region is all). `caselink vision
-    tune` finds them. `evidence` are the pictures that it leaves on disk, `quality` how well the
-    codes are printed.
+    `attempts` another order of reading than the symbology's; `pitch` the size of a module or of the
+    narrowest bar in pixels; `track` how far, as a share of the frame, the symbol may be off the
+    middle of the region (0 = the region is all). `caselink vision tune` finds them. `evidence` are
+    the pictures that it leaves on disk, `quality` how well the codes are printed.
     """
 
     device: Name
@@ -197,6 +197,7 @@ class ReaderSection(_Section):
     cells: Annotated[tuple[tuple[float, float, float, float], ...], Field(max_length=256)] = ()
     attempts: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
     track: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    pitch: Annotated[float, Field(ge=0.5, le=200)] | None = None
     evidence: EvidenceSection = EvidenceSection()
     quality: QualitySection = QualitySection()
 

@@ -81,4 +81,5 @@ def decode_settings(reader: ReaderSection, look: Look | None = None) -> DecodeSe
         attempts=reader.attempts,
         look=look,
         track=reader.track,
+        pitch=reader.pitch,
     )

@@ -32,6 +32,7 @@ from agent.vision.filters import (
     thresholded,
     widened,
 )
+from agent.vision.formats import LINEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Attempt:
     `scale` is the size of the prepared picture relative to the original, across and up (to map
     corners back), `cost` about how much longer it takes than `fast` on a picture without a symbol.
     `invert` also looks for light symbols on dark ground, `downscale` also in smaller copies.
+    `second` is not a way to prepare pixels but another reader (agent.vision.second).
     `kind` is what the preparation is about: two attempts of one kind are not two witnesses.
     """
 
@@ -54,6 +56,7 @@ class Attempt:
     cost: float = 2.0
     turn: Callable[[Image], float] | None = None
     kind: str = ""
+    second: bool = False
 
     @property
     def witness(self) -> str:
@@ -70,15 +73,23 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
         for attempt in (
             Attempt("fast", cost=1.0, kind="plain"),
             Attempt("full", invert=True, downscale=True, kind="plain"),
+            Attempt("second", cost=16.0, second=True),
             # Other sizes.
-            Attempt("fifth", scaled(0.2), scale=0.2, cost=0.3),
-            Attempt("third", scaled(0.33), scale=0.33, cost=0.4),
-            Attempt("half", scaled(0.5), scale=0.5, invert=True, downscale=True, cost=1.0),
-            Attempt("smaller", scaled(0.7), scale=0.7, cost=1.0),
-            Attempt("larger", scaled(1.5), scale=1.5, cost=3.0),
-            Attempt("double", scaled(2.0), scale=2.0, invert=True, downscale=True, cost=8.0),
+            Attempt("third", scaled(0.33), scale=0.33, cost=0.4, kind="size"),
+            Attempt(
+                "half", scaled(0.5), scale=0.5, invert=True, downscale=True, cost=1.0, kind="size"
+            ),
+            Attempt("larger", scaled(1.5), scale=1.5, cost=3.0, kind="large"),
+            Attempt(
+                "double",
+                scaled(2.0),
+                scale=2.0,
+                invert=True,
+                downscale=True,
+                cost=8.0,
+                kind="large",
+            ),
             # Less noise.
-            Attempt("blur_fine", blur(1.0)),
             Attempt("blur", blur(1.5), invert=True, downscale=True),
             Attempt("blur_wide", blur(2.5), invert=True, downscale=True),
             Attempt("median", median(3), invert=True, downscale=True),
@@ -104,19 +115,6 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
                 cost=9.0,
             ),
             Attempt(
-                "median_double_crisp",
-                chain(median(3), scaled(2.0), sharp(3.0, 2.0)),
-                scale=2.0,
-                cost=9.0,
-            ),
-            Attempt(
-                "crisp_hist",
-                chain(blur(0.7), scaled(2.0), sharp(3.0, 3.0)),
-                scale=2.0,
-                global_histogram=True,
-                cost=6.0,
-            ),
-            Attempt(
                 "stretched_crisp_hist",
                 chain(blur(0.8), stretched(25), scaled(2.0), sharp(3.0, 2.0)),
                 scale=2.0,
@@ -126,11 +124,13 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
             # Other light.
             Attempt("global_hist", global_histogram=True, invert=True, downscale=True),
             Attempt("blur_clahe", chain(blur(1.0), clahe), invert=True, downscale=True, cost=4.0),
-            Attempt("flat", chain(blur(1.0), flat(31)), cost=3.0),
-            Attempt("flat_hist", chain(blur(1.0), flat(31)), global_histogram=True, cost=2.0),
-            Attempt("stretched", chain(blur(1.0), stretched(41)), cost=4.0),
+            Attempt("flat", chain(blur(1.0), flat(31)), cost=3.0, kind="flat"),
             Attempt(
-                "stretched_hist", chain(blur(1.0), stretched(41)), global_histogram=True, cost=4.0
+                "flat_hist",
+                chain(blur(1.0), flat(31)),
+                global_histogram=True,
+                cost=2.0,
+                kind="flat",
             ),
             Attempt(
                 "flat_crisp",
@@ -141,12 +141,7 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
             Attempt("threshold", chain(blur(1.2), thresholded(31, 4)), cost=4.0),
             Attempt("threshold_wide", chain(blur(2.0), thresholded(41, 3), blur(1.0)), cost=5.0),
             # Dots.
-            Attempt("opened", opened(3), cost=2.0),
             Attempt("opened_wide", chain(blur(1.0), opened(5)), cost=3.0),
-            Attempt("grown", chain(grown(3), blur(1.0)), cost=2.0),
-            Attempt("blur_grown", chain(blur(1.0), grown(3)), cost=2.0),
-            Attempt("grown_half", chain(blur(0.8), grown(3), scaled(0.5)), scale=0.5, cost=1.5),
-            Attempt("grown_wide", chain(grown(5), blur(1.5)), cost=2.0),
             Attempt(
                 "grown_wide_half", chain(grown(5), blur(1.0), scaled(0.5)), scale=0.5, cost=1.5
             ),
@@ -155,12 +150,6 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
                 chain(blur(1.5), scaled(0.5), sharp(1.5, 1.0)),
                 scale=0.5,
                 cost=2.0,
-            ),
-            Attempt(
-                "opened_square_half",
-                chain(opened(5), squared(3), blur(1.0), scaled(0.5)),
-                scale=0.5,
-                cost=1.5,
             ),
             Attempt(
                 "dots_square_half",
@@ -175,27 +164,13 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
                 cost=3.0,
             ),
             Attempt(
-                "dots_threshold_third",
-                chain(dots(1.5, 8.0), thresholded(31, 8), blur(1.0), scaled(0.3)),
-                scale=0.3,
-                cost=4.0,
-            ),
-            Attempt(
                 "upright_square", chain(opened(5), squared(3), blur(1.0)), turn=_GRID, cost=5.0
-            ),
-            Attempt(
-                "upright_threshold_grown",
-                chain(blur(1.2), thresholded(31, 4), grown(5), blur(1.0), scaled(0.5)),
-                scale=0.5,
-                turn=_GRID,
-                cost=6.0,
             ),
             Attempt("dots_half", chain(dots(1.5, 8.0), scaled(0.5)), scale=0.5, cost=4.0),
             # Upright.
             Attempt("upright", turn=_GRID, cost=4.0),
             Attempt("upright_blur", blur(1.0), turn=_GRID, cost=4.0),
             Attempt("upright_blur_wide", blur(2.0), turn=_GRID, cost=4.0),
-            Attempt("upright_half", scaled(0.5), scale=0.5, turn=_GRID, cost=3.0),
             Attempt(
                 "upright_sharp",
                 chain(blur(0.7), scaled(1.5), sharp(2.5, 2.0)),
@@ -213,11 +188,16 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
                 turn=_GRID,
                 cost=4.0,
             ),
-            Attempt("upright_dots", dots(1.0, 6.0), turn=_GRID, cost=8.0),
-            Attempt("upright_dots_grown", chain(dots(2.0, 10.0), grown(3)), turn=_GRID, cost=8.0),
             Attempt("upright_opened_dots", chain(opened(5), dots(1.5, 20.0)), turn=_GRID, cost=8.0),
             # Upright bars.
-            Attempt("bars", along(5), turn=_BARS, cost=4.0),
+            Attempt("bars", turn=_BARS, cost=4.0),
+            Attempt(
+                "bars_sharp",
+                chain(blur(0.7), scaled(1.5), sharp(2.0, 1.0)),
+                scale=1.5,
+                turn=_BARS,
+                cost=8.0,
+            ),
             Attempt(
                 "bars_flat",
                 chain(along(11), flat(41), widened(2.0), sharp_across(3.0, 1.5)),
@@ -244,20 +224,97 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
 )
 """Every attempt by its name."""
 
-_LINEAR: Final = ("fast", "full", "half", "double")
-_QR: Final = ("fast", "full", "blur_double_sharp", "half", "blur_double")
+_BAR_CODE: Final = (
+    "fast",
+    "full",
+    "bars_flat",
+    "bars_stretched",
+    "half",
+    "larger",
+    "median",
+    "bars_deep",
+    "blur_clahe",
+    "double",
+    "third",
+    "second",
+)
+_QR: Final = (
+    "fast",
+    "larger_sharp",
+    "full",
+    "double_crisp",
+    "half",
+    "upright_sharp",
+    "stretched_crisp_hist",
+    "median",
+    "third",
+    "flat_crisp",
+    "upright_square",
+    "blur_wide",
+    "blur_double",
+)
 
 CASCADES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "QRCode": _QR,
-        "MicroQRCode": _QR,
-        "RMQRCode": _QR,
-        "DataMatrix": ("fast", "half", "blur", "median"),
-        "Code128": _LINEAR,
-        "EAN13": _LINEAR,
-        "EAN8": _LINEAR,
-        "ITF14": _LINEAR,
-        "DataBar": _LINEAR,
+        "QRCode": (*_QR, "second"),
+        "MicroQRCode": ("fast", "blur_double", "full", "median", "blur_double_sharp", *_QR[8:]),
+        "RMQRCode": (
+            "fast",
+            "larger",
+            "full",
+            "upright",
+            "upright_sharp",
+            "double_sharp",
+            "flat",
+            *_QR[6:],
+        ),
+        "DataMatrix": (
+            "fast",
+            "half",
+            "dots_square_half",
+            "threshold",
+            "grown_wide_half",
+            "full",
+            "flat_hist",
+            "upright_square",
+            "dots_half",
+            "upright_threshold",
+            "threshold_wide",
+            "dots_grown_small",
+            "blur_half_sharp",
+            "third",
+            "upright_blur_wide",
+            "flat",
+            "opened_wide",
+            "double_sharp",
+            "upright_opened_dots",
+            "upright_grown_half",
+        ),
+        "Code128": _BAR_CODE,
+        "EAN13": _BAR_CODE,
+        "EAN8": _BAR_CODE,
+        "ITF14": _BAR_CODE,
+        # A stacked one has rows that must not be mixed.
+        "DataBar": (*_BAR_CODE[:2], "bars", "bars_sharp", *_BAR_CODE[2:]),
     }
 )
 """The order of attempts per symbology, where the station does not say otherwise."""
+
+_WORKING_PITCH: Final = 4.5
+"""Px per module at which the reader's sampler is at its best (3 to 6)."""
+
+
+def pitched(symbology: str, pitch: float) -> tuple[Attempt, ...]:
+    """The attempts of a station whose module size in px is known: noise and dots are smoothed over
+    a quarter of a module, and the picture gets the size that the reader likes."""
+    scale = _WORKING_PITCH / pitch
+    smooth = chain(blur(max(0.3, 0.25 * pitch)), scaled(scale))
+    cost = max(0.3, 1.5 * scale * scale + 0.5)
+    plain = Attempt("pitched", smooth, scale=scale, cost=cost)
+    if symbology in LINEAR:
+        return (plain,)
+    closed = chain(squared(max(1, round(0.4 * pitch))), smooth)
+    return (
+        plain,
+        Attempt("pitched_upright", closed, scale=scale, cost=cost + 2, turn=_GRID),
+    )

@@ -1,7 +1,8 @@
 """One symbol out of one frame: attempts in order, stop at the first read, one deadline for all."""
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -11,46 +12,108 @@ import zxingcpp
 
 from agent.ports import Decoded, Image, Read
 from agent.vision.attempts import ATTEMPTS, Attempt
-from agent.vision.formats import FORM, FORMATS, LINEAR
+from agent.vision.formats import FORM, FORMATS, LINEAR, doubtful
 from agent.vision.orient import Matrix, turned
+from agent.vision.second import SecondOpinion
 from agent.vision.settings import DecodeSettings
 
 MOST_PIXELS = 100_000_000
 """A larger picture is not looked at: no camera in use makes one, and doubling it would not fit."""
 
 
-def decode(image: Image, settings: DecodeSettings, deadline: float) -> Decoded:
+def decode(
+    image: Image,
+    settings: DecodeSettings,
+    deadline: float,
+    expected: Collection[str] = (),
+    second: SecondOpinion | None = None,
+) -> Decoded:
     """Read one symbol in the station's region of `image` (height x width, 8-bit grey).
 
     `deadline` is a time.monotonic() value. Before each attempt it is asked whether the attempt
     can still end in time, judged by what the attempts before it took on these pixels; one that
     cannot is left out. A read that comes after the deadline is late too, and is not given: the
-    item's fate is decided by then. Never raises for any picture; what is not a picture gives an
-    empty result.
+    item's fate is decided by then. `expected` are the texts that the item may carry, where the
+    caller knows them: what a fallback reads of a bar code counts at once if it is one of them.
+    `second` is asked where the order says `second`; without it that attempt is left out.
+    Never raises for any picture; what is not a picture gives an empty result.
     """
     start = time.monotonic()
-    pixels = _pixels(image)
-    if pixels is None:
+    if (
+        not isinstance(image, np.ndarray)
+        or image.dtype != np.uint8
+        or image.ndim != 2
+        or not 0 < image.size <= MOST_PIXELS
+    ):
         return Decoded((), time.monotonic() - start)
-    height, width = pixels.shape
-    x, y, w, h = settings.box(width, height)
-    if w < 1 or h < 1:
-        return Decoded((), time.monotonic() - start)
-    region = pixels[y : y + h, x : x + w]
+    left = top = 0
+    if settings.region is not None:
+        height, width = image.shape
+        left, top, w, h = settings.box(width, height)
+        if w < 1 or h < 1:
+            return Decoded((), time.monotonic() - start)
+        image = image[top : top + h, left : left + w]
+    plan = settings.plan
+    first = plan[0]
+    if first.name == "fast" and start < deadline:
+        # Most frames end here: without the record keeping that the other attempts need.
+        read = attempt_one(image, settings.symbology, first, (left, top))
+        now = time.monotonic()
+        took = now - start
+        if read is not None and not doubtful(settings.symbology, read.text):
+            if now > deadline:
+                return Decoded((), took, True, tried=(("fast", took),))
+            return Decoded((read,), took, tried=(("fast", took),))
+    return _on(image, settings, deadline, (left, top), expected, second, start)
+
+
+def _on(
+    region: Image,
+    settings: DecodeSettings,
+    deadline: float,
+    offset: tuple[int, int],
+    expected: Collection[str],
+    second: SecondOpinion | None,
+    start: float,
+) -> Decoded:
+    """The attempts in their order; `fast`, if it is the first, has read nothing since `start`."""
     budget = Budget(deadline)
-    agreement = Agreement(settings.symbology in LINEAR)
-    for name in settings.order:
-        attempt = ATTEMPTS[name]
-        if not budget.allows(attempt):
+    budget.start(start)
+    agreement = Agreement(settings.symbology in LINEAR, expected, settings.symbology)
+    tried: list[tuple[str, float]] = []
+    symbology = settings.symbology
+    for number, attempt in enumerate(settings.plan):
+        if number == 0 and attempt.name == "fast" and start < deadline:
+            tried.append((attempt.name, budget.spent(attempt)))
             continue
-        read = attempt_one(region, settings.symbology, attempt, (x, y))
-        budget.spent(attempt)
+        if (attempt.second and second is None) or not budget.allows(attempt):
+            continue
+        if attempt.second:
+            assert second is not None
+            read = _asked(second, region, symbology, deadline, offset)
+        else:
+            read = attempt_one(region, symbology, attempt, offset)
+        tried.append((attempt.name, budget.spent(attempt)))
         if read is not None and agreement.counts(read):
             now = time.monotonic()
             if now > deadline:
-                return Decoded((), now - start, late=True)
-            return Decoded((read,), now - start)
-    return Decoded((), time.monotonic() - start, late=budget.late)
+                return Decoded((), now - start, True, tried=tuple(tried))
+            return Decoded((agreement.fullest(read),), now - start, tried=tuple(tried))
+    return Decoded((), time.monotonic() - start, budget.late, tried=tuple(tried))
+
+
+def _asked(
+    second: SecondOpinion,
+    region: Image,
+    symbology: str,
+    deadline: float,
+    offset: tuple[int, int],
+) -> Read | None:
+    read = second.read(region, symbology, deadline)
+    if read is None:
+        return None
+    left, top = offset
+    return replace(read, corners=tuple((left + x, top + y) for x, y in read.corners))
 
 
 def _pixels(image: Any) -> Image | None:
@@ -79,6 +142,10 @@ class Budget:
     _unit: float = 0.0
     _last: float = field(default_factory=time.monotonic)
 
+    def start(self, moment: float) -> None:
+        """The attempt that is reported next began at this time.monotonic() value."""
+        self._last = moment
+
     def allows(self, attempt: Attempt, share: float = 1.0) -> bool:
         """Whether the attempt, on `share` of the pixels, can end in time; if not, we are late."""
         now = time.monotonic()
@@ -88,36 +155,61 @@ class Budget:
             return False
         return True
 
-    def spent(self, attempt: Attempt, share: float = 1.0) -> None:
-        """The attempt that was allowed has ended."""
-        now = time.monotonic()
-        # The smallest unit seen: one slow attempt (the thread was not running) proves nothing.
-        unit = (now - self._last) / (attempt.cost * share)
-        self._unit = min(self._unit, unit) if self._unit else unit
+    def spent(self, attempt: Attempt, share: float = 1.0) -> float:
+        """The attempt that was allowed has ended; the seconds that it took."""
+        took = time.monotonic() - self._last
+        if not attempt.second:
+            # The smallest unit seen: one slow attempt (the thread was not running) proves nothing.
+            unit = took / (attempt.cost * share)
+            self._unit = min(self._unit, unit) if self._unit else unit
+        return took
 
 
 @dataclass(slots=True)
 class Agreement:
-    """The rule for linear symbologies: a fallback's text counts once two attempts gave it.
+    """The rule for linear symbologies: a fallback's text counts once two attempts gave it, or if
+    it is `expected`.
 
     A bar code of few pixels per bar misreads with a right check digit (VISION.md: 6 wrong of 60
-    at 1.3 px/bar), and every further attempt is a further chance to do so.
+    at 1.3 px/bar), and every further attempt is a further chance to do so. The two must differ in
+    kind: the same misread came from a half and a smaller picture, and from one light correction
+    with two thresholds. Where witnesses contradict each other, more of them are needed.
     """
 
     linear: bool
-    _seen: dict[str, str] = field(default_factory=dict)
+    expected: Collection[str] = ()
+    symbology: str = ""
+    _seen: dict[str, dict[str, Read]] = field(default_factory=dict)
 
     def counts(self, read: Read) -> bool:
         """Whether this read may be believed."""
-        if not self.linear or read.attempt == "fast":
+        if not self.linear or read.text in self.expected:
             return True
-        return self._seen.setdefault(read.text, read.attempt) != read.attempt
+        doubt = doubtful(self.symbology, read.text)
+        if read.attempt == "fast" and not doubt:
+            return True
+        attempt = ATTEMPTS.get(read.attempt)
+        witness = read.attempt if attempt is None else attempt.witness
+        self._seen.setdefault(read.text, {}).setdefault(witness, read)
+        rivals = (len(seen) for text, seen in self._seen.items() if text != read.text)
+        return len(self._seen[read.text]) >= 2 + doubt + max(rivals, default=0)
+
+    def fullest(self, read: Read) -> Read:
+        """The read, or the same text from a witness that also knows its symbology identifier."""
+        if read.symbology:
+            return read
+        others = self._seen.get(read.text, {}).values()
+        return next((other for other in others if other.symbology), read)
 
 
 def attempt_one(
     region: Image, symbology: str, attempt: Attempt, offset: tuple[int, int]
 ) -> Read | None:
-    """Try once; `offset` is where the region's corner lies in the full frame. Never raises."""
+    """Try once; `offset` is where the region's corner lies in the full frame. Never raises.
+
+    The second opinion is not one to be tried here: it reads nothing."""
+    if attempt.second:
+        return None
     try:
         if attempt.turn is None:
             found = zxingcpp.read_barcode(attempt.prepare(region), **options(symbology, attempt))
@@ -136,6 +228,8 @@ def attempt_all(
 ) -> list[Read]:
     """Every symbol that one attempt sees in the region. Never raises."""
     back = None
+    if attempt.second:
+        return []
     try:
         if attempt.turn is not None:
             region, back = turned(region, attempt.turn(region))

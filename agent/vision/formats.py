@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import zxingcpp
 
+from agent.core.gs1 import check_digit
+
 FORMATS: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "QRCode": zxingcpp.BarcodeFormat.QRCodeModel2,
@@ -24,7 +26,8 @@ FORMATS: Final[Mapping[str, Any]] = MappingProxyType(
 
 `DataBar` is the whole family: omnidirectional, truncated, stacked, limited, expanded and expanded
 stacked. `QRCode` is model 2 alone: the reader's "QR Code" would find Micro QR codes in noise, whose
-error correction is weak. `EAN13` also reads UPC-A, which is an EAN-13 with a leading zero, as 13 digits.
+error correction is weak. `EAN13` also reads UPC-A, which is an EAN-13 with a leading zero, as 13
+digits. `ITF14` gives Interleaved 2 of 5 of other lengths too, if three attempts agree.
 """
 
 LINEAR: Final = frozenset({"Code128", "EAN13", "EAN8", "ITF14", "DataBar"})
@@ -35,9 +38,16 @@ GS1_IDENTIFIERS: Final = frozenset({"]C1", "]d2", "]d5", "]Q3", "]Q4", "]e0", "]
 
 FORM: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     {
-        "ITF14": re.compile(r"[0-9]{14}"),
+        "ITF14": re.compile(r"(?:[0-9]{2}){3,40}"),
         "EAN13": re.compile(r"[0-9]{13}"),
         "EAN8": re.compile(r"[0-9]{8}"),
     }
 )
-"""What a text must look like: the reader takes a part of an ITF-14 for a shorter one."""
+"""What a text must look like."""
+
+
+def doubtful(symbology: str, text: str) -> bool:
+    """Whether the text needs more witnesses than others: Interleaved 2 of 5 of another length than
+    14 or with a wrong check digit. The reader takes a part of an ITF-14 for a shorter symbol, which
+    has no check digit at all."""
+    return symbology == "ITF14" and (len(text) != 14 or check_digit(text[:13]) != text[13])

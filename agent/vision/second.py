@@ -61,6 +61,8 @@ where it does not say whether a symbol carries GS1 data."""
 @dataclass(slots=True)
 class _Child:
     process: "subprocess.Popen[bytes]"
+    out: int
+    """What it says, as a file descriptor that never blocks."""
     ready: bool = False
     asked: int = 0
     """Number of the request that it has not answered, 0 when there is none."""
@@ -127,10 +129,7 @@ class SecondOpinion:
                 if left <= 0:
                     break
                 child = self._child
-                if child is None:
-                    time.sleep(min(left, 0.05))
-                else:
-                    select.select([child.process.stdout], [], [], min(left, 0.1))
+                select.select([] if child is None else [child.out], [], [], min(left, 0.05))
         return False
 
     def close(self) -> None:
@@ -174,10 +173,10 @@ class SecondOpinion:
                 self._start()
             return False
         self._hear(child)
-        if self._child is None:
-            return False
         if child.asked:
-            self._take(child)
+            self._take(child)  # what came too late is for nobody
+        if self._child is not child:
+            return False
         if child.asked and now - child.since > PATIENCE:
             self._lost(f"did not answer for {PATIENCE:.0f} s")
             return False
@@ -200,28 +199,27 @@ class SecondOpinion:
         )
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        self._child = _Child(process)
+        self._child = _Child(process, process.stdout.fileno())
 
     def _answer(self, child: _Child, deadline: float) -> bytes | None:
         """The answer to the request that was just made, None when it is not there in time."""
-        while self._child is child:
+        while True:
             said = self._take(child)
             if said is not None:
                 self._pause = _FIRST_PAUSE
                 return said
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or self._child is not child:
                 return None
-            select.select([child.process.stdout], [], [], left)
+            select.select([child.out], [], [], left)
             self._hear(child)
-        return None
 
     def _hear(self, child: _Child) -> None:
         """Take what has come, and notice the child's end."""
-        assert child.process.stdout is not None
         while True:
-            data = child.process.stdout.read(65_536)
-            if data is None:
+            try:
+                data = os.read(child.out, 65_536)
+            except BlockingIOError:
                 break
             if not data:
                 self._ended(child)

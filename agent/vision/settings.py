@@ -1,12 +1,12 @@
 """What a station wants read: symbology, region of the frame, grid of an open case, attempts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from agent.core.errors import ConfigError
-from agent.vision.attempts import ATTEMPTS, CASCADES
+from agent.vision.attempts import ATTEMPTS, CASCADES, Attempt, pitched
 
 if TYPE_CHECKING:
     from agent.vision.look import Look
@@ -26,7 +26,9 @@ class DecodeSettings:
     the cells divide the region evenly unless `cells` gives each one, in grid order, as fractions
     of the region (x, y, w, h). `attempts` replaces the symbology's order of attempts. `look` is how
     a child in a cell looks, where that was learnt. `track` (share of the frame) is how far the
-    symbol's middle may be off the region's (0 = the region is all that is looked at).
+    symbol's middle may be off the region's (0 = the region is all that is looked at). `pitch` is
+    the size of a module in px where that is known: attempts that are made for it come after the
+    first. `plan` are the attempts.
     """
 
     symbology: str
@@ -36,6 +38,8 @@ class DecodeSettings:
     attempts: tuple[str, ...] = ()
     look: "Look | None" = None
     track: float = 0.0
+    pitch: float | None = None
+    plan: tuple[Attempt, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.symbology not in CASCADES:
@@ -59,12 +63,18 @@ class DecodeSettings:
                 f"track {self.track} is not a share of the frame from 0 to 0.5 of a reader with a "
                 "region and without a grid"
             )
+        if self.pitch is not None and not 0.5 <= self.pitch <= 200:
+            raise ConfigError(f"pitch {self.pitch} is no module size; write 0.5 to 200 px")
         self._check_cells()
         for name in self.attempts:
             if name not in ATTEMPTS:
                 raise ConfigError(
                     f"attempt {name!r} is not known; write some of {', '.join(ATTEMPTS)}"
                 )
+        plan = [ATTEMPTS[name] for name in self.order]
+        if self.pitch is not None:
+            plan[1:1] = pitched(self.symbology, self.pitch)
+        object.__setattr__(self, "plan", tuple(plan))
 
     def _check_cells(self) -> None:
         if not self.cells:
