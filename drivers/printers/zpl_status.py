@@ -10,10 +10,11 @@ from dataclasses import dataclass
 MAX_BUFFER = 4096
 
 _FIRST = re.compile(
-    rb"\d{1,3},([01]),([01]),\d{1,5},(\d{1,3}),([01]),([01]),([01]),\d{1,3},([01]),([01]),([01])"
+    rb"(\d{1,3}),([01]),([01]),(\d{1,5}),(\d{1,3}),([01]),([01]),([01]),"
+    rb"\d{1,3},([01]),([01]),([01])"
 )
-_SECOND = re.compile(rb"\d{1,3},\d,([01]),([01]),\d,(.),\d,([01]),(\d{1,8}),\d,\d{1,3}")
-_THIRD = re.compile(rb"[0-9A-Za-z]{1,4},\d")
+_SECOND = re.compile(rb"(\d{1,3}),\d,([01]),([01]),(\d),(.),(\d),([01]),(\d{1,8}),\d,(\d{1,3})")
+_THIRD = re.compile(rb"([0-9A-Za-z]{1,4}),([01])")
 _FRAME = re.compile(rb"\x02([^\x02\x03]{0,1024})\x03")
 _STX = 0x02
 _QUOTED = re.compile(rb'"([^"\r\n]{0,256})"')
@@ -34,18 +35,37 @@ _ERRORS = {
     0x2000: "presenter_stopped",
     0x4000: "paper_feed",
     0x8000: "paper_path",
+    0x10000: "paused",
+    0x20000: "retract_timeout",
+    0x40000: "black_mark_calibration",
+    0x80000: "black_mark_missing",
 }
 _WARNINGS = {
     0x1: "calibrate_media",
     0x2: "clean_head",
     0x4: "replace_head",
     0x8: "paper_low",
+    **{0x10 << n: f"sensor_{n + 1}" for n in range(8)},
+}
+_MODES = {
+    b"0": "rewind",
+    b"1": "peel",
+    b"2": "tear_off",
+    b"3": "cutter",
+    b"4": "applicator",
+    b"5": "delayed_cut",
+    b"6": "linerless_peel",
+    b"7": "linerless_rewind",
+    b"8": "partial_cutter",
+    b"9": "rfid",
+    b"K": "kiosk",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """One answer to `~HS`: three lines in one."""
+    """One answer to `~HS`: three lines in one. `label_length` in dots; `print_mode` in words, or
+    the printer's own letter; `link` and `functions` are its settings as bits."""
 
     paper_out: bool
     paused: bool
@@ -61,6 +81,14 @@ class HostStatus:
     print_mode: str
     label_waiting: bool
     remaining: int
+    link: int = 0
+    label_length: int = 0
+    functions: int = 0
+    thermal_transfer: bool = False
+    width_mode: int = 0
+    graphics: int = 0
+    password: str = ""
+    static_ram: bool = False
 
     @property
     def idle(self) -> bool:
@@ -148,7 +176,7 @@ class StatusCodec:
         return Setting(None if text == "?" else text)
 
     def _line(self, body: bytes) -> HostStatus | ErrorReport | None:
-        flags = {kind: (on, low) for kind, on, _, low in _FLAGS.findall(body)}
+        flags = {kind: (on, high + low) for kind, on, high, low in _FLAGS.findall(body)}
         if b"ERRORS" in flags:
             self._lines.clear()
             return ErrorReport(
@@ -166,18 +194,21 @@ class StatusCodec:
         self._lines.append(match)
         if len(self._lines) < 3:
             return None
-        first, second, _ = self._lines
+        first, second, third = self._lines
         self._lines = []
-        return _host_status(first, second)
+        return _host_status(first, second, third)
 
     def _cut(self, count: int, noise: bool = False) -> None:
         self.noise += count if noise else 0
         del self._buffer[:count]
 
 
-def _host_status(first: re.Match[bytes], second: re.Match[bytes]) -> HostStatus:
-    paper, pause, formats, full, diagnostic, partial, ram, cold, hot = first.groups()
-    head, ribbon, mode, waiting, remaining = second.groups()
+def _host_status(
+    first: re.Match[bytes], second: re.Match[bytes], third: re.Match[bytes]
+) -> HostStatus:
+    link, paper, pause, length, formats, full, diagnostic, partial, ram, cold, hot = first.groups()
+    functions, head, ribbon, transfer, mode, width, waiting, remaining, graphics = second.groups()
+    password, static_ram = third.groups()
     return HostStatus(
         paper_out=paper == b"1",
         paused=pause == b"1",
@@ -190,17 +221,25 @@ def _host_status(first: re.Match[bytes], second: re.Match[bytes]) -> HostStatus:
         hot=hot == b"1",
         head_open=head == b"1",
         ribbon_out=ribbon == b"1",
-        print_mode=mode.decode("latin-1"),
+        print_mode=_MODES.get(mode, mode.decode("latin-1")),
         label_waiting=waiting == b"1",
         remaining=int(remaining),
+        link=int(link),
+        label_length=int(length),
+        functions=int(functions),
+        thermal_transfer=transfer == b"1",
+        width_mode=int(width),
+        graphics=int(graphics),
+        password=password.decode("latin-1"),
+        static_ram=static_ram == b"1",
     )
 
 
 def _bits(flag: tuple[bytes, bytes], names: dict[int, str]) -> tuple[str, ...]:
-    on, low = flag
+    on, digits = flag
     if on != b"1":
         return ()
-    value = int(low, 16)
+    value = int(digits, 16)
     known = tuple(name for bit, name in names.items() if value & bit)
     rest = value & ~sum(names)
     return (*known, f"other_{rest:x}") if rest else known

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, PrintEventKind, PrintJob
+from agent.ports import Evidence, Inhibit, PrintEventKind, PrintJob
 from drivers.context import DeviceContext
 from drivers.printers.label_files import load_label
 from drivers.printers.zpl import ZplConfig, ZplPrinter
@@ -202,14 +202,48 @@ def test_host_status_dialogue() -> None:
     (status,) = StatusCodec().feed(busy)
     assert isinstance(status, HostStatus)
     assert status.faults == ("paper_out", "ribbon_out", "head_open", "paused")
-    assert (status.formats, status.remaining, status.print_mode) == (2, 7, "4")
+    assert (status.formats, status.remaining, status.print_mode) == (2, 7, "applicator")
     assert status.label_waiting
     assert not status.idle
 
 
+def test_host_status_has_every_field() -> None:
+    (status,) = StatusCodec().feed(
+        b"\x02155,1,1,1245,012,1,1,1,000,1,1,1\x03\r\n"
+        b"\x02208,0,1,1,1,K,6,1,00000034,1,007\x03\r\n\x021234,1\x03\r\n"
+    )
+    assert status == HostStatus(
+        paper_out=True, paused=True, formats=12, buffer_full=True, diagnostic=True, partial=True,
+        ram_corrupt=True, cold=True, hot=True, head_open=True, ribbon_out=True,
+        print_mode="kiosk", label_waiting=True, remaining=34, link=155, label_length=1245,
+        functions=208, thermal_transfer=True, width_mode=6, graphics=7, password="1234",
+        static_ram=True,
+    )  # fmt: skip
+    assert len(status.faults) == 9
+
+
+def report(errors: int, warnings: int) -> bytes:
+    return (
+        f"\x02\r\n  PRINTER STATUS\r\n   ERRORS:         1 {errors >> 32:08X} "
+        f"{errors & 0xFFFFFFFF:08X}\r\n   WARNINGS:       1 00000000 {warnings:08X}\r\n\x03"
+    ).encode()
+
+
 def test_error_report_names_every_bit() -> None:
-    (report,) = StatusCodec().feed(HQES)
-    assert report == ErrorReport(("paper_out", "head_open"), ("clean_head",))
+    assert StatusCodec().feed(HQES) == [ErrorReport(("paper_out", "head_open"), ("clean_head",))]
+    names = set()
+    for bit in range(64):
+        (one,) = StatusCodec().feed(report(1 << bit, 1 << (bit % 32)))
+        assert isinstance(one, ErrorReport)
+        assert len(one.errors) == len(one.warnings) == 1
+        names |= {one.errors[0], f"warning {one.warnings[0]}"}
+    assert len(names) == 64 + 32
+    assert len([name for name in names if "other_" in name]) == 64 - 18 + 32 - 12
+    (many,) = StatusCodec().feed(report(0x8000_0000_000F_F3FF, 0xFFF))
+    assert isinstance(many, ErrorReport)
+    assert len(many.errors) == 18 + 1
+    assert many.errors[-1] == "other_8000000000000000"
+    assert len(many.warnings) == 12
 
 
 def test_settings() -> None:
@@ -416,6 +450,24 @@ def test_a_printer_with_a_fault_gets_nothing() -> None:
         assert (await device.status()).faults == ("paused",)
 
     run(with_printer(SimPrinter(), act))
+
+
+def test_pause_holds_labels_and_release_lets_them_out() -> None:
+    async def act(device: ZplPrinter, sim: SimPrinter) -> None:
+        assert isinstance(device, Inhibit)
+        assert await device.inhibit()
+        assert sim.paused
+        assert not await device.send(PrintJob(1, {"code": "A", "product": "p"}))
+        await device.release()
+        request = await device.next_event(3.0)
+        assert request is not None
+        await print_one(device, sim, 1, "A")
+        sim.faults.add("paper_out")
+        assert not await device.inhibit(), "silent: nothing acknowledges the pause"
+        with pytest.raises(TransientError, match="labeller"):
+            await device.release()
+
+    run(with_printer(SimPrinter(print_time=0.02), act))
 
 
 def test_silence_on_a_live_session_is_a_fault() -> None:
