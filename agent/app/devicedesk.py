@@ -13,13 +13,17 @@ from anyio import to_thread
 from agent.app import checking
 from agent.app.lines import Line
 from agent.config import Site
-from agent.core.errors import DomainError
+from agent.core.errors import ConfigError, DomainError
 from agent.health import Health
 from agent.now import monotonic
 from agent.ports import CodeReader, Device, FrameSource, LinePlc, Printer
 from agent.supervisor import Session
 from drivers import registry
 from drivers.diagnose import serial_ports
+from drivers.printers.label_draw import draw, png
+from drivers.printers.label_files import load_label
+from drivers.printers.label_sample import sample
+from drivers.printers.label_template import LabelTemplate, lay_out
 from drivers.wireread import WireEntry, printable, tail
 
 SHOW_LAMPS = 2.0
@@ -57,6 +61,19 @@ class DeviceDesk:
         self._section(name)
         found = await to_thread.run_sync(tail, self._wire, name, min(count, MOST))
         return [shown(entry) for entry in found]
+
+    async def labels(self, name: str) -> list[str]:
+        """The labels of a label printer; none of another device."""
+        section = self._section(name)
+        return sorted(section["labels"]) if "labels" in section else []
+
+    async def label(self, name: str, label: str, fields: Mapping[str, str]) -> bytes:
+        """A label as the printer would print it, a PNG; a field that is not given shows an example.
+        DomainError: there is no such label, or it cannot carry a value."""
+        section = self._section(name)
+        if label not in section.get("labels", {}):
+            raise DomainError("unknown_label", f"{name} has no label {label}.")
+        return await to_thread.run_sync(_drawn, name, section, label, fields)
 
     async def check(self, name: str) -> list[dict[str, Any]]:
         """Look at a device; every finding with whether it is good."""
@@ -125,6 +142,20 @@ def shown(entry: WireEntry) -> dict[str, Any]:
         "hex": entry.data.hex(" "),
         "more": entry.more,
     }
+
+
+def _drawn(name: str, section: Mapping[str, Any], label: str, fields: Mapping[str, str]) -> bytes:
+    try:
+        described = section["labels"][label]
+        template = (
+            load_label(described, name)
+            if isinstance(described, str)
+            else LabelTemplate.model_validate(described)
+        )
+        layout = lay_out(template, section.get("dots_per_mm", 8), name)
+        return png(draw(layout, sample(template) | dict(fields)))
+    except ConfigError as error:  # the file was changed since the start
+        raise DomainError("label_wrong", str(error)) from None
 
 
 def _health(line: Line, session: Session) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 PDAs are elsewhere (agent.web.devices).
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 _Name = Annotated[str, Path(max_length=64)]
@@ -28,13 +29,18 @@ class Devices(Protocol):
 
     async def wire(self, name: str, count: int) -> list[dict[str, Any]]: ...
 
+    async def labels(self, name: str) -> list[str]: ...
+
+    async def label(self, name: str, label: str, fields: Mapping[str, str]) -> bytes: ...
+
     async def check(self, name: str) -> list[dict[str, Any]]: ...
 
     async def test(self, name: str, seconds: float) -> str: ...
 
 
 def device_router(devices: Devices) -> APIRouter:
-    """`GET /api/devices`, `GET .../NAME/wire`, `POST .../NAME/check`, `POST .../NAME/test`."""
+    """`GET /api/devices`, `GET .../NAME/wire`, `POST .../NAME/check`, `POST .../NAME/test`, and of
+    a label printer `GET .../NAME/labels` and `GET .../NAME/labels/LABEL?FIELD=VALUE`, a picture."""
     router = APIRouter(prefix="/api/devices")
 
     @router.get("")
@@ -46,6 +52,15 @@ def device_router(devices: Devices) -> APIRouter:
         device: _Name, count: Annotated[int, Query(ge=1, le=500)] = 100
     ) -> dict[str, Any]:
         return {"entries": await devices.wire(device, count)}
+
+    @router.get("/{device}/labels")
+    async def labels(device: _Name) -> dict[str, Any]:
+        return {"labels": await devices.labels(device)}
+
+    @router.get("/{device}/labels/{label}")
+    async def label(device: _Name, label: _Name, request: Request) -> Response:
+        picture = await devices.label(device, label, dict(request.query_params))
+        return Response(picture, media_type="image/png", headers={"Cache-Control": "no-cache"})
 
     @router.post("/{device}/check")
     async def check(device: _Name) -> dict[str, Any]:

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+import zxingcpp
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, expect
 
@@ -207,3 +210,24 @@ def test_both_languages_have_the_same_words_and_all_that_are_asked_for() -> None
     asked = set(re.findall(r"""["'](devices\.\w+)["']""", source))
     assert len(asked) > 8
     assert asked == {key for key in zh if key.startswith("devices.")}
+
+
+def test_a_label_printers_labels_are_seen_with_what_they_say(
+    page: Page, devices: tuple[Site, SimPlcServer]
+) -> None:
+    page.evaluate(AXE_SCRIPT)
+    open_device(page, "printer1")
+    picture = page.locator("dialog .labels img")
+    expect(picture).to_have_count(1)
+    page.wait_for_function("() => document.querySelector('.labels img').naturalWidth === 800")
+    for language in LANGUAGES:
+        assert faults(page, language) == []
+    shot(page, "device-labels")
+    site, _ = devices
+    base = f"{site.url}/api/devices/printer1/labels/case"
+    answer = page.request.get(f"{base}?code=https%3A%2F%2Fq.cn%2F7")
+    grey = cv2.imdecode(np.frombuffer(answer.body(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert [read.text for read in zxingcpp.read_barcodes(grey)] == ["https://q.cn/7"]
+    assert page.request.get(f"{base}?code=").status == 409
+    assert page.request.get(f"{site.url}/api/devices/printer1/labels/none").status == 409
+    assert page.request.get(f"{site.url}/api/devices/plc1/labels").json() == {"labels": []}

@@ -136,8 +136,13 @@ class DeviceSheet {
     this.limit = svg("path", { class: "limit" });
     this.course = svg("polyline", {});
     this.trend = svg("svg", { class: "quality-trend", viewBox: "0 0 60 44", preserveAspectRatio: "none", "aria-hidden": "true" }, this.limit, this.course);
-    root.append(this.list, this.counts, this.quality, this.trend, el("div", "actions", this.back, this.check, this.test.node), status, heading, this.nothing, this.wire);
+    this.labels = el("div", "labels");
+    this.labelled = el("h3");
+    this.labelled.dataset.t = "devices.labels";
+    show(this.labelled, false);
+    root.append(this.list, this.counts, this.quality, this.trend, el("div", "actions", this.back, this.check, this.test.node), status, this.labelled, this.labels, heading, this.nothing, this.wire);
     void this.#listen();
+    void this.#look();
   }
 
   /** @param {Snapshot} s */
@@ -200,6 +205,21 @@ class DeviceSheet {
       attr(node, "data-good", each.good ? "" : null);
       return node;
     }));
+  }
+
+  /** The labels of a label printer, with examples in their fields. */
+  async #look() {
+    const answer = await fetch(`${this.path}/labels`, { signal: AbortSignal.timeout(5000) }).catch(() => null);
+    const names = answer?.ok ? (await answer.json()).labels : [];
+    this.labels.replaceChildren(...names.map((/** @type {string} */ name) => {
+      const picture = /** @type {HTMLImageElement} */ (el("img"));
+      picture.src = `${this.path}/labels/${encodeURIComponent(name)}`;
+      picture.alt = name;
+      const caption = el("figcaption", "", name);
+      caption.translate = false;
+      return el("figure", "", picture, caption);
+    }));
+    show(this.labelled, names.length > 0);
   }
 
   /** Ask for the wire again and again while this is open and seen. */
