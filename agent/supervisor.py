@@ -7,7 +7,8 @@ Logs once when a device is lost and once when it is back.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from agent.core.errors import CaselinkError, TransientError
 from agent.health import Health, State
@@ -51,6 +52,10 @@ class Session:
         self._changed = changed
         self._close_seconds = close_seconds
         self._ok_when_open = ok_when_open
+        self._wanted = asyncio.Event()  # somebody wants the device
+        self._free = asyncio.Event()  # it is closed, and his
+        self._back = asyncio.Event()
+        self._lending = asyncio.Lock()
 
     async def run(self) -> None:
         """Until cancelled. Closes the device on the way out."""
@@ -61,7 +66,7 @@ class Session:
                 await self._open()
                 if self._ok_when_open:
                     await self.up()
-                await self._work()
+                await self._attend()
                 error = "its session ended."
             except CaselinkError as lost:
                 error = f"{lost}"
@@ -70,11 +75,47 @@ class Session:
                 error = f"internal error {type(bug).__name__}; see the log."
             finally:
                 await self._close()
+            if self._wanted.is_set():
+                self.health.state, self.health.error = "starting", "it is being tested."
+                self._free.set()
+                await self._back.wait()
+                continue
             await self._is("lost", error)
             if monotonic() - began > 2 * LONGEST_WAIT:
                 wait = FIRST_WAIT
             await asyncio.sleep(wait)
             wait = longer(wait)
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[None]:
+        """The device is closed meanwhile and another one may talk to it; then a new session begins.
+        TransientError when it does not let go in time."""
+        async with self._lending:
+            self._back.clear()
+            self._wanted.set()
+            try:
+                async with asyncio.timeout(OPEN_SECONDS + self._close_seconds):
+                    await self._free.wait()
+                yield
+            except TimeoutError:
+                raise TransientError(f"{self._name} is busy: try again in a moment.") from None
+            finally:
+                self._wanted.clear()
+                self._free.clear()
+                self._back.set()
+
+    async def _attend(self) -> None:
+        """Its work, until that fails or somebody wants the device."""
+        work = asyncio.ensure_future(self._work())
+        wanted = asyncio.ensure_future(self._wanted.wait())
+        try:
+            await asyncio.wait({work, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+        finally:
+            for task in (work, wanted):
+                task.cancel()
+            await asyncio.wait({work, wanted})
 
     async def up(self) -> None:
         """The device works."""

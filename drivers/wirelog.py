@@ -2,22 +2,29 @@
 
 One line per message: wall time (UTC), monotonic seconds, `>` sent or `<` received, the bytes in
 hex. Secret values are masked before they are written. What arrives is cut at message ends first,
-because a code that came in two pieces would pass the mask in two pieces.
+because a code that came in two pieces would pass the mask in two pieces. A file that is full or a
+day old is packed by zstd, to a tenth or less, so that seven days fit also where much is printed.
 """
 
+import contextlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+import zstandard
+
 log = logging.getLogger(__name__)
 
 DAY = 86_400.0
 MAX_BYTES = 4 * 1024 * 1024
-FILES = 8
+"""Bytes of the file that is written; then it is packed."""
+TOTAL = 1024 * 1024 * 1024
+"""Bytes of all packed files of one device; beyond them the oldest go before their time."""
 MAX_AGE = 7 * DAY
 MAX_HELD = 8192
 HOLD = 0.2
@@ -33,14 +40,30 @@ def log_path(directory: Path, name: str) -> Path:
 
 
 def files_of(directory: Path, name: str) -> list[Path]:
-    """The files of a device's log that there are, the oldest first."""
+    """The files of a device's log that there are, the oldest first; those that end in .zst are
+    packed."""
     current = log_path(directory, name)
-    turned = [current.with_suffix(f".{number}.log") for number in range(FILES - 1, 0, -1)]
-    return [path for path in (*turned, current) if path.exists()]
+    turned: dict[str, Path] = {}
+    for path in sorted(directory.glob(f"{current.stem}.*Z.log*")):
+        if path.suffix in (".log", ".zst"):  # of both kinds of one file the packed one is whole
+            turned[path.name.removesuffix(".zst")] = path
+    return [*turned.values(), *([current] if current.exists() else [])]
+
+
+def pack(path: Path) -> None:
+    """Pack a turned file in place; it keeps its times. OSError leaves it as it was."""
+    packed, half = path.with_suffix(".log.zst"), path.with_suffix(".log.half")
+    about = path.stat()
+    with open(path, "rb") as source, open(half, "wb", opener=_private) as target:
+        zstandard.ZstdCompressor(level=3, write_checksum=True).copy_stream(source, target)
+    os.utime(half, ns=(about.st_atime_ns, about.st_mtime_ns))
+    half.replace(packed)
+    path.unlink()
 
 
 class WireLog:
-    """Ring files `<name>.log` (current), `<name>.1.log` .. in `directory`, mode 0600.
+    """Ring files `<name>.log` (current), `<name>.<time of its first line>.log.zst` .. in
+    `directory`, mode 0600.
 
     `mask` takes the bytes of a message and gives them back with secret values replaced. A disk
     that is full or read-only never reaches the caller: the log pauses, says so once, and tries
@@ -54,16 +77,16 @@ class WireLog:
         mask: Callable[[bytes], bytes],
         *,
         max_bytes: int = MAX_BYTES,
-        files: int = FILES,
+        total: int = TOTAL,
         max_age: float = MAX_AGE,
         retry: float = RETRY,
-        ends: bytes = b"\n\r\x03",
+        ends: bytes = b"\n\r\x03\x04\x06\x15",
     ) -> None:
         self._path = log_path(directory, name)
         self._name = name
         self._mask = mask
         self._max_bytes = max_bytes
-        self._files = max(1, files)
+        self._total = total
         self._max_age = max_age
         self._retry = retry
         self._ends = frozenset(ends)
@@ -181,28 +204,37 @@ class WireLog:
 
     def _turn(self, wall: float) -> None:
         self._close_file()
-        if self._files == 1:
-            self._path.unlink(missing_ok=True)
-        for number in range(self._files - 2, -1, -1):
-            source = self._numbered(number)
-            if source.exists():
-                source.replace(self._numbered(number + 1))
+        began = datetime.fromtimestamp(self._started, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        self._path.replace(self._path.with_suffix(f".{began}.log"))
         self._drop_old(wall)
         self._open(wall)
+        # A few 10 ms of work: not in the loop that talks to devices.
+        threading.Thread(target=self._pack, name="wire-log", daemon=True).start()
+
+    def _pack(self) -> None:
+        with _PACKING:
+            for path in files_of(self._path.parent, self._name):
+                if path != self._path and path.suffix == ".log":
+                    with contextlib.suppress(OSError):  # it stays as it is, and is read as well
+                        pack(path)
 
     def _drop_old(self, wall: float) -> None:
-        for number in range(self._files):
-            path = self._numbered(number)
-            if path.exists() and wall - path.stat().st_mtime > self._max_age:
-                path.unlink()
-
-    def _numbered(self, number: int) -> Path:
-        return self._path if number == 0 else self._path.with_suffix(f".{number}.log")
+        left = self._total
+        turned = [p for p in files_of(self._path.parent, self._name) if p != self._path]
+        for path in reversed(turned):
+            with contextlib.suppress(FileNotFoundError):  # packed just now
+                about = path.stat()
+                left -= about.st_size
+                if left < 0 or wall - about.st_mtime > self._max_age:
+                    path.unlink()
 
     def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+_PACKING = threading.Lock()
 
 
 def _private(path: str, flags: int) -> int:

@@ -1,11 +1,14 @@
 """Reads the wire log of a device: what went over its wire, oldest first, as data and as text."""
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+import zstandard
 
 from drivers.wirelog import files_of, log_path
 
@@ -74,28 +77,37 @@ def entries(directory: Path, name: str, since: datetime | None = None) -> Iterat
     for path in files_of(directory, name):
         if since is not None and path.stat().st_mtime < since.timestamp():
             continue
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            for line in file:
-                entry = parse(line)
-                if entry is not None and (since is None or entry.at >= since):
-                    yield entry
+        for line in _lines(path):
+            entry = parse(line)
+            if entry is not None and (since is None or entry.at >= since):
+                yield entry
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, packed or not; one that is broken ends where it breaks."""
+    with contextlib.suppress(FileNotFoundError, zstandard.ZstdError), path.open("rb") as file:
+        if path.suffix != ".zst":
+            yield from file
+            return
+        with zstandard.ZstdDecompressor().stream_reader(file) as plain:
+            yield from io.BufferedReader(plain)
 
 
 def tail(directory: Path, name: str, count: int) -> list[WireEntry]:
-    """The newest `count` entries, oldest first, of as much as the last megabyte holds."""
+    """The newest `count` entries, oldest first, as far as the newest two files tell."""
     found: list[WireEntry] = []
-    left = _TAIL
-    for path in reversed(files_of(directory, name)):
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - left))
-            lines = file.read().splitlines(keepends=True)
-            if size > left:
-                del lines[:1]  # cut
-            older = [entry for line in lines if (entry := parse(line)) is not None]
-            found = older[-(count - len(found)) :] + found
-            left -= min(size, left)
-        if len(found) >= count or left <= 0:
+    for path in reversed(files_of(directory, name)[-2:]):
+        size = path.stat().st_size if path.exists() else 0
+        if path.suffix == ".zst":
+            lines = [*_lines(path)][-count:]
+        else:
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                file.seek(max(0, size - _TAIL))
+                lines = file.read().splitlines(keepends=True)
+                del lines[: size > _TAIL]  # cut
+        older = [entry for line in lines if (entry := parse(line)) is not None]
+        found = older[-(count - len(found)) :] + found
+        if len(found) >= count or size > _TAIL:
             break
     return found
 

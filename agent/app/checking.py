@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.core.errors import CaselinkError, ConfigError, TransientError
+from agent.core.errors import CaselinkError, ConfigError, DomainError, TransientError
 from agent.health import Health
+from agent.now import monotonic
 from agent.ports import (
     Checked,
     CodeReader,
@@ -21,10 +22,15 @@ from agent.ports import (
     FrameSource,
     Printer,
     PrinterStatus,
+    PrintEventKind,
+    PrintJob,
     Tested,
 )
 from drivers import diagnose, registry
 from drivers.context import DeviceContext, no_mask
+from drivers.printers.label_files import load_label
+from drivers.printers.label_printer import LabelPrinter, LabelPrinterConfig
+from drivers.printers.label_template import Element, LabelTemplate
 from drivers.transport import SerialAddress, TcpAddress, parse_address
 from drivers.wireread import entries
 
@@ -89,19 +95,21 @@ async def check_open(
 
 async def test(name: str, section: Mapping[str, Any], seconds: float) -> str:
     """Open the device of a section and do one harmless thing; what a person should have seen."""
+    config = registry.check(name, section)
+    if isinstance(config, LabelPrinterConfig):
+        section = {**section, "labels": {"test": _test_label(name, config)}}
     device = registry.build(name, section, DeviceContext())
     try:
         async with asyncio.timeout(OPEN_SECONDS):
             await device.open()
-        return await test_open(name, device, seconds)
+        return await _test(name, device, seconds)
     except TimeoutError:
         raise TransientError(f"{name} did not open within {OPEN_SECONDS:.0f} s.") from None
     finally:
         await _close(device)
 
 
-async def test_open(name: str, device: Device, seconds: float) -> str:
-    """Do one harmless thing with an open device that nobody else uses now."""
+async def _test(name: str, device: Device, seconds: float) -> str:
     if isinstance(device, FrameSource):
         frame = await device.next_frame(seconds)
         if frame is None:
@@ -122,11 +130,43 @@ async def test_open(name: str, device: Device, seconds: float) -> str:
     if isinstance(device, Tested):
         async with asyncio.timeout(seconds + ASK_SECONDS):
             return await device.test()
+    if isinstance(device, LabelPrinter):
+        return await _print_label(name, device, seconds)
     if isinstance(device, Printer):
         status = await device.status()
-        words = ", ".join(status.faults) or "ready" if status.ready else "not ready"
-        return f"It answers: {words}. What it would print stands on the next product: not tried."
+        words = "ready" if status.ready else ", ".join(status.faults) or "not ready"
+        return f"It answers: {words}. What it prints stands on a product: no print was tried."
     raise TransientError(f"There is no test for {name}.")
+
+
+async def _print_label(name: str, device: Printer, seconds: float) -> str:
+    if not await device.send(PrintJob(1, {}, "test")):
+        status = await device.status()
+        faults = ", ".join(status.faults) or "it is not idle"
+        raise DomainError("printer_not_ready", f"{name} prints nothing now: {faults}.")
+    until = monotonic() + seconds
+    while monotonic() < until:
+        event = await device.next_event(1.0)
+        if event is not None and event.kind is PrintEventKind.PRINTED:
+            return "A test label came out: look whether it is sharp and lies within its edges."
+    raise TransientError(
+        f"{name} took a test label and does not say that it came out: look at the printer."
+    )
+
+
+def _test_label(name: str, config: LabelPrinterConfig) -> LabelTemplate:
+    """Of the size of the printer's first label, and nothing on it that a scanner could read."""
+    first = next(iter(config.labels.values()))
+    like = load_label(first, name) if isinstance(first, str) else first
+    text = Element(
+        kind="text",
+        x=like.width / 10,
+        y=like.height / 10,
+        size=like.height / 10,
+        width=like.width * 0.8,
+        text=f"TEST {name}",
+    )
+    return LabelTemplate(unit=like.unit, width=like.width, height=like.height, elements=(text,))
 
 
 async def _ask(device: Device) -> list[DeviceCheck]:
@@ -147,21 +187,21 @@ async def _ask(device: Device) -> list[DeviceCheck]:
 
 
 async def _status(device: Device) -> Found:
-    if isinstance(device, Checked):
-        return await device.check()
+    found = [*await device.check()] if isinstance(device, Checked) else []
     if isinstance(device, Printer):
-        return [*_of_printer(await device.status(), device)]
-    if isinstance(device, FrameSource):
+        found += _of_printer(await device.status(), device)
+    elif isinstance(device, FrameSource):
         frame = await device.next_frame(GLANCE)
-        if frame is None:
-            return [DeviceCheck(True, "no picture yet: it waits for a trigger (device test)")]
-        height, width = frame.image.shape[:2]
-        return [DeviceCheck(True, f"a picture came: {width} x {height}")]
-    if isinstance(device, CodeReader):
+        words = "no picture yet: it waits for a trigger (device test)"
+        if frame is not None:
+            height, width = frame.image.shape[:2]
+            words = f"a picture came: {width} x {height}"
+        found.append(DeviceCheck(True, words))
+    elif isinstance(device, CodeReader):
         reading = await device.next_reading(GLANCE)
-        said = "no reading yet: it waits for a trigger (device test)"
-        return [DeviceCheck(True, said if reading is None else "a reading came")]
-    return []
+        words = "no reading yet: it waits for a trigger (device test)"
+        found.append(DeviceCheck(True, words if reading is None else "a reading came"))
+    return found
 
 
 def _of_printer(status: PrinterStatus, device: Printer) -> Found:

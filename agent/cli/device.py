@@ -151,10 +151,11 @@ def log(
 
     site, files = load_site(config)
     _known(site, name)
+    start = _moment(since)
     following = Follower(files.wire, name)
-    for entry in entries(files.wire, name, _moment(since)):
-        out.print(entry.text(), markup=False)
     try:
+        for entry in entries(files.wire, name, start):
+            out.print(entry.text(), markup=False)
         if follow:
             asyncio.run(_follow(following))
     except KeyboardInterrupt:

@@ -26,7 +26,7 @@ from drivers.wirelog import WireLog
 
 log = logging.getLogger(__name__)
 
-LAMP_SECONDS = 2.0
+LAMP_SECONDS = 1.0
 BEAT = 0.2
 """Seconds between heartbeats in a test: the PLC misses them after 1.5 s."""
 

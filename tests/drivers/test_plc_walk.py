@@ -54,7 +54,7 @@ def numbered_from_one(plant: Plant) -> None:
         plant.server.memory._input[LAYOUT.ring + 8 * n] = n + 1
 
 
-def checked(
+async def checked(
     layout: PlcLayout = LAYOUT,
     *,
     prepare: Callable[[Plant], None] = lambda plant: None,
@@ -68,16 +68,16 @@ def checked(
     plant.image.flags, plant.image.speed = RUNNING, 300
     prepare(plant)
     plant.server.publish(plant.image)
-
-    async def go() -> list[DeviceCheck]:
-        async with session(driver(address, **settings)) as plc:
-            if told:
-                await plc.write_outputs(PlcOutputs(1))
-            return list(await plc.check())
-
     try:
         with beating(plant, beats=beats, pulses=pulses):
-            return asyncio.run(go())
+            plc = driver(address, **settings)
+            await plc.open()
+            try:
+                if told:
+                    await plc.write_outputs(PlcOutputs(1))
+                return list(await plc.check())
+            finally:
+                await plc.close()
     finally:
         server.stop()
 
@@ -87,7 +87,7 @@ def wrong(found: list[DeviceCheck]) -> list[str]:
 
 
 def test_a_right_map_is_told_register_by_register() -> None:
-    found = checked(prepare=firing(70), told=True)
+    found = asyncio.run(checked(prepare=firing(70), told=True))
     assert wrong(found) == []
     words = "\n".join(each.words for each in found)
     for part in (
@@ -102,64 +102,68 @@ def test_a_right_map_is_told_register_by_register() -> None:
         assert part in words
 
 
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        ({"beats": False}, "heartbeat (register 2): 0 → 0 within 0.6 s. It must move every 200 ms"),
-        ({"pulses": 0}, "while the belt runs: is the encoder wired"),
-        ({"prepare": lambda plant: setattr(plant.image, "run", 0)}, "keep it in retentive memory"),
-        (
-            {"prepare": lambda plant: setattr(plant.image, "flags", 0x8001)},
-            "flags (register 3): 0x8001. Bits 15 mean nothing",
-        ),
-        (
-            {"prepare": lambda plant: setattr(plant.image, "flags", 0x0041), "told": True},
-            "the PLC misses it: does the program look at that register?",
-        ),
-        (
-            {"prepare": lambda plant: setattr(plant.image, "speed", 60_000)},
-            "speed (register 6): 60000 mm/s. No belt is so fast",
-        ),
-        (
-            {"layout": replace(LAYOUT, low_first=True), "pulses": 7},
-            'It moves in steps of 65536: write word_order = "low_first" in the map',
-        ),
-        (
-            {"prepare": firing(2, 77)},
-            "events of kind 77, which docs/plc.md does not know",
-        ),
-        (
-            {
-                "prepare": firing(2),
-                "map": {"output": {"stations": 2}},
-            },
-            "station index 3, but the map has slots for 0 to 1",
-        ),
-        (
-            {
-                "layout": replace(LAYOUT, ring=18),
-                "prepare": firing(64),
-            },
-            "entries begin 2 registers later than the map says: add 2 to `ring`",
-        ),
-        (
-            {"prepare": numbered_from_one},
-            "every entry carries its number + 1",
-        ),
-        (
-            {"prepare": lambda plant: setattr(plant.image, "head", 20)},
-            "it is empty although `head` says",
-        ),
-        ({"map": {"output": {"slots": 200}}}, "illegal address for holding registers"),
-        (
-            {"map": {"actors": {"red": {"table": "coil", "address": 5}}}},
-            "actors.red (coil 5): ",
-        ),
-    ],
-)
-def test_what_is_wrong_is_told_in_words(given: dict[str, Any], told: str) -> None:
-    found = checked(**given)
-    assert any(told in words for words in wrong(found)), found
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"beats": False}, "heartbeat (register 2): 0 → 0 within 0.6 s. It must move every 200 ms"),
+    ({"pulses": 0}, "while the belt runs: is the encoder wired"),
+    ({"prepare": lambda plant: setattr(plant.image, "run", 0)}, "keep it in retentive memory"),
+    (
+        {"prepare": lambda plant: setattr(plant.image, "flags", 0x8001)},
+        "flags (register 3): 0x8001. Bits 15 mean nothing",
+    ),
+    (
+        {"prepare": lambda plant: setattr(plant.image, "flags", 0x0041), "told": True},
+        "the PLC misses it: does the program look at that register?",
+    ),
+    (
+        {"prepare": lambda plant: setattr(plant.image, "speed", 60_000)},
+        "speed (register 6): 60000 mm/s. No belt is so fast",
+    ),
+    (
+        {"layout": replace(LAYOUT, low_first=True), "pulses": 7},
+        'It moves in steps of 65536: write word_order = "low_first" in the map',
+    ),
+    (
+        {"prepare": firing(2, 77)},
+        "events of kind 77, which docs/plc.md does not know",
+    ),
+    (
+        {
+            "prepare": firing(2),
+            "map": {"output": {"stations": 2}},
+        },
+        "station index 3, but the map has slots for 0 to 1",
+    ),
+    (
+        {
+            "layout": replace(LAYOUT, ring=18),
+            "prepare": firing(64),
+        },
+        "entries begin 2 registers later than the map says: add 2 to `ring`",
+    ),
+    (
+        {"prepare": numbered_from_one},
+        "every entry carries its number + 1",
+    ),
+    (
+        {"prepare": lambda plant: setattr(plant.image, "head", 20)},
+        "it is empty although `head` says",
+    ),
+    ({"map": {"output": {"slots": 200}}}, "illegal address for holding registers"),
+    (
+        {"map": {"actors": {"red": {"table": "coil", "address": 5}}}},
+        "actors.red (coil 5): ",
+    ),
+]
+
+
+def test_what_is_wrong_is_told_in_words() -> None:
+    """All at once: each has to see whether things move."""
+
+    async def go() -> list[list[DeviceCheck]]:
+        return await asyncio.gather(*(checked(**given) for given, _ in WRONG))
+
+    for found, (_, told) in zip(asyncio.run(go()), WRONG, strict=True):
+        assert any(told in words for words in wrong(found)), (told, found)
 
 
 def test_a_slot_that_the_agent_never_wrote_is_told() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -15,6 +17,7 @@ from drivers.context import DeviceContext, no_mask
 from drivers.sim.serve import PtyAdapter, TcpAdapter
 from drivers.transport import SerialAddress, TcpAddress, Transport, parse_address
 from drivers.wirelog import WireLog
+from drivers.wireread import entries
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
@@ -349,28 +352,60 @@ def test_a_secret_that_comes_in_pieces_is_masked(tmp_path: Path) -> None:
     assert raw.count(b"*****") == 4
 
 
-def test_the_ring_is_bounded(tmp_path: Path) -> None:
-    log = wire(tmp_path, max_bytes=2000, files=3)
-    for number in range(200):
+def test_the_ring_is_bounded_and_packed(tmp_path: Path) -> None:
+    log = wire(tmp_path, max_bytes=2000, total=6000)
+    for number in range(400):
         log.sent(b"%03d" % number * 10)
+        wait_for_packing()
     log.close()
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
-    assert set(sizes) == {"device_1.log", "device_1.1.log", "device_1.2.log"}
-    assert max(sizes.values()) <= 2000
-    assert bytes.fromhex(lines(tmp_path)[-1][3]) == b"199" * 10
+    assert sizes["device_1.log"] <= 2000
+    packed = {name: size for name, size in sizes.items() if name != "device_1.log"}
+    assert len(packed) > 2, "packed to much less than they were"
+    assert all(re.fullmatch(r"device_1\.\d{8}T\d{6}\.\d{6}Z\.log\.zst", name) for name in packed)
+    assert sum(packed.values()) <= 6000 + 2000
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in tmp_path.iterdir())
+    numbers = [int(entry.data[:3]) for entry in entries(tmp_path, "device 1")]
+    assert numbers == list(range(numbers[0], 400))
+    assert 0 < numbers[0] < 300
+
+
+def wait_for_packing() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "wire-log":
+            thread.join(5)
 
 
 def test_old_files_are_dropped_and_a_day_is_a_file(tmp_path: Path) -> None:
-    old, current = tmp_path / "device_1.1.log", tmp_path / "device_1.log"
-    old.write_text("x\n")
+    current = tmp_path / "device_1.log"
+    old = tmp_path / "device_1.20200101T000000.000000Z.log.zst"
+    old.write_bytes(b"x")
     os.utime(old, (time.time() - 8 * 86_400,) * 2)
-    current.write_text("2020-01-01T00:00:00.000000Z 1.0 > 00\n")
+    current.write_text("2020-02-02T00:00:00.000000Z 1.0 > 00\n")
     log = wire(tmp_path)
     log.sent(b"new")
     log.close()
-    assert old.read_text().startswith("2020-01-01")
-    assert not (tmp_path / "device_1.2.log").exists()
+    wait_for_packing()
+    assert not old.exists()
+    assert (tmp_path / "device_1.20200202T000000.000000Z.log.zst").exists()
     assert [line[3] for line in lines(tmp_path)] == [b"new".hex()]
+    assert [entry.data for entry in entries(tmp_path, "device 1")] == [b"\0", b"new"]
+
+
+def test_what_was_not_packed_is_read_and_packed_at_the_next_turn(tmp_path: Path) -> None:
+    """Power was lost while a file was packed: both of it are there, and half of another one."""
+    log = wire(tmp_path, max_bytes=100)
+    log.sent(b"a")
+    log.sent(b"b" * 40)
+    wait_for_packing()
+    (packed,) = tmp_path.glob("*.zst")
+    packed.with_suffix("").write_text("2020-02-02T00:00:00.000000Z 1.0 > 0c\n")
+    packed.with_suffix(".half").write_bytes(b"half")
+    assert [entry.data[:1] for entry in entries(tmp_path, "device 1")] == [b"a", b"b"]
+    log.sent(b"d" * 40)
+    log.close()
+    wait_for_packing()
+    assert [entry.data[:1] for entry in entries(tmp_path, "device 1")] == [b"a", b"b", b"d"]
 
 
 def test_a_huge_message_is_cut(tmp_path: Path) -> None:

@@ -206,3 +206,27 @@ def test_a_device_that_only_opens_stays_lost_until_it_says_that_it_works() -> No
     assert [state for state, _ in stage.told] == ["lost"], "an alarm that comes and goes"
     _run(stage.session.up())
     assert [state for state, _ in stage.told] == ["lost", "ok"]
+
+
+def test_a_device_is_lent_closed_and_comes_back() -> None:
+    device = Scripted([], [])
+    stage = Stage(device)
+
+    async def go() -> None:
+        running = asyncio.create_task(stage.session.run())
+        async with asyncio.timeout(5):
+            while "work" not in device.did:  # noqa: ASYNC110  no event tells it
+                await asyncio.sleep(0)
+            for _ in range(2):
+                async with stage.session.lent():
+                    assert device.did[-1] == "close"
+                    assert (stage.health.state, stage.health.losses) == ("starting", 0)
+                while device.did[-1] != "work":  # noqa: ASYNC110  as above
+                    await asyncio.sleep(0)
+            assert stage.health.state == "ok"
+        running.cancel()
+        await asyncio.wait({running})
+
+    asyncio.run(go())
+    assert device.did == ["open", "work", "close"] * 3
+    assert all(state != "lost" for state, _ in stage.told)
