@@ -19,6 +19,7 @@ from pydantic import Field
 from agent.core.errors import ConfigError, TransientError
 from agent.ports import DeviceCheck, Reading
 from drivers.context import DeviceContext
+from drivers.readers.cutter import LineCutter
 from drivers.readers.link import ReaderLink
 from drivers.readers.payload import Answer, Heard, PayloadConfig, heard
 from drivers.transport import AddressText
@@ -67,37 +68,19 @@ def quoted(text: str) -> str:
     return '"' + "".join(_ESCAPES.get(char, char) for char in text) + '"'
 
 
-class DmccCodec:
+class DmccCodec(LineCutter):
     """Bytes to readings and answers; no I/O. `dropped` counts lines that were neither."""
 
     def __init__(self, config: PayloadConfig) -> None:
+        super().__init__(_END, MAX_LINE)
         self._config = config
-        self._buffer = bytearray()
-        self._overlong = False
-        self.dropped = 0
 
     def feed(self, data: bytes) -> list[Heard | Answer]:
         """The messages that became complete, in order."""
-        found: list[Heard | Answer] = []
-        self._buffer += data
-        begin = 0
-        while (at := self._buffer.find(_END, begin)) >= 0:
-            message = None if self._overlong else self._line(bytes(self._buffer[begin:at]))
-            self._overlong = False
-            if message is not None:
-                found.append(message)
-            begin = at + len(_END)
-        del self._buffer[:begin]
-        if len(self._buffer) > MAX_LINE + 1:
-            del self._buffer[: len(self._buffer) - 1]  # its end may have come in part
-            self.dropped += not self._overlong
-            self._overlong = True
-        return found
+        found = [self._line(line) for line in self._cut(data)]
+        return [one for one in found if one is not None]
 
     def _line(self, line: bytes) -> Heard | Answer | None:
-        if len(line) > MAX_LINE:
-            self.dropped += 1
-            return None
         line = _TELNET.sub(b"", line)
         if not line:
             return None

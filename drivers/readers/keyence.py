@@ -16,6 +16,7 @@ from pydantic import Field
 from agent.core.errors import ConfigError, TransientError
 from agent.ports import DeviceCheck, Reading
 from drivers.context import DeviceContext
+from drivers.readers.cutter import LineCutter
 from drivers.readers.link import ReaderLink
 from drivers.readers.payload import Answer, Heard, PayloadConfig, heard
 from drivers.transport import AddressText, Role
@@ -54,38 +55,20 @@ class KeyenceConfig(PayloadConfig):
     reply_timeout: float = Field(2.0, gt=0, le=60)
 
 
-class KeyenceCodec:
+class KeyenceCodec(LineCutter):
     """Bytes to readings and answers; no I/O. `dropped` counts lines that were neither. Lines end
     with CR; a LF behind it, as some are set up, is ignored."""
 
     def __init__(self, config: PayloadConfig) -> None:
+        super().__init__(b"\r", MAX_LINE)
         self._config = config
-        self._buffer = bytearray()
-        self._overlong = False
-        self.dropped = 0
 
     def feed(self, data: bytes) -> list[Heard | Answer]:
         """The messages that became complete, in order."""
-        found: list[Heard | Answer] = []
-        self._buffer += data
-        begin = 0
-        while (at := self._buffer.find(b"\r", begin)) >= 0:
-            message = None if self._overlong else self._line(bytes(self._buffer[begin:at]))
-            self._overlong = False
-            if message is not None:
-                found.append(message)
-            begin = at + 1
-        del self._buffer[:begin]
-        if len(self._buffer) > MAX_LINE:
-            self._buffer.clear()
-            self.dropped += not self._overlong
-            self._overlong = True
-        return found
+        found = [self._line(line) for line in self._cut(data)]
+        return [one for one in found if one is not None]
 
     def _line(self, line: bytes) -> Heard | Answer | None:
-        if len(line) > MAX_LINE:
-            self.dropped += 1
-            return None
         line = line.removeprefix(b"\n")
         if not line:
             return None

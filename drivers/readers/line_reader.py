@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from agent.core.errors import DomainError
 from agent.ports import DeviceCheck, Reading
 from drivers.context import DeviceContext
+from drivers.readers.cutter import LineCutter
 from drivers.readers.link import ReaderLink
 from drivers.readers.payload import Bytes, Heard, PayloadConfig, heard
 from drivers.transport import AddressText, Role
@@ -51,7 +52,7 @@ class LineReaderConfig(PayloadConfig):
         return self
 
 
-class LineCodec:
+class LineCodec(LineCutter):
     """Bytes to readings, whatever the reads were; no I/O.
 
     A line longer than `MAX_LINE` bytes is dropped up to its terminator; what stands before the
@@ -60,37 +61,17 @@ class LineCodec:
     """
 
     def __init__(self, config: LineReaderConfig) -> None:
+        super().__init__(config.terminator.encode("latin-1"), MAX_LINE)
         self._config = config
         self._prefix = config.prefix.encode("latin-1")
-        self._end = config.terminator.encode("latin-1")
         self._alive = config.heartbeat.encode(config.encoding)
-        self._buffer = bytearray()
-        self._overlong = False
-        self.dropped = 0
 
     def feed(self, data: bytes) -> list[Heard]:
         """The readings that became complete, in order; heartbeats are none."""
-        readings: list[Heard] = []
-        self._buffer += data
-        begin = 0
-        while (at := self._buffer.find(self._end, begin)) >= 0:
-            reads = None if self._overlong else self._line(bytes(self._buffer[begin:at]))
-            self._overlong = False
-            if reads is not None:
-                readings.append(reads)
-            begin = at + len(self._end)
-        del self._buffer[:begin]
-        if len(self._buffer) > MAX_LINE + len(self._end) - 1:
-            # The terminator itself may have come in part.
-            del self._buffer[: len(self._buffer) - len(self._end) + 1]
-            self.dropped += not self._overlong
-            self._overlong = True
-        return readings
+        found = [self._line(line) for line in self._cut(data)]
+        return [one for one in found if one is not None]
 
     def _line(self, line: bytes) -> Heard | None:
-        if len(line) > MAX_LINE:
-            self.dropped += 1
-            return None
         if self._prefix:
             _, found, line = line.rpartition(self._prefix)
             if not found:

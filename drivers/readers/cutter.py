@@ -1,0 +1,30 @@
+"""Cuts what a reader sends into lines, whatever the reads were; no I/O."""
+
+
+class LineCutter:
+    """Lines end with `end`. One that is longer than `longest` bytes is dropped up to its end;
+    `dropped` counts those, and whatever else a codec could not use."""
+
+    def __init__(self, end: bytes, longest: int) -> None:
+        self._end = end
+        self._longest = longest
+        self._buffer = bytearray()
+        self._overlong = False
+        self.dropped = 0
+
+    def _cut(self, data: bytes) -> list[bytes]:
+        """The lines that became complete, in order and without their ends; empty ones are none."""
+        self._buffer += data
+        *lines, self._buffer = self._buffer.split(self._end)
+        if lines and self._overlong:
+            del lines[0]  # the rest of one that is dropped already
+            self._overlong = False
+        if len(self._buffer) > self._longest + len(self._end) - 1:
+            # The end itself may have come in part.
+            del self._buffer[: len(self._buffer) - len(self._end) + 1]
+            self.dropped += not self._overlong
+            self._overlong = True
+        found = [bytes(line) for line in lines if line]
+        fitting = [line for line in found if len(line) <= self._longest]
+        self.dropped += len(found) - len(fitting)
+        return fitting
