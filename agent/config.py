@@ -202,6 +202,15 @@ class ReaderSection(_Section):
     quality: QualitySection = QualitySection()
 
 
+class ScannerSection(_Section):
+    """A hand scanner with which people scan containers of a station: `by` is who does until a label
+    says so, `pause_s` the seconds without a code that end a scan."""
+
+    device: Name
+    by: str = Field("", max_length=64)
+    pause_s: Annotated[float, Field(ge=0.5, le=60)] = 3.0
+
+
 class StationSection(_Section):
     """`deadline_ms` runs from the trigger to the verdict; without an answer by then it is late.
     `unseen_after`: how many things fit between printer and reader, with a margin; a printed code
@@ -215,6 +224,7 @@ class StationSection(_Section):
     printer: str = ""
     template: str = ""
     readers: tuple[ReaderSection, ...] = ()
+    scanners: Annotated[tuple[ScannerSection, ...], Field(max_length=4)] = ()
     gate: bool = True
     mode: Literal["multi_read", "sequence"] = "multi_read"
     lanes: Annotated[int, Field(ge=1, le=8)] = 1
@@ -408,6 +418,10 @@ def _problems(site: Site) -> list[tuple[Where, str]]:
         for m, station in enumerate(line.stations):
             at: Where = ("lines", n, "stations", m)
             used += [(at, reader.device) for reader in station.readers]
+            used += [(at, scanner.device) for scanner in station.scanners]
+            if station.scanners and station.kind not in ("pack", "label"):
+                what = "only a pack or label station has containers to scan by hand"
+                found.append((at, f"station {station.id}: {what}: remove scanners."))
             used += [(at, station.printer)] if station.printer else []
             found += [(at, f"station {station.id}: {what}.") for what in _misfits(site, station)]
     taken: set[str] = set()

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple, Protocol
 
 from agent.app.label_fields import label_fields
 from agent.app.site import decode_settings
-from agent.config import LineSection, ReaderSection, Site, StationSection
+from agent.config import LineSection, ReaderSection, ScannerSection, Site, StationSection
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel
 from agent.core.plan import ReaderPlan, Station
 from agent.health import Health
+from agent.line.handscan import HandScans
 from agent.line.panel import LinePanel, PanelSettings
 from agent.line.printing import PrintDesk
 from agent.line.runner import LineRunner
@@ -183,6 +184,10 @@ class LineBuilder:
                 runner.watches.append(watch)
                 runner.healths.append(watch.health)
                 line.sessions.append(Session(watch.source, watch.health, watch.run, changed))
+            for scanner in described.scanners:
+                scans = self._scans(section.id, scanner, station, runner, hidden=bool(secret))
+                runner.healths.append(scans.health)
+                line.sessions.append(Session(scans.source, scans.health, scans.run, changed))
             if station.device:
                 hidden = station.role in secret
                 desk, printer, state = self._desk(
@@ -192,6 +197,31 @@ class LineBuilder:
                 runner.healths.append(state)
                 line.sessions.append(Session(printer, state, desk.run, changed))
         return line
+
+    def _scans(
+        self,
+        line: str,
+        described: ScannerSection,
+        station: Station,
+        runner: LineRunner,
+        *,
+        hidden: bool,
+    ) -> HandScans:
+        """A hand scanner; what it may scan that is secret is not known before."""
+        name = described.device
+        context = DeviceContext(self._wire, hide_all if hidden else no_mask)
+        device = self._devices.build(name, self._site.devices[name], context)
+        assert isinstance(device, CodeReader)
+        return HandScans(
+            line,
+            station.id,
+            device,
+            Health(name, "reader"),
+            runner.command,
+            runner.tell,
+            by=described.by,
+            pause=described.pause_s,
+        )
 
     def _watch(
         self,

@@ -50,6 +50,7 @@ def _wrong_kinds(site: Site, n: int, line: LineSection) -> list[tuple[Where, str
     for m, station in enumerate(line.stations):
         at: Where = ("lines", n, "stations", m)
         needed += [((*at, "readers"), r.device, ("camera", "reader")) for r in station.readers]
+        needed += [((*at, "scanners"), one.device, ("reader",)) for one in station.scanners]
         needed += [((*at, "printer"), station.printer, ("printer",))] if station.printer else []
     return _strays(site, needed)
 

@@ -46,6 +46,7 @@ CONDITION_ALARMS = frozenset(
         "pool_in_question",
         "order_doubtful",
         "anchor_wanted",
+        "scan_refused",
         "bypass",
         "test_mode",
         "sync_fork",

@@ -15,7 +15,8 @@ class LineCutter:
     def _cut(self, data: bytes) -> list[bytes]:
         """The lines that became complete, in order and without their ends; empty ones are none."""
         self._buffer += data
-        *lines, self._buffer = self._buffer.split(self._end)
+        *lines, rest = bytes(self._buffer).split(self._end)
+        self._buffer = bytearray(rest)
         if lines and self._overlong:
             del lines[0]  # the rest of one that is dropped already
             self._overlong = False
@@ -24,7 +25,7 @@ class LineCutter:
             del self._buffer[: len(self._buffer) - len(self._end) + 1]
             self.dropped += not self._overlong
             self._overlong = True
-        found = [bytes(line) for line in lines if line]
+        found = [line for line in lines if line]
         fitting = [line for line in found if len(line) <= self._longest]
         self.dropped += len(found) - len(fitting)
         return fitting
