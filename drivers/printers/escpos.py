@@ -45,6 +45,7 @@ class EscposPrinter(LabelPrinter):
     """ports.Printer for ESC/POS."""
 
     language = "ESC/POS"
+    _strict = True
 
     def __init__(self, name: str, config: EscposConfig, context: DeviceContext) -> None:
         self._escpos = config

@@ -2,9 +2,8 @@
 it is out.
 
 Label languages acknowledge nothing, so a driver asks: before a label, and while one is out until
-the printer is idle and, where it has such a thing, its evidence has come. A printer that is out of
-media or open may not answer while its connection lives: silence is a fault of the printer, not a
-lost session. What is answered in another language is a wrong port or model, and said so.
+the printer is idle and, where it has such a thing, its evidence has come. What is answered in
+another language is a wrong port or model, and said so.
 """
 
 import asyncio
@@ -126,6 +125,10 @@ class LabelPrinter(ABC):
 
     language = ""
     """How people call it."""
+    _may_be_silent = False
+    """Silence on a live connection is a fault of the printer; else it ends the session."""
+    _strict = False
+    """Its answers are single bytes: among other bytes they may be anything."""
     _calm = 0.0
     """Seconds for which a printer must stay idle before nothing can be left in it."""
 
@@ -252,7 +255,7 @@ class LabelPrinter(ABC):
 
     async def status(self) -> PrinterStatus:
         """Ask the printer; see ports.Printer. A printer that is silent on a live connection is
-        not ready with the fault `silent`."""
+        not ready with the fault `silent`, where its kind may be."""
         async with self._lock:
             self._check()
             look = await self._look(self._config.reply_timeout)
@@ -364,7 +367,11 @@ class LabelPrinter(ABC):
         answer = await self._hear(kind, now + patience)
         if answer is None:
             self._understood(question)
+            if not self._may_be_silent and self._silent(time.monotonic()):
+                raise self._mute(question)
             return None
+        if self._strict:
+            self._understood(question)
         self._unanswered -= 1
         while self._unanswered > 0:
             later = await self._hear(kind, time.monotonic() + QUIET)
@@ -384,6 +391,13 @@ class LabelPrinter(ABC):
                 f"{self._sample!r}, which is no {self.language}. Check the port, and that the "
                 f"printer is one for {self.language} and is set to it."
             )
+
+    def _mute(self, question: bytes) -> TransientError:
+        return self._fail(
+            f"{self.name} at {self._config.address} did not answer {question.strip()!r} within "
+            f"{self._config.reply_timeout:g} s. Check that it is on, that the port is right, and "
+            f"that it is set to {self.language}."
+        )
 
     def _silent(self, now: float) -> bool:
         waits = self._asked_at is not None

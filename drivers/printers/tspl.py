@@ -65,8 +65,7 @@ class TsplPrinter(LabelPrinter):
     async def _look(self, patience: float) -> Look | None:
         if not self._question:
             await self._try_both()
-        if not self._question:
-            return None
+        self._strict = self._status.short
         status = await self._ask(self._question, TsplStatus, patience)
         if status is None:
             return None
@@ -85,7 +84,7 @@ class TsplPrinter(LabelPrinter):
                 self._question = question
                 return
             self._understood(question)
-        self._status.short = False
+        raise self._mute(FULL + b" and " + SHORT)
 
     async def _write(self, data: bytes, shown: bytes | None = None) -> None:
         if data == SHORT:

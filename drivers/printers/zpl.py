@@ -35,6 +35,8 @@ class ZplPrinter(LabelPrinter):
     """ports.Printer for ZPL II; ports.Inhibit by `~PP` and `~PS`."""
 
     language = "ZPL"
+    # One that is out of media or open may not answer ~HS, its manual says.
+    _may_be_silent = True
 
     def __init__(self, name: str, config: ZplConfig, context: DeviceContext) -> None:
         self._zpl = config

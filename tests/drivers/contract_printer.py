@@ -47,7 +47,6 @@ class Case:
 
 
 DOTS = Case(
-    silent=True,
     fault=lambda made: made.printer.faults.add("paper_out"),
     key="paper_out",
     mend=lambda made: made.printer.faults.clear(),

@@ -314,14 +314,14 @@ def test_another_language_is_named(answer: bytes) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", GOOD[:2]], ids=["mute", "truncated"])
-def test_silence_on_a_live_session_is_a_fault(answer: bytes) -> None:
+def test_silence_ends_the_session_and_names_the_question(answer: bytes) -> None:
     async def scenario() -> None:
         server = TcpAdapter(lambda: Answers(answer))
         port = await server.start()
         device = EscposPrinter("slips", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
         await device.open()
-        assert (await device.status()).faults == ("silent",)
-        assert not await device.send(JOB)
+        with pytest.raises(TransientError, match=r"slips.*did not answer"):
+            await device.send(JOB)
         await device.close()
         await server.stop()
 

@@ -302,28 +302,25 @@ def test_another_language_is_named(answer: bytes, status: str) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("status", ["auto", "short"])
 @pytest.mark.parametrize("answer", [b"", b"\x02@@"], ids=["mute", "truncated"])
-def test_silence_on_a_live_session_is_a_fault_and_half_an_answer_is_named(answer: bytes) -> None:
+def test_silence_ends_the_session_and_names_the_question(answer: bytes, status: str) -> None:
     async def scenario() -> None:
         server = TcpAdapter(lambda: Answers(answer))
         port = await server.start()
         device = TsplPrinter(
-            "labeller", config(f"tcp://127.0.0.1:{port}", status="full"), DeviceContext()
+            "labeller", config(f"tcp://127.0.0.1:{port}", status=status), DeviceContext()
         )
         await device.open()
-        assert (await device.status()).faults == ("silent",)
-        if answer:
-            with pytest.raises(TransientError, match="no TSPL"):
-                await device.send(JOB)
-        else:
-            assert not await device.send(JOB)
+        with pytest.raises(TransientError, match=r"labeller.*x1b!"):
+            await device.send(JOB)
         await device.close()
         await server.stop()
 
     run(scenario())
 
 
-def test_a_late_answer_is_not_taken_for_the_next() -> None:
+def test_a_late_answer_is_waited_for() -> None:
     async def scenario() -> None:
         sim = SimPrinter(print_time=0.0)
         server = TsplServer(sim, time.monotonic)
@@ -331,10 +328,12 @@ def test_a_late_answer_is_not_taken_for_the_next() -> None:
         device = TsplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
         await device.open()
         assert (await device.status()).ready
-        server.wire.answers_late, server.wire.seconds = 1, 0.4
-        assert (await device.status()).faults == ("silent",)
+        server.wire.answers_late, server.wire.seconds = 1, 0.15
+        assert await device.next_event(0.01) is None
         sim.faults.add("head_open")
-        assert (await device.status()).faults == ("head_open",), "not the late good one"
+        assert not await device.send(JOB)
+        assert (await device.status()).faults == ("head_open",)
+        assert sim.printed == []
         await device.close()
         await server.stop()
 
