@@ -52,13 +52,30 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
     restored: Restored | None = None
 
 
+class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a device of a line is: `state` is ok, starting, fault or lost; `latency_ms` of its last
+    answer, at `last_ms` (0: none yet); `lost` and `faults` count since the agent's start;
+    `warnings` are keys of what will stop it soon (ink_low ...)."""
+
+    kind: Annotated[str, msgspec.Meta(max_length=64)]
+    state: Annotated[str, msgspec.Meta(max_length=64)]
+    latency_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    last_ms: int = 0
+    lost: Count = 0
+    faults: Count = 0
+    warnings: Annotated[
+        list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=32)
+    ] = []
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent says of itself, retained; its last will says only that it is not `online`.
 
     `backlog` rows are not acknowledged, the oldest of them is `oldest_ms` old (0 = none); `acked`
     and `last` are seqs; `clock` is the quality of the agent's clock, `at_ms` its wall time.
     `lines`: state by line. `refused`: documents its own check did not let go. `fork`: not empty =
-    it does not send, and why. `key`: what to seal secrets for it with (X25519, hex).
+    it does not send, and why. `key`: what to seal secrets for it with (X25519, hex). `devices`:
+    those of its lines, by name.
     """
 
     v: Version = VERSION
@@ -77,6 +94,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     refused: Count = 0
     fork: Text = ""
     key: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)")] = ""
+    devices: Annotated[
+        dict[Annotated[str, msgspec.Meta(max_length=64)], DeviceState],
+        msgspec.Meta(max_length=1_000),
+    ] = {}
 
 
 def _nothing() -> msgspec.Raw:

@@ -6,18 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from agent.ports import Backlog
+from sync.messages import DeviceState
 
 RATE_SECONDS = 60.0
 NOTHING = Backlog(0, 0, None, 0)
 
 
 class About(NamedTuple):
-    """What the agent says of itself: version, state by line, wall time (ms) and its quality."""
+    """What the agent says of itself: version, state by line, wall time (ms) and its quality, and
+    its devices by name."""
 
     version: str
     lines: Mapping[str, str]
     wall_ms: int
     clock: str
+    devices: Mapping[str, DeviceState] = {}
 
 
 class Commands(Protocol):

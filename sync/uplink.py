@@ -10,14 +10,14 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agent.core.errors import CaselinkError, ConfigError, DomainError, TransientError
 from agent.ports import Acked, Epoch, Outbox, Parked
 from sync import envelope, messages
 from sync.build import Builder, Built, Stopped
 from sync.envelope import Refused
-from sync.messages import Ack, State
+from sync.messages import Ack, DeviceState, State
 from sync.mqtt import Backoff, Broker, Connection, Message, Will
 from sync.relay import Heard, Relay, Sent
 from sync.restored import Restored
@@ -399,6 +399,7 @@ class Uplink:
             refused=status.parked,
             fork=status.fork,
             key=self._key,
+            devices=dict(about.devices),
         )
 
     def _farewell(self) -> bytes:
@@ -410,7 +411,9 @@ class Uplink:
             return
         state, told = self.state(), self._told
         if told is not None and now < self._tell_at + TELL_SAME - TELL:
-            same = {"at_ms": state.at_ms, "oldest_ms": state.oldest_ms}
+            same: dict[str, Any] = {"at_ms": state.at_ms, "oldest_ms": state.oldest_ms}
+            if _steady(told.devices) == _steady(state.devices):
+                same["devices"] = state.devices
             if _changed(told, same) == state:
                 return
         await connection.publish(self._topics.state, messages.write(state), retain=True)
@@ -469,9 +472,17 @@ class Uplink:
         return asyncio.get_running_loop().time()
 
 
-def _changed(state: State, fields: Mapping[str, int]) -> State:
+def _changed(state: State, fields: Mapping[str, Any]) -> State:
     values = {name: getattr(state, name) for name in state.__struct_fields__}
     return State(**{**values, **fields})
+
+
+def _steady(devices: Mapping[str, DeviceState]) -> list[tuple[Any, ...]]:
+    """What of devices is worth a message: not each answer."""
+    return [
+        (name, each.kind, each.state, each.lost, each.faults, each.warnings)
+        for name, each in devices.items()
+    ]
 
 
 def _document(built: Built, seq: int, n: int) -> bytes:

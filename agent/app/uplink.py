@@ -17,6 +17,7 @@ from agent.clockwatch import clock
 from agent.config import Site, SyncSection
 from agent.core import inputs as i
 from agent.core.errors import TransientError
+from agent.health import Health
 from agent.services import settle
 from agent.services.commands import Around, Desk
 from agent.services.orders import Orders
@@ -25,6 +26,7 @@ from agent.store.readers import Readers
 from agent.store.writer import Writer
 from agent.supervisor import LONGEST_WAIT, unless_bug
 from sync.inbox import Inbox
+from sync.messages import DeviceState
 from sync.mqtt import Broker
 from sync.restored import Restored
 from sync.sealed import load_key
@@ -164,7 +166,9 @@ class CloudWay:
             for name, line in self._lines.items()
         }
         at = clock()
-        return About(version("caselink"), states, at.wall_ms, at.quality)
+        healths = [health for line in self._lines.values() for health in line.runner.healths]
+        devices = {health.id: _device(health) for health in healths}
+        return About(version("caselink"), states, at.wall_ms, at.quality, devices)
 
     def _condition(self, key: str, on: bool, args: Mapping[str, str]) -> None:
         given = tuple(args.items())
@@ -172,3 +176,18 @@ class CloudWay:
             line.runner.tell(
                 i.ConditionChanged(f"{name}/sync/{key}", on, ALARMS[key], key, "", given)
             )
+
+
+MOST_WARNINGS = 32
+
+
+def _device(health: Health) -> DeviceState:
+    return DeviceState(
+        kind=health.kind,
+        state=health.state,
+        latency_ms=round((health.latency or 0.0) * 1000, 2),
+        last_ms=health.last_ms or 0,
+        lost=health.losses,
+        faults=health.faults,
+        warnings=list(health.warnings)[:MOST_WARNINGS],
+    )

@@ -15,7 +15,7 @@ from agent.store import journal, outbox
 from agent.store.outbox import Outbox
 from agent.store.record import record
 from sync.build import Builder
-from sync.messages import State, read
+from sync.messages import DeviceState, State, read
 from sync.mqtt import Backoff, Broker, Connection
 from sync.status import About
 from sync.uplink import Uplink
@@ -27,7 +27,8 @@ from tests.sync.test_build import documents, everything
 from tests.sync.tiny import Tiny
 
 US = Identity("acme", "plant-1", "box-7")
-ABOUT = About("1", {"L1": "execute"}, 1_700_000_500_000, "synced")
+PRINTER = DeviceState(kind="printer", state="fault", faults=2, warnings=["ribbon_low"])
+ABOUT = About("1", {"L1": "execute"}, 1_700_000_500_000, "synced", {"coder": PRINTER})
 
 
 def put(plant: Plant, *facts: f.Fact) -> None:
@@ -366,6 +367,7 @@ def test_the_state_topic_says_how_it_stands(
             state = await states(broker, lambda state: state.online and state.backlog > 0)
             assert state.backlog == last(plant)
             assert state.lines == {"L1": "execute"}
+            assert state.devices == {"coder": PRINTER}
             assert state.oldest_ms > 0
             assert state.epoch
         await states(broker, lambda state: not state.online)
