@@ -28,6 +28,7 @@ from agent.vision.filters import (
     sharp,
     sharp_across,
     squared,
+    squeezed,
     stretched,
     thresholded,
     widened,
@@ -75,9 +76,9 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
             Attempt("full", invert=True, downscale=True, kind="plain"),
             Attempt("second", cost=16.0, second=True),
             # Other sizes.
-            Attempt("third", scaled(0.33), scale=0.33, cost=0.4, kind="size"),
+            Attempt("third", scaled(0.33), scale=0.33, cost=0.6, kind="size"),
             Attempt(
-                "half", scaled(0.5), scale=0.5, invert=True, downscale=True, cost=1.0, kind="size"
+                "half", scaled(0.5), scale=0.5, invert=True, downscale=True, cost=0.8, kind="size"
             ),
             Attempt("larger", scaled(1.5), scale=1.5, cost=3.0, kind="large"),
             Attempt(
@@ -86,16 +87,16 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
                 scale=2.0,
                 invert=True,
                 downscale=True,
-                cost=8.0,
+                cost=5.0,
                 kind="large",
             ),
             # Less noise.
             Attempt("blur", blur(1.5), invert=True, downscale=True),
-            Attempt("blur_wide", blur(2.5), invert=True, downscale=True),
-            Attempt("median", median(3), invert=True, downscale=True),
+            Attempt("blur_wide", blur(2.5), invert=True, downscale=True, cost=3.0),
+            Attempt("median", median(3), invert=True, downscale=True, cost=1.5),
             # Sharper.
-            Attempt("blur_double", chain(blur(1.0), scaled(2.0)), scale=2.0, cost=8.0),
-            Attempt("double_sharp", chain(scaled(2.0), sharp(2.0, 1.0)), scale=2.0, cost=9.0),
+            Attempt("blur_double", chain(blur(1.0), scaled(2.0)), scale=2.0, cost=5.0),
+            Attempt("double_sharp", chain(scaled(2.0), sharp(2.0, 1.0)), scale=2.0, cost=8.0),
             Attempt(
                 "blur_double_sharp",
                 chain(blur(0.7), scaled(2.0), sharp(2.0, 1.0)),
@@ -106,118 +107,118 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
                 "larger_sharp",
                 chain(blur(0.7), scaled(1.5), sharp(2.0, 2.0)),
                 scale=1.5,
-                cost=5.0,
+                cost=6.0,
             ),
             Attempt(
                 "double_crisp",
                 chain(blur(1.0), scaled(2.0), sharp(3.0, 2.0)),
                 scale=2.0,
-                cost=9.0,
+                cost=10.0,
             ),
             Attempt(
                 "stretched_crisp_hist",
                 chain(blur(0.8), stretched(25), scaled(2.0), sharp(3.0, 2.0)),
                 scale=2.0,
                 global_histogram=True,
-                cost=9.0,
+                cost=12.0,
             ),
             # Other light.
             Attempt("global_hist", global_histogram=True, invert=True, downscale=True),
-            Attempt("blur_clahe", chain(blur(1.0), clahe), invert=True, downscale=True, cost=4.0),
-            Attempt("flat", chain(blur(1.0), flat(31)), cost=3.0, kind="flat"),
+            Attempt("blur_clahe", chain(blur(1.0), clahe), invert=True, downscale=True, cost=2.5),
+            Attempt("flat", chain(blur(1.0), flat(31)), cost=2.0, kind="flat"),
             Attempt(
                 "flat_hist",
                 chain(blur(1.0), flat(31)),
                 global_histogram=True,
-                cost=2.0,
+                cost=1.2,
                 kind="flat",
             ),
             Attempt(
                 "flat_crisp",
                 chain(blur(1.0), flat(31), scaled(2.0), sharp(3.0, 2.0)),
                 scale=2.0,
-                cost=10.0,
+                cost=11.0,
             ),
-            Attempt("threshold", chain(blur(1.2), thresholded(31, 4)), cost=4.0),
-            Attempt("threshold_wide", chain(blur(2.0), thresholded(41, 3), blur(1.0)), cost=5.0),
+            Attempt("threshold", chain(blur(1.2), thresholded(31, 4)), cost=2.0),
+            Attempt("threshold_wide", chain(blur(2.0), thresholded(41, 3), blur(1.0)), cost=2.5),
             # Dots.
-            Attempt("opened_wide", chain(blur(1.0), opened(5)), cost=3.0),
+            Attempt("opened_wide", chain(blur(1.0), opened(5)), cost=1.2),
             Attempt(
-                "grown_wide_half", chain(grown(5), blur(1.0), scaled(0.5)), scale=0.5, cost=1.5
+                "grown_wide_half", chain(grown(5), blur(1.0), scaled(0.5)), scale=0.5, cost=1.0
             ),
             Attempt(
                 "blur_half_sharp",
                 chain(blur(1.5), scaled(0.5), sharp(1.5, 1.0)),
                 scale=0.5,
-                cost=2.0,
+                cost=1.2,
             ),
             Attempt(
                 "dots_square_half",
                 chain(dots(1.0, 6.0), squared(3), blur(1.0), scaled(0.5)),
                 scale=0.5,
-                cost=3.0,
+                cost=1.8,
             ),
             Attempt(
                 "dots_grown_small",
                 chain(dots(1.0, 6.0), grown(5), blur(1.0), scaled(0.4)),
                 scale=0.4,
-                cost=3.0,
+                cost=1.6,
             ),
             Attempt(
-                "upright_square", chain(opened(5), squared(3), blur(1.0)), turn=_GRID, cost=5.0
+                "upright_square", chain(opened(5), squared(3), blur(1.0)), turn=_GRID, cost=3.5
             ),
-            Attempt("dots_half", chain(dots(1.5, 8.0), scaled(0.5)), scale=0.5, cost=4.0),
+            Attempt("dots_half", chain(dots(1.5, 8.0), scaled(0.5)), scale=0.5, cost=1.5),
             # Upright.
-            Attempt("upright", turn=_GRID, cost=4.0),
-            Attempt("upright_blur", blur(1.0), turn=_GRID, cost=4.0),
-            Attempt("upright_blur_wide", blur(2.0), turn=_GRID, cost=4.0),
+            Attempt("upright", turn=_GRID, cost=3.0),
+            Attempt("upright_blur", blur(1.0), turn=_GRID, cost=2.0),
+            Attempt("upright_blur_wide", blur(2.0), turn=_GRID, cost=2.0),
             Attempt(
                 "upright_sharp",
                 chain(blur(0.7), scaled(1.5), sharp(2.5, 2.0)),
                 scale=1.5,
                 turn=_GRID,
-                cost=9.0,
+                cost=12.0,
             ),
             Attempt(
-                "upright_threshold", chain(blur(1.2), thresholded(31, 4)), turn=_GRID, cost=6.0
+                "upright_threshold", chain(blur(1.2), thresholded(31, 4)), turn=_GRID, cost=3.0
             ),
             Attempt(
                 "upright_grown_half",
                 chain(grown(5), blur(1.0), scaled(0.5)),
                 scale=0.5,
                 turn=_GRID,
-                cost=4.0,
+                cost=1.5,
             ),
-            Attempt("upright_opened_dots", chain(opened(5), dots(1.5, 20.0)), turn=_GRID, cost=8.0),
+            Attempt("upright_opened_dots", chain(opened(5), dots(1.5, 20.0)), turn=_GRID, cost=3.0),
             # Upright bars.
-            Attempt("bars", turn=_BARS, cost=4.0),
+            Attempt("bars", turn=_BARS, cost=3.0),
             Attempt(
                 "bars_sharp",
                 chain(blur(0.7), scaled(1.5), sharp(2.0, 1.0)),
                 scale=1.5,
                 turn=_BARS,
-                cost=8.0,
+                cost=4.0,
             ),
             Attempt(
                 "bars_flat",
-                chain(along(11), flat(41), widened(2.0), sharp_across(3.0, 1.5)),
-                scale=(2.0, 1.0),
+                chain(squeezed(4.0), along(3), flat(41), widened(2.0), sharp_across(3.0, 1.5)),
+                scale=(2.0, 0.25),
                 turn=_BARS,
-                cost=8.0,
+                cost=2.0,
             ),
             Attempt(
                 "bars_stretched",
-                chain(along(11), stretched(41), widened(2.0), sharp_across(3.0, 1.5)),
-                scale=(2.0, 1.0),
+                chain(squeezed(4.0), along(3), stretched(41), widened(2.0), sharp_across(3.0, 1.5)),
+                scale=(2.0, 0.25),
                 turn=_BARS,
-                cost=9.0,
+                cost=2.0,
             ),
             Attempt(
                 "bars_deep",
-                chain(along(15), widened(3.0), sharp_across(5.0, 3.0)),
-                scale=(3.0, 1.0),
+                chain(squeezed(4.0), along(4), widened(3.0), sharp_across(5.0, 3.0)),
+                scale=(3.0, 0.25),
                 turn=_BARS,
-                cost=10.0,
+                cost=2.0,
             ),
         )
     }
@@ -226,9 +227,9 @@ ATTEMPTS: Final[Mapping[str, Attempt]] = MappingProxyType(
 
 _BAR_CODE: Final = (
     "fast",
-    "full",
     "bars_flat",
     "bars_stretched",
+    "full",
     "half",
     "larger",
     "median",
@@ -295,7 +296,7 @@ CASCADES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "EAN8": _BAR_CODE,
         "ITF14": _BAR_CODE,
         # A stacked one has rows that must not be mixed.
-        "DataBar": (*_BAR_CODE[:2], "bars", "bars_sharp", *_BAR_CODE[2:]),
+        "DataBar": ("fast", "bars", "bars_sharp", *_BAR_CODE[1:]),
     }
 )
 """The order of attempts per symbology, where the station does not say otherwise."""

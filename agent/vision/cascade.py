@@ -1,7 +1,7 @@
 """One symbol out of one frame: attempts in order, stop at the first read, one deadline for all."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -16,6 +16,9 @@ from agent.vision.formats import FORM, FORMATS, LINEAR, doubtful
 from agent.vision.orient import Matrix, turned
 from agent.vision.second import SecondOpinion
 from agent.vision.settings import DecodeSettings
+
+Turns = dict[Callable[[Image], float], tuple[Image, Matrix]]
+"""Turned pictures of one region, by what asked for the angle, and what leads back from each."""
 
 MOST_PIXELS = 100_000_000
 """A larger picture is not looked at: no camera in use makes one, and doubling it would not fit."""
@@ -81,6 +84,7 @@ def _on(
     budget.start(start)
     agreement = Agreement(settings.symbology in LINEAR, expected, settings.symbology)
     tried: list[tuple[str, float]] = []
+    turns: Turns = {}
     symbology = settings.symbology
     for number, attempt in enumerate(settings.plan):
         if number == 0 and attempt.name == "fast" and start < deadline:
@@ -92,7 +96,7 @@ def _on(
             assert second is not None
             read = _asked(second, region, symbology, deadline, offset)
         else:
-            read = attempt_one(region, symbology, attempt, offset)
+            read = attempt_one(region, symbology, attempt, offset, turns)
         tried.append((attempt.name, budget.spent(attempt)))
         if read is not None and agreement.counts(read):
             now = time.monotonic()
@@ -203,11 +207,16 @@ class Agreement:
 
 
 def attempt_one(
-    region: Image, symbology: str, attempt: Attempt, offset: tuple[int, int]
+    region: Image,
+    symbology: str,
+    attempt: Attempt,
+    offset: tuple[int, int],
+    turns: Turns | None = None,
 ) -> Read | None:
     """Try once; `offset` is where the region's corner lies in the full frame. Never raises.
 
-    The second opinion is not one to be tried here: it reads nothing."""
+    `turns` keeps the turned pictures of this region from attempt to attempt. The second opinion
+    is not one to be tried here: it reads nothing."""
     if attempt.second:
         return None
     try:
@@ -215,7 +224,10 @@ def attempt_one(
             found = zxingcpp.read_barcode(attempt.prepare(region), **options(symbology, attempt))
             back = None
         else:
-            shown, back = turned(region, attempt.turn(region))
+            known = None if turns is None else turns.get(attempt.turn)
+            shown, back = known or turned(region, attempt.turn(region))
+            if turns is not None:
+                turns[attempt.turn] = shown, back
             found = zxingcpp.read_barcode(attempt.prepare(shown), **options(symbology, attempt))
     except (cv2.error, ValueError, RuntimeError):
         # A region of a few pixels is too small for some filters: then this attempt reads nothing.

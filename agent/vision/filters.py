@@ -188,6 +188,17 @@ def along(length: int) -> Filter:
     return apply
 
 
+def squeezed(factor: float) -> Filter:
+    """Lower only, by area average: of upright bars the noise goes and the bars stay."""
+
+    def apply(image: Image) -> Image:
+        height, width = image.shape
+        size = (width, max(1, round(height / factor)))
+        return _grey(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+
+    return apply
+
+
 def widened(factor: float) -> Filter:
     """Wider only, cubic: pixels for narrow bars."""
 

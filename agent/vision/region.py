@@ -15,6 +15,7 @@ from statistics import median
 
 from agent.ports import Decoded, Image, Read
 from agent.vision.cascade import decode, is_picture
+from agent.vision.second import SecondOpinion
 from agent.vision.settings import Box, DecodeSettings
 
 MOST_TRACK = 0.15
@@ -49,10 +50,16 @@ class Track:
     def __init__(self) -> None:
         self._seen: _Seen | None = None
 
-    def decode(self, image: Image, settings: DecodeSettings, deadline: float) -> Decoded:
+    def decode(
+        self,
+        image: Image,
+        settings: DecodeSettings,
+        deadline: float,
+        second: SecondOpinion | None = None,
+    ) -> Decoded:
         """As cascade.decode, within the bound. A symbol whose middle is beyond it is not given."""
         if not is_picture(image) or settings.region is None or not settings.track:
-            return decode(image, settings, deadline)
+            return decode(image, settings, deadline, second=second)
         start = time.monotonic()
         height, width = image.shape
         home = settings.box(width, height)
@@ -70,7 +77,9 @@ class Track:
             if first.reads and ours(first.reads[0]):
                 self._follow(first.reads[0], home, reach)
                 return replace(first, seconds=time.monotonic() - start)
-        found = _within_reach(image, settings, _whole(home, reach, (width, height)), ours, deadline)
+        found = _within_reach(
+            image, settings, _whole(home, reach, (width, height)), ours, deadline, second
+        )
         if found.reads:
             self._follow(found.reads[0], home, reach)
         return replace(found, seconds=time.monotonic() - start)
@@ -101,9 +110,10 @@ def _within_reach(
     box: Box,
     ours: Callable[[Read], bool],
     deadline: float,
+    second: SecondOpinion | None,
 ) -> Decoded:
     """Our symbol in `box`. Where a neighbour's is read first, its side is cut off, and again."""
-    found = decode(image, replace(settings, region=box), deadline)
+    found = decode(image, replace(settings, region=box), deadline, second=second)
     for _ in range(_CUTS):
         if not found.reads or ours(found.reads[0]):
             return found
@@ -111,7 +121,7 @@ def _within_reach(
         if cut is None:
             break
         box = cut
-        found = decode(image, replace(settings, region=box), deadline)
+        found = decode(image, replace(settings, region=box), deadline, second=second)
     if found.reads and not ours(found.reads[0]):
         return replace(found, reads=())
     return found

@@ -16,6 +16,7 @@ from agent.ports import Decoded, Image
 from agent.vision.cascade import decode
 from agent.vision.multiread import CellReads, decode_cells, nothing_read
 from agent.vision.region import Track
+from agent.vision.second import SecondOpinion
 from agent.vision.settings import DecodeSettings
 
 __all__ = ["DecodeSettings", "StationDecoder", "VisionWorkers"]
@@ -45,6 +46,8 @@ class VisionWorkers:
         if threads < 1 or waiting < 1:
             raise ValueError("at least one thread and one waiting place")
         self._jobs: queue.Queue[_Job] = queue.Queue(waiting)
+        # Its process begins with the first frame that no other attempt reads.
+        self._second = SecondOpinion()
         self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=self._work, name=f"vision-{n}", daemon=True)
@@ -66,7 +69,8 @@ class VisionWorkers:
         `track`. Never raises for any picture."""
         started = time.monotonic()
         one = decode if track is None else track.decode
-        result = await self._run(lambda: one(image, station, deadline), deadline)
+        second = self._second
+        result = await self._run(lambda: one(image, station, deadline, second=second), deadline)
         return result or Decoded((), time.monotonic() - started, late=True)
 
     async def decode_cells(
@@ -97,6 +101,7 @@ class VisionWorkers:
         deadline = time.monotonic() + timeout
         for thread in self._threads:
             await asyncio.to_thread(thread.join, max(0.0, deadline - time.monotonic()))
+        await asyncio.to_thread(self._second.close)
         stuck = sum(thread.is_alive() for thread in self._threads)
         if stuck:
             log.warning(
