@@ -85,6 +85,7 @@ class EscposPrinter(LabelPrinter):
                 answer = await self._hear(Processed, end)
                 self._by_process = answer is not None and answer.process == process(self._number)
             if not self._by_process:
+                self._understood(ask_process(""))
                 # One that does not know the question may have taken it for text to print.
                 await self._write(INIT)
 

@@ -360,6 +360,8 @@ class LabelPrinter(ABC):
         if self._asked_at is None or now - self._asked_at >= self._config.reply_timeout:
             if self._asked_at is None:
                 self._quiet_since = now
+            if self._unanswered == 0:
+                self._drop(kind)  # nobody asked for what came meanwhile
             self._asked_at = now
             self._unanswered += 1
             self._noise = self._codec.noise

@@ -304,9 +304,8 @@ def test_another_language_is_named(answer: bytes) -> None:
         server = TcpAdapter(lambda: Answers(answer))
         port = await server.start()
         device = EscposPrinter("slips", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
-        await device.open()
         with pytest.raises(TransientError, match=r"slips.*no ESC/POS"):
-            await device.status()
+            await device.open()
         await device.close()
         await server.stop()
 
