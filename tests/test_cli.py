@@ -186,6 +186,7 @@ def test_there_are_these_commands() -> None:
         "vision grade",
         "vision replay",
         "vision score",
+        "vision tune",
         "void",
     ]
 

@@ -10,6 +10,7 @@ import typer
 from agent.cli.common import AsJson, err, out
 from agent.cli.vision_grade import grade
 from agent.cli.vision_replay import replay
+from agent.cli.vision_tune import tune
 from agent.core.errors import ConfigError, DomainError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Pictures: how well they are read.")
 app.command()(grade)
 app.command()(replay)
+app.command()(tune)
 
 SYMBOLOGIES = {
     "qr": "QRCode",
