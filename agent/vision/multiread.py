@@ -18,7 +18,7 @@ import numpy as np
 
 from agent.ports import Image, Read
 from agent.vision import look as looks
-from agent.vision.attempts import ATTEMPTS
+from agent.vision.attempts import ATTEMPTS, Attempt
 from agent.vision.cascade import Agreement, Budget, attempt_all, is_picture
 from agent.vision.formats import LINEAR
 from agent.vision.look import Verdict
@@ -134,21 +134,23 @@ class _Retry:
             (round(x + w / 2 - near), round(y + h / 2 - near), round(2 * near), round(2 * near))
             for x, y, w, h in self.board.boxes
         ]
-        for name in self.settings.attempts or order:
+        for attempt in [ATTEMPTS[name] for name in self.settings.attempts or order]:
             for cell in self.board.empty():
-                self._try(name, cell, _inside(spots[cell], self.region))
+                self._try(attempt, cell, _inside(spots[cell], self.region))
 
     def cell_by_cell(self, gone: set[int]) -> None:
         """Every empty cell as a whole, but those where nothing stands (`gone`)."""
-        for name in self.settings.order:
+        for attempt in self.settings.plan:
             for cell in self.board.empty():
                 if cell not in gone:
-                    self._try(name, cell, _around(self.board.boxes[cell], self.region))
+                    self._try(attempt, cell, _around(self.board.boxes[cell], self.region))
 
-    def _try(self, name: str, cell: int, where: tuple[int, int, int, int]) -> None:
-        attempt, symbology = ATTEMPTS[name], self.settings.symbology
+    def _try(self, attempt: Attempt, cell: int, where: tuple[int, int, int, int]) -> None:
+        symbology = self.settings.symbology
         left, top, right, bottom = where
         if right <= left or bottom <= top or self.board.cells[cell] is not None:
+            return
+        if attempt.second:  # too slow for one of many cells
             return
         share = (right - left) * (bottom - top) / (self.region[2] * self.region[3])
         if not self.budget.allows(attempt, share):

@@ -91,13 +91,20 @@ class Commissioning:
                 settings = replace(settings, attempts=order)
         progress("proof")
         typical = self.tuning.typical()
-        return Proposal(
-            keys,
-            exposure_factor(typical) if typical is not None and typical.read else None,
-            look,
-            _proof(self.pictures, self.settings),
-            _proof(self.pictures, settings),
-        )
+        before, after = _proof(self.pictures, self.settings), _proof(self.pictures, settings)
+        if self._hard and typical is not None and typical.module is not None:
+            pitch = round(typical.module, 1)
+            known = _proof(self.pictures, replace(settings, pitch=pitch))
+            if known[0] >= after[0] and known[1] < _GAIN * after[1]:
+                keys["pitch"], after = pitch, known
+        exposure = exposure_factor(typical) if typical is not None and typical.read else None
+        return Proposal(keys, exposure, look, before, after)
+
+    @property
+    def _hard(self) -> bool:
+        """Whether the first attempt leaves enough to the others for their order to matter."""
+        by = self.tuning.attempts()
+        return self.settings.grid is None and by["fast"] < 0.95 * len(self.pictures)
 
     def _places(self) -> tuple[dict[str, Any], Look | None]:
         if not self.pictures:
@@ -164,9 +171,10 @@ def propose_order(
     """
     sample = _sample(pictures, reads)
     x, y, _, _ = box = _search(settings, sample)
+    ours = {name: attempt for name, attempt in ATTEMPTS.items() if not attempt.second}
     hits: dict[str, set[int]] = {name: set() for name in ATTEMPTS}
-    cost: dict[str, float] = {}
-    for name, attempt in ATTEMPTS.items():
+    cost: dict[str, float] = dict.fromkeys(ATTEMPTS, 0.0)
+    for name, attempt in ours.items():
         start = time.perf_counter()
         for n, (image, text) in enumerate(sample):
             region = image[box[1] : box[1] + box[3], box[0] : box[0] + box[2]]
@@ -174,12 +182,12 @@ def propose_order(
             if found is not None and found.text == text:
                 hits[name].add(n)
         cost[name] = (time.perf_counter() - start) / max(1, len(sample))
+        if name == "fast" and len(hits["fast"]) == len(sample):
+            return None  # the others are not needed
     left = set(range(len(sample))) - hits["fast"]
-    if not left:
-        return None
     order = ["fast"]
     while True:
-        rest = [name for name in ATTEMPTS if name not in order and hits[name] & left]
+        rest = [name for name in ours if name not in order and hits[name] & left]
         if not rest:
             break
         best = max(rest, key=lambda name: len(hits[name] & left) / max(1e-6, cost[name]))

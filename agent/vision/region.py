@@ -8,13 +8,14 @@ beyond it is not ours.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from math import hypot
 from statistics import median
 
 from agent.ports import Decoded, Image, Read
-from agent.vision.cascade import decode, is_picture
+from agent.vision.cascade import attempt_one, decode, is_picture
+from agent.vision.formats import doubtful
 from agent.vision.second import SecondOpinion
 from agent.vision.settings import Box, DecodeSettings
 
@@ -55,11 +56,12 @@ class Track:
         image: Image,
         settings: DecodeSettings,
         deadline: float,
+        expected: Collection[str] = (),
         second: SecondOpinion | None = None,
     ) -> Decoded:
         """As cascade.decode, within the bound. A symbol whose middle is beyond it is not given."""
-        if not is_picture(image) or settings.region is None or not settings.track:
-            return decode(image, settings, deadline, second=second)
+        if settings.region is None or not settings.track or not is_picture(image):
+            return decode(image, settings, deadline, expected, second)
         start = time.monotonic()
         height, width = image.shape
         home = settings.box(width, height)
@@ -71,15 +73,20 @@ class Track:
             return bool(off[0] <= reach[0] + 1 and off[1] <= reach[1] + 1)
 
         near = self._near(home, reach, (width, height))
-        if near is not None:
-            close = replace(settings, region=near, attempts=settings.order[:1])
-            first = decode(image, close, deadline)
-            if first.reads and ours(first.reads[0]):
-                self._follow(first.reads[0], home, reach)
-                return replace(first, seconds=time.monotonic() - start)
-        found = _within_reach(
-            image, settings, _whole(home, reach, (width, height)), ours, deadline, second
-        )
+        first = settings.plan[0]
+        if near is not None and first.name == "fast" and start < deadline:
+            x, y, w, h = near
+            close = attempt_one(image[y : y + h, x : x + w], settings.symbology, first, (x, y))
+            took = time.monotonic() - start
+            sure = close is not None and not doubtful(settings.symbology, close.text)
+            if close is not None and sure and ours(close) and start + took <= deadline:
+                self._follow(close, home, reach)
+                return Decoded((close,), took, tried=(("fast", took),))
+
+        def again(box: Box) -> Decoded:
+            return decode(image, replace(settings, region=box), deadline, expected, second)
+
+        found = _within_reach(again, _whole(home, reach, (width, height)), ours)
         if found.reads:
             self._follow(found.reads[0], home, reach)
         return replace(found, seconds=time.monotonic() - start)
@@ -105,15 +112,10 @@ class Track:
 
 
 def _within_reach(
-    image: Image,
-    settings: DecodeSettings,
-    box: Box,
-    ours: Callable[[Read], bool],
-    deadline: float,
-    second: SecondOpinion | None,
+    again: Callable[[Box], Decoded], box: Box, ours: Callable[[Read], bool]
 ) -> Decoded:
     """Our symbol in `box`. Where a neighbour's is read first, its side is cut off, and again."""
-    found = decode(image, replace(settings, region=box), deadline, second=second)
+    found = again(box)
     for _ in range(_CUTS):
         if not found.reads or ours(found.reads[0]):
             return found
@@ -121,7 +123,7 @@ def _within_reach(
         if cut is None:
             break
         box = cut
-        found = decode(image, replace(settings, region=box), deadline, second=second)
+        found = again(box)
     if found.reads and not ours(found.reads[0]):
         return replace(found, reads=())
     return found

@@ -112,8 +112,10 @@ def _count(image: Image, read: Read, symbology: str) -> tuple[int, int] | None:
     """Modules across and down, as the symbol itself says by its version."""
     patch = _patch(image, read)
     attempt = ATTEMPTS.get(read.attempt)
-    if patch is None or attempt is None:
+    if patch is None:
         return None
+    if attempt is None or attempt.turn is not None or attempt.second:
+        attempt = ATTEMPTS["full"]
     for prepared in (attempt.prepare(patch), patch):
         found = zxingcpp.read_barcode(prepared, formats=FORMATS[symbology])
         if found is not None and found.text:

@@ -158,8 +158,8 @@ def test_nothing_read_says_so_and_no_picture_has_no_figures() -> None:
 def test_the_order_that_these_pictures_ask_for_comes_first() -> None:
     """Today's order begins with the costliest of those that read these soft pictures."""
     work = Commissioning.begin(DecodeSettings("QRCode", attempts=("fast", "double_sharp", "half")))
-    for number in range(14):
-        work.add(picture(scale=2.0, blur=4.0, number=number % 7))
+    for number in range(7):
+        work.add(picture(scale=2.0, blur=4.0, number=number))
     assert work.tuning.rate == 1.0
     proposal = work.propose()
     order = proposal.keys["attempts"]
