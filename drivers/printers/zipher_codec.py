@@ -66,6 +66,8 @@ class ZipherCodec:
                 self._skip = len(self._buffer) > MAX_LINE
             if n == len(pieces) - 1:
                 break
+            if not self._buffer:
+                continue
             line = None if self._skip else self._line(bytes(self._buffer).replace(b"\n", b""))
             if line is None:
                 self.noise += len(self._buffer)

@@ -27,7 +27,9 @@ class Bad:
         if self.fault == "grows":
             self.kept += data
         if self.fault == "slow" and self.fed == 20:
-            time.sleep(0.1)
+            end = time.thread_time() + 0.1
+            while time.thread_time() < end:
+                self.kept[:] = b"x"
         return [data] if self.fault == "splits" else []
 
 
