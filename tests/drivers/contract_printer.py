@@ -169,6 +169,7 @@ class Drip:
     def __init__(self, port: int) -> None:
         self._to = port
         self.sent = 0
+        self.cut = 0  # so many bytes are missing at the end of the next answer
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
@@ -201,6 +202,8 @@ class Drip:
     async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(4096):
+                if self.cut:
+                    data, self.cut = data[: -self.cut], 0
                 for byte in data:
                     writer.write(bytes([byte]))
                     await writer.drain()
@@ -422,6 +425,58 @@ async def a_value_that_it_cannot_print_never_leaves(name: str) -> None:
             await drip.stop()
 
 
+async def a_late_answer_is_not_believed(name: str) -> None:
+    """An answer after its deadline ends the session; the record that it was about is in doubt, the
+    next session prints the next one."""
+    async with staged(name) as (made, build):
+        driver = build(0)
+        await driver.open()
+        await driver.clear()
+        if CASES[name].silent:
+            pytest.skip("its answers may be late")
+        if not await driver.send(job(made, 1)):  # one that asks
+            await driver.next_event(1.0)
+            await driver.send(job(made, 1))
+        made.trigger()
+        await driver.close()
+        await driver.open()
+        await driver.clear()
+        await driver.next_event(0.05)
+        made.server.wire.answers_late, made.server.wire.seconds = 1, 0.3
+        with pytest.raises(TransientError, match="did not answer"):
+            await driver.send(job(made, 2))
+        with pytest.raises(TransientError):
+            await driver.send(job(made, 3))
+        await driver.close()
+        await driver.open()
+        if not await driver.clear():
+            made.trigger()
+        while await driver.next_event(0.05) is not None:
+            pass
+        await print_one(made, driver, 4)
+        assert len(set(made.printed)) == len(made.printed)
+        assert "CODE-00003" not in made.printed
+
+
+async def a_truncated_answer_is_none(name: str) -> None:
+    """Half an answer accepts nothing, and the session ends by its deadline."""
+    if CASES[name].silent:
+        pytest.skip("its answers may stay away")
+    async with staged(name) as (made, build):
+        drip = Drip(made.server.port)
+        driver = build(await drip.start())
+        try:
+            await driver.open()
+            await driver.clear()
+            await driver.next_event(0.05)
+            drip.cut = 3
+            with pytest.raises(TransientError, match=NAME):
+                await driver.send(job(made, 1))
+        finally:
+            await driver.close()
+            await drip.stop()
+
+
 WRONG: Mapping[str, bytes] = {
     "silent": b"",
     "login": b"\xff\xfd\x18\xff\xfd\x20Welcome to DeviceOS\r\n\r\nlogin: ",
@@ -480,4 +535,6 @@ SCENES: tuple[Callable[[str], Awaitable[None]], ...] = (
     a_device_that_is_away_is_named_and_comes_back,
     it_closes_in_the_middle_of_a_command,
     a_value_that_it_cannot_print_never_leaves,
+    a_late_answer_is_not_believed,
+    a_truncated_answer_is_none,
 )
