@@ -1,5 +1,6 @@
 """`caselink device` as a person types it: without an agent, and through one that runs."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -15,6 +16,7 @@ from drivers.context import no_mask
 from drivers.registry import TYPES
 from drivers.sim.modbus_server import SimPlcServer
 from drivers.sim.world import RUNNING, PlcImage
+from drivers.sim.zpl_printer import ZplPrinter, ZplServer
 from drivers.wirelog import WireLog
 from tests.e2e.test_agent import agent, example, free_ports, wait_for, write
 from tests.test_cli import SITE, Shell, shell
@@ -198,3 +200,45 @@ def test_through_an_agent_that_holds_the_devices(
             assert {1, 2, 4, 8} <= lamps
             assert state("A-plc") == "ok"
             assert image.run == 5
+
+
+def test_a_test_label_comes_out_of_a_label_printer(shell: Shell) -> None:
+    """Without an agent; one that cannot print says why, and one that is no printer is told."""
+    device, over, ports = ZplPrinter(), threading.Event(), list[int]()
+    started = threading.Event()
+
+    async def serve() -> None:
+        server = ZplServer(device, time.monotonic)
+        ports.append(await server.start())
+        started.set()
+        await asyncio.to_thread(over.wait)
+        await server.stop()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert started.wait(10)
+    try:
+        shell.site.write_text(
+            SITE
+            + f"""
+[devices.labeller]
+type = "zpl"
+address = "tcp://127.0.0.1:{ports[0]}"
+labels = {{ case = "case" }}
+""",
+            "utf-8",
+        )
+        status, out, err = shell("device", "test", "labeller", "--yes")
+        assert (status, "A test label came out" in out) == (0, True), err
+        (label,) = device.printed
+        assert label.texts == (), "no symbol that a scanner could take for goods"
+        device.faults.add("head_open")
+        device.mute_on_media = False
+        status, _, err = shell("device", "test", "labeller", "--yes")
+        assert (status, "labeller prints nothing now: head_open" in err) == (1, True), err
+        status, out, _ = shell("device", "check", "labeller")
+        assert (status, "it cannot print now: head_open" in out) == (1, True)
+        assert len(device.printed) == 1
+    finally:
+        over.set()
+        thread.join(10)

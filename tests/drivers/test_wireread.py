@@ -12,8 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.context import no_mask
+from agent.health import Health
+from agent.supervisor import Session
+from drivers.context import DeviceContext, no_mask
 from drivers.diagnose import about_serial, greeting, serial_ports, stranger, why_unreachable
+from drivers.readers.line_reader import LineReader, LineReaderConfig
+from drivers.sim.line_reader import ReaderPty
 from drivers.wirelog import WireLog
 from drivers.wireread import Follower, entries, parse, printable, tail
 
@@ -139,3 +143,48 @@ def test_a_serial_device_is_to_be_named_by_its_stable_path(tmp_path: Path) -> No
     missing = about_serial(str(tmp_path / "ttyUSB7"), folder)
     assert "plug the device in" in missing
     assert stable in missing
+
+
+def test_a_serial_device_may_be_plugged_in_later_and_again(tmp_path: Path) -> None:
+    """Addressed by its stable path; the supervisor waits for it, and for it to come back."""
+    link = tmp_path / "by-id" / "usb-scanner"
+    link.parent.mkdir()
+    health = Health("gun", "reader")
+    config = LineReaderConfig(type="line_reader", address=f"serial://{link}?baud=115200")
+    reader = LineReader("gun", config, DeviceContext())
+    texts: list[str] = []
+
+    async def work() -> None:
+        while True:
+            reading = await reader.next_reading(1.0)
+            texts.extend(read.text for read in reading.reads) if reading else None
+
+    async def changed(_: Health) -> None:
+        """Nobody wants to know."""
+
+    async def until(state: str) -> None:
+        async with asyncio.timeout(10):
+            while health.state != state:  # noqa: ASYNC110  no event tells it
+                await asyncio.sleep(0.01)
+
+    async def go() -> None:
+        session = asyncio.create_task(Session(reader, health, work, changed).run())
+        await until("lost")
+        assert "cannot be reached" in str(health.error)
+        for n in range(2):
+            gun = ReaderPty()
+            link.symlink_to(await gun.start())
+            await until("ok")
+            gun.read(f"CODE-{n}")
+            async with asyncio.timeout(10):
+                while len(texts) <= n:  # noqa: ASYNC110  as above
+                    await asyncio.sleep(0.01)
+            await gun.stop()
+            link.unlink()
+            await until("lost")
+        session.cancel()
+        await asyncio.wait({session})
+
+    asyncio.run(go())
+    assert texts == ["CODE-0", "CODE-1"]
+    assert health.losses == 3
