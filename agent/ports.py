@@ -71,6 +71,15 @@ class Tested(Protocol):
         of the device. TransientError when it does not answer, DomainError when it cannot."""
 
 
+@runtime_checkable
+class Fired(Protocol):
+    """A camera or reader that can be told to take one picture or reading, in place of its eye."""
+
+    async def fire(self) -> bool:
+        """Do it; False where it is set up to be fired by its eye alone. TransientError when it does
+        not."""
+
+
 # --------------------------------------------------------------------------------------- cameras
 
 

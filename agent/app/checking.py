@@ -19,6 +19,7 @@ from agent.ports import (
     CodeReader,
     Device,
     DeviceCheck,
+    Fired,
     FrameSource,
     Printer,
     PrinterStatus,
@@ -110,6 +111,8 @@ async def test(name: str, section: Mapping[str, Any], seconds: float) -> str:
 
 
 async def _test(name: str, device: Device, seconds: float) -> str:
+    if isinstance(device, Fired):
+        await device.fire()
     if isinstance(device, FrameSource):
         frame = await device.next_frame(seconds)
         if frame is None:

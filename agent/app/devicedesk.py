@@ -16,7 +16,7 @@ from agent.config import Site
 from agent.core.errors import ConfigError, DomainError
 from agent.health import Health
 from agent.now import monotonic
-from agent.ports import CodeReader, Device, FrameSource, LinePlc, Printer
+from agent.ports import CodeReader, Device, Fired, FrameSource, LinePlc, Printer
 from agent.supervisor import Session
 from drivers import registry
 from drivers.diagnose import serial_ports
@@ -29,6 +29,8 @@ from drivers.wireread import WireEntry, printable, tail
 SHOW_LAMPS = 1.0
 """Seconds for which the light tower shows each lamp in a test."""
 LOOK_AGAIN = 0.05
+_WHERE = ("address", "listen", "path", "serial", "user_id", "producer")
+"""Keys of a device's section that say where it is, the first that it has."""
 MOST = 500
 """Messages of a wire log that are shown at a time."""
 
@@ -131,7 +133,7 @@ def about(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
         "id": name,
         "type": section.get("type"),
         "kind": registry.kind_of(section),
-        "address": str(section.get("address") or section.get("listen") or ""),
+        "address": next((str(section[key]) for key in _WHERE if section.get(key)), ""),
         "line": None,
         "state": None,
     }
@@ -205,6 +207,8 @@ async def _test(line: Line, session: Session, seconds: float) -> str:
         return "The light tower showed red, amber, green, then the horn sounded, 1 s each."
     if isinstance(device, FrameSource | CodeReader):
         before, until = health.last_ms, monotonic() + seconds
+        if isinstance(device, Fired):
+            await device.fire()
         while monotonic() < until:
             if health.last_ms != before:
                 what = "picture" if isinstance(device, FrameSource) else "reading"

@@ -177,6 +177,12 @@ class GrabbedCamera:
         session = self._opened()
         await asyncio.to_thread(session.fire)
 
+    async def fire(self) -> bool:
+        """`trigger`, where the config says `trigger = "software"`; see ports.Fired."""
+        if self._config.trigger == "software":
+            await self.trigger()
+        return self._config.trigger == "software"
+
     @property
     def waiting(self) -> int:
         """Frames that wait for the line."""

@@ -167,6 +167,11 @@ class DmccReader:
         """Start a reading by command, or end it. TransientError when the reader refuses."""
         await self._ask(f"TRIGGER {'ON' if on else 'OFF'}")
 
+    async def fire(self) -> bool:
+        """Start a reading; see ports.Fired."""
+        await self.trigger()
+        return True
+
     async def check(self) -> Sequence[DeviceCheck]:
         """What the reader says of itself; see ports.Checked."""
         found = [DeviceCheck(True, f"it is a {await self._identify()}")]

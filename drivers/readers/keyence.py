@@ -134,6 +134,12 @@ class KeyenceReader:
         """Start a reading by command, or end it. Whether it was taken shows by what is read."""
         await self._link.send("the trigger", b"LON\r" if on else b"LOFF\r")
 
+    async def fire(self) -> bool:
+        """Start a reading, unless the reader is asked nothing; see ports.Fired."""
+        if self._config.commands:
+            await self.trigger()
+        return self._config.commands
+
     async def check(self) -> Sequence[DeviceCheck]:
         """What the reader says of itself; see ports.Checked."""
         if not self._config.commands:

@@ -129,6 +129,12 @@ class LineReader:
         if data:
             await self._link.send("the trigger", data.encode("latin-1"))
 
+    async def fire(self) -> bool:
+        """Start a reading where bytes are known for it; see ports.Fired."""
+        if self._config.trigger_on:
+            await self.trigger()
+        return bool(self._config.trigger_on)
+
     async def check(self) -> Sequence[DeviceCheck]:
         """What can be known of a reader that only reads; see ports.Checked."""
         if self._config.silence is not None:

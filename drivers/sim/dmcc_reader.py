@@ -20,6 +20,8 @@ class DataMan:
         self.plain = False
         """Newer firmware: what is read goes out as a line although responses are extended."""
         self.reading = False
+        self.lens: tuple[str, ...] = ()
+        """What it reads when a command fires it."""
         self.commands: list[str] = []
         self.say: Callable[[bytes], None] = lambda data: None
 
@@ -59,6 +61,8 @@ class DataMan:
             return 105, ""
         if words[:1] == ["TRIGGER"] and words[1:] in (["ON"], ["OFF"]):
             self.reading = words[1] == "ON"
+            if self.reading and self.lens:
+                self.read(*self.lens)
             return 0, ""
         known = {
             "DEVICE.TYPE": self.model,

@@ -15,6 +15,8 @@ class SrReader:
         self.navigator = False
         self.error = "none"
         self.reading = False
+        self.lens: tuple[str, ...] = ()
+        """What it reads when a command fires it."""
         self.commands: list[str] = []
         self.say: Callable[[bytes], None] = lambda data: None
 
@@ -29,6 +31,8 @@ class SrReader:
             return f"ER,{line},23"
         if line in ("LON", "LOFF"):
             self.reading = line == "LON"
+            if self.reading and self.lens:
+                self.read(*self.lens)
             return "" if self.quiet else f"OK,{line}"
         if line == "KEYENCE":
             return f"OK,KEYENCE,{self.model},1.73"

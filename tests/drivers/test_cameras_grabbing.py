@@ -87,6 +87,14 @@ async def numbers_of(camera: GrabbedCamera, count: int) -> list[int]:
     return [frame.counter for frame in frames if frame is not None]
 
 
+def test_a_camera_with_an_eye_is_not_fired_beside_it() -> None:
+    async def act(camera: GrabbedCamera, script: Script) -> None:
+        assert not await camera.fire()
+        assert script.fired == 0
+
+    run(act)
+
+
 def test_numbers_that_never_came_are_counted_and_the_gap_is_handed_on() -> None:
     async def act(camera: GrabbedCamera, script: Script) -> None:
         script.put(3, 4, 7)
@@ -157,7 +165,7 @@ def test_a_pulled_cable_is_noticed_though_the_line_stands_and_after_the_frames_b
 
 def test_a_trigger_without_a_picture_is_noticed() -> None:
     async def act(camera: GrabbedCamera, script: Script) -> None:
-        await camera.trigger()
+        assert await camera.fire()
         script.put(1)
         assert await numbers_of(camera, 1) == [1]
         assert await camera.next_frame(0.3) is None

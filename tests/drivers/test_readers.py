@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agent.app import checking
 from agent.core.errors import ConfigError, DomainError, TransientError
 from agent.ports import CodeReader, Read
 from drivers import registry
@@ -55,7 +56,7 @@ def test_what_a_payload_means() -> None:
     assert heard(b"A;A", twice) == reads("A", "A")
 
 
-@pytest.mark.parametrize("literal", ["NOREAD", "\x18", "未读"])
+@pytest.mark.parametrize("literal", ["NOREAD", "\x18", "未读", "]E0NG"])
 def test_a_no_read_text_never_is_a_code_not_even_behind_an_identifier(literal: str) -> None:
     config = PayloadConfig(no_read=(literal,))
     assert heard(literal.encode(), config) == Heard(())
@@ -297,6 +298,20 @@ class Scripted:
         writer.close()
 
 
+@pytest.mark.parametrize(
+    ("sim", "section"),
+    [(DataManServer, {"type": "dmcc"}), (SrServer, {"type": "keyence_sr"})],
+)
+def test_a_test_of_the_device_fires_it(sim: Callable[[], Any], section: dict[str, Any]) -> None:
+    async def act(_: Any, one: Any) -> None:
+        one.reader.lens = ("]Q1CODE-1",)
+        address = f"tcp://127.0.0.1:{one._port}"
+        said = await checking.test("case reader", section | {"address": address}, 2)
+        assert said == "It read: ]Q1CODE-1"
+
+    run(with_sim(sim(), section, act))
+
+
 def test_a_greeting_is_no_code_and_plain_lines_are() -> None:
     greeting = b"\xff\xfb\x01\xff\xfb\x03Welcome to DataMan\r\n"
     script = Scripted(b"", b"||0:2[0]DM370\r\n", b"||:::2[0]\r\nA\r\n", greeting=greeting)
@@ -345,6 +360,22 @@ def test_a_truncated_answer_is_none() -> None:
             await driver.open()
 
     run(with_sim(script, {"type": "dmcc", "reply_timeout": 0.2}, act))
+
+
+def test_a_command_without_an_answer_ends_the_session() -> None:
+    async def act(driver: Any, sim: SrServer) -> None:
+        await driver.open()
+        sim.wire.answers_lost = 1
+        with pytest.raises(TransientError, match=r"did not answer KEYENCE within 0.2 s"):
+            await driver.check()
+        # A late answer could be taken for the next command's.
+        sim.read("A")
+        with pytest.raises(TransientError, match="did not answer KEYENCE"):
+            await driver.next_reading(2)
+        with pytest.raises(TransientError, match="did not answer KEYENCE"):
+            await driver.trigger()
+
+    run(with_sim(SrServer(), {"type": "keyence_sr", "reply_timeout": 0.2, "alive_s": 0}, act))
 
 
 # -------------------------------------------------------------------------------- line reader
