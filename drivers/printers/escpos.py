@@ -27,6 +27,8 @@ from drivers.printers.label_printer import LabelPrinter, LabelPrinterConfig, Loo
 from drivers.printers.label_template import Layout
 
 PROBE = 0.5
+ASK_AGAIN = 2
+"""Reply timeouts after which a printer without a fault is asked again whether a label came out."""
 
 
 class EscposConfig(LabelPrinterConfig):
@@ -53,6 +55,7 @@ class EscposPrinter(LabelPrinter):
         super().__init__(name, config, context)
         self._by_process = False
         self._number = 0
+        self._whether = 0.0
         for label_name, layout in self.labels.items():
             if layout.width > round(config.paper * config.dots_per_mm):
                 raise ConfigError(
@@ -109,15 +112,23 @@ class EscposPrinter(LabelPrinter):
 
     async def _handed(self, out: Out) -> None:
         self._drop(Processed)
-        await self._write(ask_process(self._next()) if self._by_process else IN_ORDER)
+        self._next()
+        await self._ask_whether()
         await super()._handed(out)
+
+    async def _ask_whether(self) -> None:
+        """Ask whether all that was sent is printed; the answer comes in its turn."""
+        self._whether = time.monotonic()
+        question = ask_process(process(self._number)) if self._by_process else IN_ORDER
+        await self._write(question)
 
     async def _came_out(self, out: Out) -> bool:
         wanted = process(self._number) if self._by_process else ""
-        return self._heard(wanted)
-
-    def _heard(self, wanted: str) -> bool:
-        return any(isinstance(one, Processed) and one.process == wanted for one in self._answers)
+        if any(isinstance(one, Processed) and one.process == wanted for one in self._answers):
+            return True
+        if time.monotonic() - self._whether > ASK_AGAIN * self._config.reply_timeout:
+            await self._ask_whether()  # it has no fault: the answer may have been lost
+        return False
 
     async def _cancel(self) -> bool:
         return self._escpos.cancel

@@ -262,6 +262,25 @@ def test_the_answer_for_another_label_is_none_for_this() -> None:
     run(with_printer(SimPrinter(print_time=0.4), act))
 
 
+@pytest.mark.parametrize("epson", [True, False], ids=["epson", "plain"])
+def test_an_answer_that_was_lost_is_asked_for_again(epson: bool) -> None:
+    async def scenario() -> None:
+        sim = SimPrinter(print_time=0.02, process_id=epson)
+        server = EscposServer(sim, time.monotonic)
+        device = EscposPrinter(
+            "slips", config(f"tcp://127.0.0.1:{await server.start()}"), DeviceContext()
+        )
+        await device.open()
+        server.wire.events_lost = 1
+        assert await device.send(JOB)
+        assert printed(await device.next_event(1.5)) == 1
+        assert len(sim.printed) == 1
+        await device.close()
+        await server.stop()
+
+    run(scenario())
+
+
 def test_clear_empties_the_buffers_where_the_printer_can() -> None:
     async def act(device: EscposPrinter, sim: SimPrinter) -> None:
         assert device.capability.clears

@@ -65,16 +65,16 @@ ELEMENT = st.sampled_from(["(10)", "(21)"])
 CSET82 = st.text(st.sampled_from("ABCxyz0123456789!\"%&'*+,-./:;<=>?_"), min_size=1, max_size=14)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(lot=CSET82, serial=CSET82)
 def test_gs1_symbols_carry_what_biip_reads_as_the_same_elements(lot: str, serial: str) -> None:
     text = "(01){gtin}(10){lot}(17){expires:yymmdd}(21){serial}"
     template = label(
-        {"kind": "gs1-datamatrix", "text": text, "size": 0.5, "x": 70},
-        {"kind": "gs1-128", "text": text, "size": 0.125, "x": 5, "height": 20},
+        {"kind": "gs1-datamatrix", "text": text, "size": 0.4, "x": 70},
+        {"kind": "gs1-128", "text": text, "size": 0.16, "x": 5, "height": 20},
     )
     given_ = {"gtin": "6901234567892", "lot": lot, "expires": "2027-11-21", "serial": serial}
-    seen = reads(drawn(template, 24, **given_))
+    seen = reads(drawn(template, 12, **given_))
     wanted = f"010690123456789210{lot}\x1d1727112121{serial}"
     assert seen in ({wanted: "]d2"}, {wanted: "]C1"}), "one text in two symbols"
     message = GS1Message.parse(wanted)
