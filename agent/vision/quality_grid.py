@@ -28,6 +28,9 @@ LEAST = 0.3
 """Part of the picture's contrast below which a boundary is none."""
 FEWEST = 24
 """Boundaries without which no grid is fitted."""
+ENOUGH = 800
+"""Modules of which the boundaries fit a grid; of a larger symbol some rows and columns are left
+out."""
 AROUND = 3
 """Modules, across, over which the shifts of a bent symbol are smoothed."""
 
@@ -59,16 +62,29 @@ class Grid:
         rows, columns = self.shift.shape[:2]
         v, u = np.mgrid[:rows, :columns]
         model = np.column_stack([np.ones(u.size), u.ravel(), v.ravel()])
-        fitted, *_ = np.linalg.lstsq(model, actual.reshape(-1, 2), rcond=None)
+        fitted = least_squares(model, actual.reshape(-1, 2))
         width, height = (float(np.hypot(*axis)) for axis in fitted[1:])
         away = np.hypot(*(actual.reshape(-1, 2) - model @ fitted).T).reshape(rows, columns)
         return width, height, away / ((width + height) / 2)
 
 
+def least_squares(model: Floats, values: Floats) -> Floats:
+    """What `model` is to be multiplied by to come nearest to `values`. By the normal equations: the
+    columns are of one size, and NumPy's own would keep other threads' processors busy."""
+    square = model.T @ model
+    # So little that it changes nothing; where nothing was measured the answer is 0.
+    square += np.eye(len(square)) * (1e-9 * len(model))
+    found: Floats = np.linalg.solve(square, model.T @ values).astype(np.float64)
+    return found
+
+
 def project(matrix: Floats, u: Floats, v: Floats) -> Floats:
     """Points (u, v) through a perspective."""
-    x, y, w = (row[0] * u + row[1] * v + row[2] for row in matrix)
-    return np.stack([x / w, y / w], axis=-1)
+    where = np.empty((1, u.size, 2))
+    where[0, :, 0], where[0, :, 1] = u.ravel(), v.ravel()
+    # OpenCV's, because it lets other threads run meanwhile.
+    seen: Floats = cv2.perspectiveTransform(where, matrix).reshape(*u.shape, 2)
+    return seen
 
 
 def look(image: Image, points: Floats) -> Floats:
@@ -103,11 +119,12 @@ def fit(image: Image, corners: NDArray[np.float64], shape: tuple[int, int]) -> G
         return None
     # The fit is done on -1..1: powers of module numbers would spoil its precision.
     spread = float(np.subtract(*np.percentile(image, (98, 2))))
+    few = 1 + rows * columns // ENOUGH
     unit = np.array([[columns / 2, 0, columns / 2], [0, rows / 2, rows / 2], [0, 0, 1.0]])
     undo = np.linalg.inv(unit)
     for step in range(ROUNDS):
-        across, down = _boundaries(image, matrix, shape, spread)
-        found = _solve(across, down, shape, strict=step > 0)
+        across, down = _boundaries(image, matrix, shape, spread, few)
+        found = _solve(across, down, shape, few, strict=step > 0)
         if found is None:
             return None
         p, growth = found
@@ -151,16 +168,16 @@ class _Boundaries:
 
 
 def _boundaries(
-    image: Image, matrix: Floats, shape: tuple[int, int], spread: float
+    image: Image, matrix: Floats, shape: tuple[int, int], spread: float, every: int = 1
 ) -> tuple[_Boundaries, _Boundaries]:
-    """Those across (between columns; rows x columns - 1) and down (columns x rows - 1). `spread` is
-    the picture's contrast in grey values."""
+    """Those across (between columns; rows x columns - 1) and down (columns x rows - 1), of `every`
+    so many rows and columns. `spread` is the picture's contrast in grey values."""
     rows, columns = shape
     found = []
     for lines, many, turned in ((rows, columns, False), (columns, rows, True)):
         along = np.arange(many - 1)[:, None] + 0.5 + np.linspace(0, 1, STEPS)
-        line = np.arange(lines)[:, None] + 0.5 + np.array(BESIDE)
-        a = np.broadcast_to(along[None, :, :, None], (lines, many - 1, STEPS, len(BESIDE)))
+        line = np.arange(0, lines, every)[:, None] + 0.5 + np.array(BESIDE)
+        a = np.broadcast_to(along[None, :, :, None], (len(line), many - 1, STEPS, len(BESIDE)))
         b = np.broadcast_to(line[:, None, None, :], a.shape)
         points = project(matrix, b, a) if turned else project(matrix, a, b)
         profile = look(image, points).mean(axis=-1)
@@ -180,19 +197,19 @@ def _boundaries(
 
 
 def _solve(
-    across: _Boundaries, down: _Boundaries, shape: tuple[int, int], *, strict: bool
+    across: _Boundaries, down: _Boundaries, shape: tuple[int, int], every: int, *, strict: bool
 ) -> tuple[Floats, tuple[float, float]] | None:
     """The change of the perspective (in -1..1) and the growth that explain the boundaries best.
     `strict` leaves out what lies far beside the rest: a spot, a missing module."""
     rows, columns = shape
     row, column = np.nonzero(across.rises)
-    u, v = 2 * (column + 1) / columns - 1, 2 * (row + 0.5) / rows - 1
+    u, v = 2 * (column + 1) / columns - 1, 2 * (row * every + 0.5) / rows - 1
     none, one = np.zeros_like(u), np.ones_like(u)
     sign = across.rises[row, column]
     left = [one, u, v, none, none, none, u * u, u * v, sign * (1 / columns), none]
     beside = across.beside[row, column] * (2 / columns)
     column, row = np.nonzero(down.rises)
-    u, v = 2 * (column + 0.5) / columns - 1, 2 * (row + 1) / rows - 1
+    u, v = 2 * (column * every + 0.5) / columns - 1, 2 * (row + 1) / rows - 1
     none, one = np.zeros_like(u), np.ones_like(u)
     sign = down.rises[column, row]
     right = [none, none, none, one, u, v, u * v, v * v, none, sign * (1 / rows)]
@@ -200,12 +217,12 @@ def _solve(
     if beside.size < FEWEST:
         return None
     model = np.column_stack([np.concatenate(pair) for pair in zip(left, right, strict=True)])
-    solved, *_ = np.linalg.lstsq(model, beside, rcond=None)
+    solved = least_squares(model, beside)
     if strict:
         away = np.abs(beside - model @ solved)
         keep = away <= max(4 * float(np.median(away)), 0.1 / max(shape))
-        solved, *_ = np.linalg.lstsq(model[keep], beside[keep], rcond=None)
-    return solved[:8].astype(np.float64), (float(solved[8]), float(solved[9]))
+        solved = least_squares(model[keep], beside[keep])
+    return solved[:8], (float(solved[8]), float(solved[9]))
 
 
 def _smooth(boundaries: _Boundaries, growth: float, shape: tuple[int, int]) -> Floats:

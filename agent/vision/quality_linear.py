@@ -164,14 +164,17 @@ def _lines(image: Image, corners: NDArray[np.float64]) -> Lines | None:
         return None
     beside = np.array([-along[1], along[0]])
     height, width = image.shape
-    reach = np.arange(-round(half), round(half) + 1)
-    rough = np.arange(-half, half, 1.0)
+    apart = max(1, round(half / 100))
+    reach = np.arange(-round(half), round(half) + 1, apart)
+    rough = np.arange(-half, half, apart)
     places = middle + reach[:, None, None] * beside + rough[:, None] * along
     inside = (places > 0).all(axis=-1) & (places < (width, height)).all(axis=-1)
-    on = _on_bars(look(image, places), inside.all(axis=1), round(half))
+    on = _on_bars(look(image, places), inside.all(axis=1), max(1, GAP // apart))
     if on is None:
         return None
     low, high = float(reach[on[0]]), float(reach[on[1]])
+    if high - low < LINES:
+        return None
     # The number of modules is not known yet: a line goes a little farther than any may need.
     spare = QUIET * 2 * half / 60
     steps = np.arange(-half - spare, half + spare, 1 / FINE)
@@ -206,8 +209,10 @@ def _across_bars(image: Image, left: Floats, right: Floats) -> Floats | None:
     return along if turn > 0 else -along
 
 
-def _on_bars(grey: Floats, inside: NDArray[np.bool_], middle: int) -> tuple[int, int] | None:
-    """First and last of the lines (lines x samples) that show the same bars as the middle one."""
+def _on_bars(grey: Floats, inside: NDArray[np.bool_], gap: int) -> tuple[int, int] | None:
+    """First and last of the lines (lines x samples) that show the same bars as the middle one, with
+    at most `gap` lines in between that do not."""
+    middle = len(grey) // 2
     centre = grey[max(0, middle - 1) : middle + 2].mean(axis=0)
     centre = centre - centre.mean()
     each = grey - grey.mean(axis=1, keepdims=True)
@@ -219,12 +224,12 @@ def _on_bars(grey: Floats, inside: NDArray[np.bool_], middle: int) -> tuple[int,
     ends = []
     for step in (-1, 1):
         last = at = middle
-        while 0 <= at + step < len(on) and abs(at + step - last) <= GAP:
+        while 0 <= at + step < len(on) and abs(at + step - last) <= gap:
             at += step
             if on[at]:
                 last = at
         ends.append(last)
-    return (ends[0], ends[1]) if ends[1] - ends[0] >= LINES else None
+    return ends[0], ends[1]
 
 
 # -------------------------------------------------------------------------------- what it shows
