@@ -15,6 +15,7 @@ from fastapi import APIRouter
 
 from agent import clockwatch
 from agent.app import warehousing, watchdog
+from agent.app.cameradesk import CameraDesk
 from agent.app.desk import WarehouseDesk, slip_printers
 from agent.app.devicedesk import DeviceDesk
 from agent.app.files import Files
@@ -46,6 +47,7 @@ from agent.vision.evidence import EvidenceWriter
 from agent.vision.workers import VisionWorkers
 from agent.web.app import PanelServer, create_app
 from agent.web.auth import local_token
+from agent.web.camera_routes import camera_router
 from agent.web.device_routes import device_router
 from agent.web.local import local_router
 from agent.web.rework import rework_router
@@ -161,6 +163,7 @@ class Agent:
                     local_router(services),
                     rework_router(services),
                     device_router(DeviceDesk(self.site, self.files.wire, self._lines)),
+                    camera_router(CameraDesk(self._lines)),
                     uplink_router(self.cloud, self._settle),
                     *(self.scanning.routers() if self.scanning else []),
                     *self._desk(readers, writer),

@@ -95,7 +95,7 @@ class Watch:
         self._due: dict[int, float] = {}
         self._decoding: set[asyncio.Task[None]] = set()
         self._readings = 0
-        self._keep_pictures = keep_pictures
+        self.keeps_pictures = keep_pictures
         self.evidence = evidence
         self.quality = quality
         self._condition = condition
@@ -196,7 +196,7 @@ class Watch:
             return
         due = self._due.get(pair.number, 0.0)
         decoded = await self._decoder.decode(frame.image, due)
-        if self._keep_pictures:
+        if self.keeps_pictures:
             self.last = LastPicture(frame, pair.number, decoded, wall_ms())
         self.health.alive(decoded.seconds)
         self._done(pair, decoded)

@@ -277,7 +277,7 @@ def texts(result: CellReads) -> list[str | None]:
     return [None if cell is None else cell.text for cell in result.cells]
 
 
-def table(kind: str, level: str, frames: int, first: int) -> None:
+def table(kind: str, level: str, frames: int, first: int, seconds: float) -> None:
     """Complete cases and time, one bare call and ours by turns on the same frames."""
     station = settings(kind)
     whole = alone = wrong = codes = ours_codes = late = 0
@@ -290,7 +290,7 @@ def table(kind: str, level: str, frames: int, first: int) -> None:
         for ours_first in (number % 2, 1 - number % 2):
             start = time.perf_counter()
             if ours_first:
-                result = read(image, station)
+                result = read(image, station, seconds)
                 own.append(time.perf_counter() - start)
             else:
                 plain = set(bare(image, kind))
@@ -319,6 +319,7 @@ if __name__ == "__main__":
     parser.add_argument("--first", type=int, default=HELD_OUT)
     parser.add_argument("--level", default="nominal")
     parser.add_argument("--kind", action="append")
+    parser.add_argument("--seconds", type=float, default=DEADLINE, help="deadline of one frame")
     asked = parser.parse_args()
     for each in asked.kind or ("QRCode", "DataMatrix"):
-        table(each, asked.level, asked.frames, asked.first)
+        table(each, asked.level, asked.frames, asked.first, asked.seconds)

@@ -140,7 +140,11 @@ class DeviceSheet {
     this.labelled = el("h3");
     this.labelled.dataset.t = "devices.labels";
     show(this.labelled, false);
-    root.append(this.list, this.counts, this.quality, this.trend, el("div", "actions", this.back, this.check, this.test.node), status, this.labelled, this.labels, heading, this.nothing, this.wire);
+    this.look = /** @type {HTMLAnchorElement} */ (el("a", "choice"));
+    this.look.href = `/camera/#${encodeURIComponent(this.id)}`;
+    this.look.dataset.t = "devices.look";
+    show(this.look, false);
+    root.append(this.list, this.counts, this.quality, this.trend, el("div", "actions", this.back, this.check, this.test.node, this.look), status, this.labelled, this.labels, heading, this.nothing, this.wire);
     void this.#listen();
     void this.#look();
   }
@@ -152,6 +156,7 @@ class DeviceSheet {
     fill(this.list.firstElementChild?.firstElementChild, device);
     put(this.counts, t("devices.counts", { lost: device.losses ?? 0, faults: device.faults ?? 0 }));
     this.#rate(device.quality);
+    show(this.look, device.kind === "camera");
     this.test.name(t("devices.test"));
     show(this.nothing, this.#entries.length === 0);
     keep(this.wire, this.#entries.length, () => el("li", "", el("time"), el("b"), el("span"), el("code")));
