@@ -48,6 +48,7 @@ class EscposPrinter(LabelPrinter):
 
     language = "ESC/POS"
     _strict = True
+    _pictured = True
 
     def __init__(self, name: str, config: EscposConfig, context: DeviceContext) -> None:
         self._escpos = config

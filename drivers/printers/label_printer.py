@@ -7,6 +7,7 @@ another language is a wrong port or model, and said so.
 """
 
 import asyncio
+import json
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -127,6 +128,8 @@ class LabelPrinter(ABC):
     """How people call it."""
     _may_be_silent = False
     """Silence on a live connection is a fault of the printer; else it ends the session."""
+    _pictured = False
+    """Labels go to it as dots."""
     _strict = False
     """Its answers are single bytes: among other bytes they may be anything."""
     _calm = 0.0
@@ -224,7 +227,7 @@ class LabelPrinter(ABC):
             now = time.monotonic()
             self._out = Out(job.ref, counter, now, now)
             self._refused = False
-            await self._write(label, self._shown(job))
+            await self._write(label, self._shown(job, label))
             await self._handed(self._out)
         self._wake.set()
         return True
@@ -309,11 +312,15 @@ class LabelPrinter(ABC):
             )
         return f"CL{names.index(name)}", self.labels[name]
 
-    def _shown(self, job: PrintJob) -> bytes | None:
-        """Escaped in the label a secret value may look different to the mask: leave it all out."""
+    def _shown(self, job: PrintJob, label: bytes) -> bytes | None:
+        """A label in the wire log. Escaped in it a secret value may look different to the mask:
+        leave it all out. Before a picture stands what is on it."""
         values = [value.encode("utf-8", "replace") for value in job.fields.values()]
         if any(self._mask(value) != value for value in values):
             return b"(label %d with a secret value)" % job.ref
+        if self._pictured:
+            words = json.dumps(dict(job.fields), ensure_ascii=False)
+            return b"(label %d: %s) " % (job.ref, words.encode("utf-8", "replace")) + label
         return None
 
     async def _can_print(self) -> bool:

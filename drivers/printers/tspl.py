@@ -39,6 +39,7 @@ class TsplPrinter(LabelPrinter):
     """ports.Printer for TSPL."""
 
     language = "TSPL"
+    _pictured = True
 
     def __init__(self, name: str, config: TsplConfig, context: DeviceContext) -> None:
         self._tspl = config

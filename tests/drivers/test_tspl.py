@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from drivers.printers.tspl_status import TsplCodec, TsplStatus
 from drivers.sim.serve import TcpAdapter
 from drivers.sim.tspl_printer import TsplPrinter as SimPrinter
 from drivers.sim.tspl_printer import TsplPty, TsplServer, TsplTalk
+from drivers.wireread import tail
 from tests.drivers import label_help
 
 CASE = LabelTemplate.model_validate(
@@ -365,3 +367,25 @@ def test_the_cable_is_pulled() -> None:
         await server.stop()
 
     run(scenario())
+
+
+def test_the_wire_log_says_what_stands_on_a_label_and_no_secret(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        server = TsplServer(SimPrinter(print_time=0.0), time.monotonic)
+        address = f"tcp://127.0.0.1:{await server.start()}"
+        context = DeviceContext(tmp_path, lambda data: data.replace(b"PRIZE", b"******"))
+        device = TsplPrinter("labeller", config(address), context)
+        await device.open()
+        for ref, code in enumerate(("PUBLIC", "PRIZE")):
+            assert await device.send(PrintJob(ref, {"code": code, "product": "酒"}))
+            assert printed(await device.next_event(3)) == ref
+        await device.close()
+        await server.stop()
+
+    run(scenario())
+    said = [entry.data for entry in tail(tmp_path, "labeller", 100) if entry.direction == ">"]
+    assert any(
+        '(label 0: {"code": "PUBLIC", "product": "酒"}) SIZE'.encode() in one for one in said
+    )
+    assert b"(label 1 with a secret value)" in said
+    assert not any(b"PRIZE" in one for one in said)
