@@ -49,9 +49,12 @@ class Bench(ABC):
     """One simulated printer on a TCP socket, and what is physically true of it.
 
     `photocell`: it prints when a product triggers it; else it prints what it is given at once.
+    `repeats`: without a fresh record it prints the last one again, so that the PLC's gate is before
+    its photocell.
     """
 
     photocell = True
+    repeats = False
 
     def __init__(self, server: TcpAdapter) -> None:
         self.server = server

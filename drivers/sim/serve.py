@@ -111,9 +111,12 @@ class TcpAdapter:
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
 
-    def half_open(self) -> None:
-        """Let the present connection stand and carry nothing any more, either way."""
-        self._dead = self._writer
+    def half_open(self, seconds: float | None = None) -> None:
+        """Let the present connection stand and carry nothing any more, either way; after `seconds`
+        it ends, as when the client's TCP gives up because nothing is acknowledged."""
+        dead = self._dead = self._writer
+        if dead is not None and seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, dead.transport.abort)
 
     def push(self, data: bytes) -> None:
         """Say something to the connected client; lost when there is none."""
