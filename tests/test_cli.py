@@ -130,6 +130,7 @@ def test_there_are_these_commands() -> None:
         "device check",
         "device list",
         "device log",
+        "device prove",
         "device test",
         "document close",
         "document import",

@@ -216,3 +216,46 @@ def _time(at_ms: int | None) -> str:
     if at_ms is None:
         return "-"
     return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+@app.command()
+def prove(
+    name: Annotated[str, typer.Argument(help="A printer type, type/variant, or all.")],
+    prints: Annotated[int, typer.Option(min=20, max=1_000_000, help="Prints of each.")] = 2000,
+    seed: Annotated[int, typer.Option(help="The same troubles for the same seed.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Prove the print accounting of a driver against its simulated device, which is killed,
+    restarted, and delays, doubles and loses messages. Ends with 1 if anything is wrong."""
+    # The simulated devices are not needed at run time.
+    from agent.demo import prove as proofs
+
+    try:
+        found = [proofs.prove(each, prints, seed) for each in proofs.names(name)]
+    except KeyError:
+        known = ", ".join(proofs.names("all"))
+        raise DomainError(
+            "no_proof", f"No printer type {name!r:.40}; there are: {known}."
+        ) from None
+    if as_json:
+        print_json({proof.name: proof.data() for proof in found})
+    else:
+        table = Table("printer", "good", "prints", "twice", "unresolved", "balance", "untrue")
+        table.add_column("faults")
+        table.add_column("sessions")
+        table.add_column("seconds")
+        for proof in found:
+            table.add_row(
+                proof.name,
+                "yes" if proof.good else "NO",
+                *(f"{n:,}" for n in (proof.prints, proof.printed_twice, proof.unresolved)),
+                *(f"{n:,}" for n in (proof.balance_open, proof.untrue)),
+                *(f"{n:,}" for n in (proof.faults_injected, proof.sessions)),
+                f"{proof.seconds:.1f}",
+            )
+        out.print(table)
+        for proof in found:
+            for note in proof.notes:
+                out.print(f"{proof.name}: {note}", markup=False)
+    if not all(proof.good for proof in found):
+        raise typer.Exit(1)

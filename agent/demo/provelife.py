@@ -31,9 +31,10 @@ from drivers.context import DeviceContext
 
 LINE, ROLE, ORDER, POOL = "proof", "code", "WO-1", 1
 CODER, READER = "coder", "reader"
-NEAR = 24
+NEAR = 16
 """Products that fit between printer and reader, with a margin."""
 PACE = Pace(full=0.02, look=0.02, settle=0.01, silent=0.3, compare=100)
+ENDS = 10.0
 AGAIN = 0.01
 """Seconds between two sessions with the printer."""
 
@@ -168,9 +169,10 @@ class Life:
         """Stop everything where it stands; a bug of its tasks comes out here."""
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        async with asyncio.timeout(ENDS):
+            for task in self._tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
         await self.printer.close()
         self.database.close()
 

@@ -43,6 +43,8 @@ QUEUED = 1000
 """Records that may wait for a device; more are refused loudly."""
 GATES = 65_535
 """Numbers that a print gate is opened with, in turn: 1 .. this."""
+GONE_BY = 4
+"""Products without a report, beyond those of a full window, after which reports must be lost."""
 APART = 4
 """Looks in a row after which a counter that disagrees is not just earlier or later than the
 reports."""
@@ -138,6 +140,7 @@ class PrintDesk:
         self._pace = pace
         self._opened = 0  # the number that the gate was opened with last
         self._let_through: float | None = None
+        self._unreported = 0  # products since the device reported a print
         self._session: int | None = None
         self._tally = Tally()
         self.turned = monotonic()  # when its loop turned last
@@ -170,6 +173,10 @@ class PrintDesk:
                 self._waiting.append(Record(key, {self.station.role: texts[key]}))
         self._changed.set()
 
+    def product(self) -> None:
+        """A product is at the printer's photo-eye."""
+        self._unreported = self._unreported + 1 if self._in_hand else 0
+
     def wake(self) -> None:
         """Something changed that may allow a refill: an order started, a code left the window."""
         if self._waiting or (self.station.kind == "print" and self.room > 0):
@@ -188,6 +195,7 @@ class PrintDesk:
     async def run(self) -> None:
         """One session, from a new connection until the device is lost (TransientError)."""
         self._session = None
+        self._unreported = 0
         self._waiting.clear()
         self._in_hand.clear()
         if self._gate is not None:
@@ -197,14 +205,25 @@ class PrintDesk:
         if stopped and isinstance(self.printer, Inhibit):
             await self.printer.release()
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._send())
-                group.create_task(self._listen())
-                group.create_task(self._look())
-        except* TransientError as lost:
+            await self._work()
+        except TransientError:
             self._session = None
             await self._report([i.PrintDoubtful(self.station.id, "printer_lost")], False)
-            raise lost.exceptions[0] from None
+            raise
+
+    async def _work(self) -> None:
+        """Until one of the loops fails, with its error. No TaskGroup: one that is cancelled while a
+        loop fails tells of the failure only, and the supervisor would go on."""
+        loops = [asyncio.create_task(each) for each in (self._send(), self._listen(), self._look())]
+        try:
+            await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in loops:
+                each.cancel()
+            await asyncio.wait(loops)
+        for each in loops:
+            if not each.cancelled():
+                each.result()
 
     async def _take_stock(self) -> i.PrinterConnected:
         """Remove what the device holds, and read how much it printed."""
@@ -285,6 +304,7 @@ class PrintDesk:
             if event is None:
                 continue
             if event.kind is PrintEventKind.PRINTED:
+                self._unreported = 0
                 key = self._printed(event)
                 if key is not None:
                     printed = i.PrintReported(
@@ -302,6 +322,7 @@ class PrintDesk:
             if status.counter is not None and self._tally.base is not None:
                 await self._compare(told, status.counter)
             self._look_at_gate()
+            self._look_at_products()
             await asyncio.sleep(self._pace.look)
 
     async def _show(self, status: PrinterStatus, took: float) -> None:
@@ -347,6 +368,15 @@ class PrintDesk:
             raise TransientError(
                 f"{self.station.device}: a product took print {self._opened} and the printer did "
                 "not report it. What it had in hand is in doubt."
+            )
+
+    def _look_at_products(self) -> None:
+        """Of a device that has records in hand one is due with each product. If many come and none
+        is reported, reports were lost and it is empty, or it stands."""
+        if self._unreported > self.station.window + GONE_BY:
+            raise TransientError(
+                f"{self.station.device}: {self._unreported} products passed and it reported no "
+                "print. What it had in hand is in doubt. Look whether it prints."
             )
 
     def _printed(self, event: PrintEvent) -> CodeKey | None:

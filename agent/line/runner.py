@@ -133,6 +133,10 @@ class LineRunner:
         """Something happened. Never waits; when the store cannot take any more, all that waits is
         lost (no verdict is a reject), and the line's state is doubtful from there on."""
         stamped = (what, clock())
+        if isinstance(what, i.ItemTriggered):
+            for desk in self.desks:
+                if desk.station.id == what.station:
+                    desk.product()
         if self._urgent.full() or len(self._lazy) >= QUEUED:
             log.error("Line %s: the store is too slow, %d inputs are lost.", self.plan.id, QUEUED)
             self._lazy.clear()
