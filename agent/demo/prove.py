@@ -27,7 +27,7 @@ from drivers.sim.proving import BENCHES, Bench, Fault, FaultKind, bench, faults
 
 DISTANCE = 6
 """Products between printer and reader."""
-QUIET = 45
+QUIET = 36
 """Products without a fault at the end, so that it can be seen what became of all codes."""
 WINDOW = 4
 SPARE = 40

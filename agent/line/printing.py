@@ -45,7 +45,7 @@ GATES = 65_535
 """Numbers that a print gate is opened with, in turn: 1 .. this."""
 GONE_BY = 4
 """Products without a report, beyond those of a full window, after which reports must be lost."""
-APART = 4
+APART = 10
 """Looks in a row after which a counter that disagrees is not just earlier or later than the
 reports."""
 
@@ -175,7 +175,7 @@ class PrintDesk:
 
     def product(self) -> None:
         """A product is at the printer's photo-eye."""
-        self._unreported = self._unreported + 1 if self._in_hand else 0
+        self._unreported = self._unreported + 1 if self._in_hand or self._waiting else 0
 
     def wake(self) -> None:
         """Something changed that may allow a refill: an order started, a code left the window."""
@@ -347,7 +347,8 @@ class PrintDesk:
                 "or replaced. What it had in hand is in doubt."
             )
         missing = tally.missing(before, counter)
-        if missing:
+        # Reports that come from the counter cannot be lost: at most they are later.
+        if missing and self.printer.capability.evidence is not Evidence.COUNTER:
             await self._report([i.PrinterCounted(self.station.id, counter, missing)], False)
             raise TransientError(
                 f"{name} counts {counter - (tally.base or 0)} prints and reported {tally.told}: "
@@ -371,8 +372,9 @@ class PrintDesk:
             )
 
     def _look_at_products(self) -> None:
-        """Of a device that has records in hand one is due with each product. If many come and none
-        is reported, reports were lost and it is empty, or it stands."""
+        """Of a device that has records, or is to have some, one is due with each product. If many
+        come and none is reported, reports or its request for the next one were lost, or it
+        stands."""
         if self._unreported > self.station.window + GONE_BY:
             raise TransientError(
                 f"{self.station.device}: {self._unreported} products passed and it reported no "
