@@ -44,7 +44,10 @@ def score(
     folder: Annotated[Path, typer.Argument(help="Pictures, the text of each in NAME.txt.")],
     symbology: Annotated[Symbology, typer.Option(help="The one symbology that is looked for.")],
     compare: Annotated[
-        bool, typer.Option("--compare", help="Beside it bare zxing-cpp on the same pictures.")
+        bool,
+        typer.Option(
+            "--compare", help="Beside it bare zxing-cpp and bare ZBar on the same pictures."
+        ),
     ] = False,
     deadline_ms: Annotated[
         int,

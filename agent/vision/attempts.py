@@ -8,7 +8,9 @@ are measured (docs/adr/0020-reading.md).
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
+
+import zxingcpp
 
 from agent.ports import Image
 from agent.vision import orient
@@ -33,7 +35,7 @@ from agent.vision.filters import (
     thresholded,
     widened,
 )
-from agent.vision.formats import LINEAR
+from agent.vision.formats import FORMATS, LINEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +302,21 @@ CASCADES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 """The order of attempts per symbology, where the station does not say otherwise."""
+
+_LOCAL, _GLOBAL = zxingcpp.Binarizer.LocalAverage, zxingcpp.Binarizer.GlobalHistogram
+
+
+def ask(symbology: str, attempt: Attempt) -> dict[str, Any]:
+    """How the reader is asked: always for exactly one format."""
+    return {
+        "formats": FORMATS[symbology],
+        "try_downscale": attempt.downscale,
+        "try_invert": attempt.invert,
+        # The plain text keeps a group separator as 0x1D; the default writes brackets.
+        "text_mode": zxingcpp.TextMode.Plain,
+        "binarizer": _GLOBAL if attempt.global_histogram else _LOCAL,
+    }
+
 
 _WORKING_PITCH: Final = 4.5
 """Px per module at which the reader's sampler is at its best (3 to 6)."""

@@ -3,22 +3,24 @@
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
 
 import cv2
 import numpy as np
-import zxingcpp
+from zxingcpp import read_barcode, read_barcodes
 
 from agent.ports import Decoded, Image, Read
-from agent.vision.attempts import ATTEMPTS, Attempt
-from agent.vision.formats import FORM, FORMATS, LINEAR, doubtful
+from agent.vision.attempts import ATTEMPTS, Attempt, ask
+from agent.vision.formats import FORM, doubtful
 from agent.vision.orient import Matrix, turned
+from agent.vision.quiet import ends
 from agent.vision.second import SecondOpinion
 from agent.vision.settings import DecodeSettings
 
 Turns = dict[Callable[[Image], float], tuple[Image, Matrix]]
 """Turned pictures of one region, by what asked for the angle, and what leads back from each."""
+
+_FAST = ATTEMPTS["fast"]
 
 MOST_PIXELS = 100_000_000
 """A larger picture is not looked at: no camera in use makes one, and doubling it would not fit."""
@@ -51,22 +53,25 @@ def decode(
         return Decoded((), time.monotonic() - start)
     left = top = 0
     if settings.region is not None:
-        height, width = image.shape
-        left, top, w, h = settings.box(width, height)
-        if w < 1 or h < 1:
+        left, top, width, height = settings.region
+        image = image[top : top + height, left : left + width]
+        if not image.size:
             return Decoded((), time.monotonic() - start)
-        image = image[top : top + h, left : left + w]
-    plan = settings.plan
-    first = plan[0]
-    if first.name == "fast" and start < deadline:
-        # Most frames end here: without the record keeping that the other attempts need.
-        read = attempt_one(image, settings.symbology, first, (left, top))
-        now = time.monotonic()
-        took = now - start
-        if read is not None and not doubtful(settings.symbology, read.text):
-            if now > deadline:
-                return Decoded((), took, True, tried=(("fast", took),))
-            return Decoded((read,), took, tried=(("fast", took),))
+    asked = settings.fast
+    if asked is not None and start < deadline:
+        # Most frames end here, without what the other attempts need: microseconds count.
+        try:
+            found = read_barcode(image, **asked)
+        except (ValueError, RuntimeError):
+            found = None
+        if found is not None:
+            read = _read(found, settings.symbology, _FAST, (left, top), None)
+            if read is not None and not (settings.linear and doubtful(read.symbology, read.text)):
+                now = time.monotonic()
+                took = now - start
+                if now > deadline:
+                    return Decoded((), took, True, (), 0, (("fast", took),))
+                return Decoded((read,), took, False, (), 0, (("fast", took),))
     return _on(image, settings, deadline, (left, top), expected, second, start)
 
 
@@ -82,12 +87,12 @@ def _on(
     """The attempts in their order; `fast`, if it is the first, has read nothing since `start`."""
     budget = Budget(deadline)
     budget.start(start)
-    agreement = Agreement(settings.symbology in LINEAR, expected, settings.symbology)
+    agreement = Agreement(settings.linear, expected)
     tried: list[tuple[str, float]] = []
     turns: Turns = {}
     symbology = settings.symbology
     for number, attempt in enumerate(settings.plan):
-        if number == 0 and attempt.name == "fast" and start < deadline:
+        if number == 0 and settings.fast is not None and start < deadline:
             tried.append((attempt.name, budget.spent(attempt)))
             continue
         if (attempt.second and second is None) or not budget.allows(attempt):
@@ -114,7 +119,7 @@ def _asked(
     offset: tuple[int, int],
 ) -> Read | None:
     read = second.read(region, symbology, deadline)
-    if read is None:
+    if read is None or doubtful(read.symbology, read.text):
         return None
     left, top = offset
     return replace(read, corners=tuple((left + x, top + y) for x, y in read.corners))
@@ -182,14 +187,13 @@ class Agreement:
 
     linear: bool
     expected: Collection[str] = ()
-    symbology: str = ""
     _seen: dict[str, dict[str, Read]] = field(default_factory=dict)
 
     def counts(self, read: Read) -> bool:
         """Whether this read may be believed."""
         if not self.linear or read.text in self.expected:
             return True
-        doubt = doubtful(self.symbology, read.text)
+        doubt = doubtful(read.symbology, read.text)
         if read.attempt == "fast" and not doubt:
             return True
         attempt = ATTEMPTS.get(read.attempt)
@@ -221,18 +225,19 @@ def attempt_one(
         return None
     try:
         if attempt.turn is None:
-            found = zxingcpp.read_barcode(attempt.prepare(region), **options(symbology, attempt))
+            found = read_barcode(attempt.prepare(region), **ask(symbology, attempt))
             back = None
         else:
             known = None if turns is None else turns.get(attempt.turn)
             shown, back = known or turned(region, attempt.turn(region))
             if turns is not None:
                 turns[attempt.turn] = shown, back
-            found = zxingcpp.read_barcode(attempt.prepare(shown), **options(symbology, attempt))
+            found = read_barcode(attempt.prepare(shown), **ask(symbology, attempt))
     except (cv2.error, ValueError, RuntimeError):
         # A region of a few pixels is too small for some filters: then this attempt reads nothing.
         return None
-    return None if found is None else _read(found, symbology, attempt, offset, back)
+    read = None if found is None else _read(found, symbology, attempt, offset, back)
+    return read if read is None or _whole(read, region, offset) else None
 
 
 def attempt_all(
@@ -243,29 +248,19 @@ def attempt_all(
     if attempt.second:
         return []
     try:
+        shown = region
         if attempt.turn is not None:
-            region, back = turned(region, attempt.turn(region))
-        found = zxingcpp.read_barcodes(attempt.prepare(region), **options(symbology, attempt))
+            shown, back = turned(region, attempt.turn(region))
+        found = read_barcodes(attempt.prepare(shown), **ask(symbology, attempt))
     except (cv2.error, ValueError, RuntimeError):
         return []
     reads = (_read(each, symbology, attempt, offset, back) for each in found)
-    return [read for read in reads if read is not None]
+    return [read for read in reads if read is not None and _whole(read, region, offset)]
 
 
-@cache
-def options(symbology: str, attempt: Attempt) -> dict[str, Any]:
-    """How the reader is asked; not to be changed by the caller."""
-    binarizer = zxingcpp.Binarizer
-    return {
-        "formats": FORMATS[symbology],
-        "try_downscale": attempt.downscale,
-        "try_invert": attempt.invert,
-        # The plain text keeps a group separator as 0x1D; the default writes brackets.
-        "text_mode": zxingcpp.TextMode.Plain,
-        "binarizer": binarizer.GlobalHistogram
-        if attempt.global_histogram
-        else binarizer.LocalAverage,
-    }
+def _whole(read: Read, region: Image, offset: tuple[int, int]) -> bool:
+    """Whether a text that could be a part of a longer one is the whole symbol."""
+    return not doubtful(read.symbology, read.text) or ends(region, read, *offset)
 
 
 def _read(
@@ -273,22 +268,27 @@ def _read(
 ) -> Read | None:
     """The reader's answer as ours; None if it cannot be a symbol of this symbology."""
     text = found.text
-    if symbology in FORM and FORM[symbology].fullmatch(text) is None:
+    form = FORM.get(symbology)
+    if form is not None and form.fullmatch(text) is None:
         return None
     position = found.position
-    points = (
-        position.top_left,
-        position.top_right,
-        position.bottom_right,
-        position.bottom_left,
-    )
+    a, b = position.top_left, position.top_right
+    c, d = position.bottom_right, position.bottom_left
     left, top = offset
-    if attempt.scale == 1.0 and back is None:
-        corners = tuple([(left + point.x, top + point.y) for point in points])
+    corners: tuple[tuple[int, int], ...]
+    if back is None and attempt.scale == 1.0:
+        corners = (
+            (left + a.x, top + a.y),
+            (left + b.x, top + b.y),
+            (left + c.x, top + c.y),
+            (left + d.x, top + d.y),
+        )
     else:
         scale = attempt.scale
         across, up = scale if isinstance(scale, tuple) else (scale, scale)
-        corners = tuple(_back(point.x / across, point.y / up, back, left, top) for point in points)
+        corners = tuple(
+            _back(point.x / across, point.y / up, back, left, top) for point in (a, b, c, d)
+        )
     return Read(text, found.symbology_identifier, corners, attempt.name, found.bytes)
 
 

@@ -39,15 +39,15 @@ GS1_IDENTIFIERS: Final = frozenset({"]C1", "]d2", "]d5", "]Q3", "]Q4", "]e0", "]
 FORM: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     {
         "ITF14": re.compile(r"(?:[0-9]{2}){3,40}"),
-        "EAN13": re.compile(r"[0-9]{13}"),
-        "EAN8": re.compile(r"[0-9]{8}"),
     }
 )
-"""What a text must look like."""
+"""What a text must look like, where a reader also gives what does not."""
 
 
-def doubtful(symbology: str, text: str) -> bool:
-    """Whether the text needs more witnesses than others: Interleaved 2 of 5 of another length than
-    14 or with a wrong check digit. The reader takes a part of an ITF-14 for a shorter symbol, which
-    has no check digit at all."""
-    return symbology == "ITF14" and (len(text) != 14 or check_digit(text[:13]) != text[13])
+def doubtful(identifier: str, text: str) -> bool:
+    """Whether a text of this AIM identifier needs more witnesses than others: Interleaved 2 of 5
+    of another length than 14 or with a wrong check digit. The reader takes a part of an ITF-14 for
+    a shorter symbol, which has no check digit at all."""
+    if not identifier.startswith("]I"):
+        return False
+    return len(text) != 14 or check_digit(text[:13]) != text[13]

@@ -2,12 +2,12 @@
 
 `name.txt` holds what `name.png` shows (agent.vision.expectation says what counts as the same); a
 picture without a text must read nothing. The product's own cascade reads, on the whole picture;
-bare zxing-cpp can read the same pixels beside it.
+bare zxing-cpp and bare ZBar can read the same pixels beside it.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -21,6 +21,7 @@ from agent.vision.attempts import ATTEMPTS
 from agent.vision.cascade import attempt_all, decode
 from agent.vision.formats import FORMATS, LINEAR
 from agent.vision.photo import SUFFIXES, PhotoError, load
+from agent.vision.second import SYMBOLS, SecondOpinion
 from agent.vision.settings import DecodeSettings
 
 Outcome = Literal["read", "wrong", "unread", "empty", "unreadable"]
@@ -28,6 +29,9 @@ Outcome = Literal["read", "wrong", "unread", "empty", "unreadable"]
 
 MOST_TEXT = 100_000
 """Bytes of a text file that are looked at: no symbol holds more than 7,089 characters."""
+
+WARM = 10.0
+"""Seconds that ZBar's process gets to begin: no picture is to be read without it."""
 
 Answer = tuple[Read | None, float]
 """What a reader says of a picture, and the seconds it took."""
@@ -105,12 +109,32 @@ def score(
     compare: bool = False,
     seen: Callable[[], object] = lambda: None,
 ) -> list[Tally]:
-    """Read every picture: one tally for ours, with `compare` one for bare zxing-cpp too. `seconds`
-    is the deadline of each picture; `seen` is called after each. Never raises for any file."""
-    tallies = [Tally("caselink")]
+    """Read every picture: one tally for ours, with `compare` one for bare zxing-cpp and one for
+    bare ZBar too. `seconds` is the deadline of each picture and reader, but zxing-cpp has none;
+    `seen` is called after each. Never raises for any file."""
+    second = SecondOpinion()
+    second.warm(WARM)
+    readers: dict[str, Callable[[Image], Answer]] = {
+        "caselink": lambda image: _ours(image, settings, seconds, second)
+    }
     if compare:
-        tallies.append(Tally("zxing-cpp"))
-    for file, text in pictures(folder):
+        readers["zxing-cpp"] = lambda image: _bare(image, settings)
+        if settings.symbology in SYMBOLS and not second.absent:
+            readers["zbar"] = lambda image: _zbar(image, settings, seconds, second)
+    try:
+        return _scored(folder, settings, readers, seen)
+    finally:
+        second.close()
+
+
+def _scored(
+    folder: Path,
+    settings: DecodeSettings,
+    readers: Mapping[str, Callable[[Image], Answer]],
+    seen: Callable[[], object],
+) -> list[Tally]:
+    tallies = [Tally(name) for name in readers]
+    for number, (file, text) in enumerate(pictures(folder)):
         name = str(file.relative_to(folder))
         expected = _expected(text)
         try:
@@ -119,11 +143,11 @@ def score(
             for tally in tallies:
                 tally.lines.append(Line(name, "unreadable", expected, why=str(error)))
             continue
-        answer = _ours(image, settings, seconds)
-        tallies[0].lines.append(_judged(name, expected, answer, image, settings))
-        if compare:
-            answer = _bare(image, settings)
-            tallies[1].lines.append(_judged(name, expected, answer, image, settings))
+        # In turn, so that no reader always finds the pixels warm.
+        order = tallies if number % 2 else tallies[::-1]
+        for tally in order:
+            answer = readers[tally.reader](image)
+            tally.lines.append(_judged(name, expected, answer, image, settings))
         seen()
     return tallies
 
@@ -138,9 +162,16 @@ def _expected(text: Path | None) -> str:
         return ""
 
 
-def _ours(image: Image, settings: DecodeSettings, seconds: float) -> Answer:
-    result = decode(image, settings, time.monotonic() + seconds)
+def _ours(image: Image, settings: DecodeSettings, seconds: float, second: SecondOpinion) -> Answer:
+    result = decode(image, settings, time.monotonic() + seconds, second=second)
     return (result.reads[0] if result.reads else None), result.seconds
+
+
+def _zbar(image: Image, settings: DecodeSettings, seconds: float, second: SecondOpinion) -> Answer:
+    second.warm(WARM)  # it may have died of the last picture
+    start = time.perf_counter()
+    read = second.read(image, settings.symbology, time.monotonic() + seconds)
+    return read, time.perf_counter() - start
 
 
 def _bare(image: Image, settings: DecodeSettings) -> Answer:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.core.errors import ConfigError
-from agent.vision.attempts import ATTEMPTS, CASCADES, Attempt, pitched
+from agent.vision.attempts import ATTEMPTS, CASCADES, Attempt, ask, pitched
+from agent.vision.formats import LINEAR
 
 if TYPE_CHECKING:
     from agent.vision.look import Look
@@ -28,7 +29,8 @@ class DecodeSettings:
     a child in a cell looks, where that was learnt. `track` (share of the frame) is how far the
     symbol's middle may be off the region's (0 = the region is all that is looked at). `pitch` is
     the size of a module in px where that is known: attempts that are made for it come after the
-    first. `plan` are the attempts.
+    first. `plan` are the attempts, `fast` how the reader is asked in the first one if that is
+    `fast`, `linear` whether bar codes are read: made once, not for each frame.
     """
 
     symbology: str
@@ -40,6 +42,8 @@ class DecodeSettings:
     track: float = 0.0
     pitch: float | None = None
     plan: tuple[Attempt, ...] = field(init=False, repr=False, compare=False)
+    fast: dict[str, Any] | None = field(init=False, repr=False, compare=False)
+    linear: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.symbology not in CASCADES:
@@ -75,6 +79,9 @@ class DecodeSettings:
         if self.pitch is not None:
             plan[1:1] = pitched(self.symbology, self.pitch)
         object.__setattr__(self, "plan", tuple(plan))
+        fast = ask(self.symbology, plan[0]) if plan[0].name == "fast" else None
+        object.__setattr__(self, "fast", fast)
+        object.__setattr__(self, "linear", self.symbology in LINEAR)
 
     def _check_cells(self) -> None:
         if not self.cells:

@@ -238,13 +238,14 @@ def test_a_fallback_counts_at_once_if_the_code_is_expected() -> None:
 
 
 def test_a_part_of_an_itf_14_needs_three_witnesses() -> None:
-    rule = Agreement(linear=True, symbology="ITF14")
-    assert not rule.counts(Read("069012", attempt="fast"))
-    assert not rule.counts(Read("069012", attempt="half"))
-    assert rule.counts(Read("069012", attempt="bars_flat"))
-    assert Agreement(linear=True, symbology="ITF14").counts(Read("06901234567892", attempt="fast"))
-    wrong_digit = Read("06901234567893", attempt="fast")
-    assert not Agreement(linear=True, symbology="ITF14").counts(wrong_digit)
+    rule = Agreement(linear=True)
+    assert not rule.counts(Read("069012", "]I0", attempt="fast"))
+    assert not rule.counts(Read("069012", "]I0", attempt="half"))
+    assert rule.counts(Read("069012", "]I0", attempt="bars_flat"))
+    assert Agreement(linear=True).counts(Read("06901234567892", "]I1", attempt="fast"))
+    assert not Agreement(linear=True).counts(Read("06901234567893", "]I1", attempt="fast"))
+    assert not Agreement(linear=True).counts(Read("069012", "]I0", attempt="fast"))
+    assert Agreement(linear=True).counts(Read("069012", "]C0", attempt="fast"))
 
 
 def test_the_identifier_comes_from_the_witness_that_knows_it() -> None:
