@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agent.core.errors import CaselinkError, TransientError
 from agent.ports import Frame, Image
@@ -49,6 +49,12 @@ class GrabberConfig(NodeConfig):
     interval_s: float | None = Field(None, ge=0.001, le=3600)
     answer_s: float = Field(1.0, gt=0, le=60)
     stamps: bool = True
+
+    @model_validator(mode="after")
+    def _check_interval(self) -> "GrabberConfig":
+        if self.interval_s is not None and self.trigger != "software":
+            raise ValueError('interval_s needs trigger = "software": nobody else is fired by us')
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from agent.core.errors import ConfigError, TransientError
 from agent.health import Health
 from agent.supervisor import Session
 from drivers.cameras.grabbing import FROZEN, BlockIds, Grabbed, GrabbedCamera, GrabberConfig
-from drivers.cameras.nodes import NodeConfig
 from drivers.cameras.pfnc import MONO8, grey
 from drivers.cameras.picture import PictureError
 
@@ -359,8 +358,9 @@ def test_a_buffer_that_is_no_picture_of_ours_is_refused(
         {"trigger": "button"},
         {"nodes": (("a b", 1),)},
         {"exposure_us": 0},
+        {"interval_s": 1},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        NodeConfig(**wrong)  # type: ignore[arg-type]
+        GrabberConfig(**wrong)  # type: ignore[arg-type]

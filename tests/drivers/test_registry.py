@@ -1,5 +1,6 @@
 """The table of device types: every entry resolves, and every mistake names its key and remedy."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -79,6 +80,23 @@ def test_a_missing_package_gives_the_install_command() -> None:
     )
     with pytest.raises(ConfigError, match=r"no_such_camera_sdk.*caselink\[basler\]"):
         _resolve("device 1", entry.model, entry)
+
+
+@pytest.mark.parametrize(
+    ("section", "package", "extra"),
+    [
+        ({"type": "basler"}, "pypylon", "basler"),
+        ({"type": "genicam", "producer": "/opt/x.cti"}, "harvesters", "genicam"),
+    ],
+)
+def test_a_camera_sdk_is_missed_when_a_camera_is_built_and_not_before(
+    section: dict[str, Any], package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python's own way to say that a package is not there.
+    monkeypatch.setitem(sys.modules, package, None)
+    check("cam", section)
+    with pytest.raises(ConfigError, match=rf"cam.*{package}.*not installed.*caselink\[{extra}\]"):
+        build("cam", section, DeviceContext())
 
 
 def test_a_mistake_of_ours_in_the_table_is_loud() -> None:
