@@ -173,10 +173,9 @@ class _Grabber:
 
     def alive(self) -> None:
         try:
-            node = self._map.get_node(_TOUCH)
-            node.node.invalidate_node()  # else GenApi answers from its own memory
-            node.get_value()
-        except (*self._sdk.errors, AttributeError) as error:
+            # Without its cache: GenApi would answer from its own memory.
+            self._map.get_node(_TOUCH).get_value(False, True)
+        except self._sdk.errors as error:
             raise self._lost(error) from error
 
     def trigger(self, timeout: float) -> None:

@@ -9,7 +9,12 @@ import asyncio
 import importlib
 import json
 import os
+import platform
+import re
+import shutil
 import signal
+import struct
+import subprocess
 import sys
 import threading
 import time
@@ -36,6 +41,13 @@ SHAPE = (240, 320)
 Scenario = Callable[[Path], Awaitable[None]]
 BASLER: dict[str, Scenario] = {}
 GENICAM: dict[str, Scenario] = {}
+FAULTY: dict[str, Scenario] = {}
+"""Of GenICam too, where a compiler is at hand."""
+
+
+def compiles() -> bool:
+    """Whether gentl_faults.c can be built here."""
+    return bool(shutil.which("gcc") and shutil.which("nm")) and platform.machine() == "x86_64"
 
 
 def of(table: dict[str, Scenario]) -> Callable[[Scenario], Scenario]:
@@ -66,6 +78,12 @@ async def frame_of(camera: Any) -> Frame:
     assert isinstance(frame, Frame)
     assert frame.image.dtype == np.uint8
     return frame
+
+
+async def to_the_end(camera: Any) -> None:
+    """Take frames until it raises."""
+    while True:
+        await camera.next_frame(5)
 
 
 async def fails(
@@ -280,6 +298,99 @@ async def the_process_is_left_as_it_was(folder: Path) -> None:
     assert signal.getsignal(signal.SIGINT) == handler
 
 
+# What the simulated producer does not do: another one before it does (gentl_faults.c).
+
+TOUCHED = ("DSGetBufferInfo", "GCReadPort", "EventGetData")
+
+
+class Faults:
+    """A producer with faults in front of the simulated one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder.parent / "faults.cti"
+        self._control = folder.parent / "faults.control"
+        self.tell()
+        os.environ["GENTL_FAULTS"] = str(self._control)
+        os.environ["GENTL_OTHER"] = producer()
+        if not self.path.exists():
+            self._build(folder.parent)
+
+    def tell(self, unplugged: int = 0, damaged: int = 0, frozen: int = 0) -> None:
+        """What shall go wrong from now on."""
+        # In place: it is mapped.
+        with self._control.open("r+b" if self._control.exists() else "w+b") as file:
+            file.write(struct.pack("=QQQ", unplugged, damaged, frozen))
+
+    def _build(self, folder: Path) -> None:
+        exports = subprocess.run(
+            ["nm", "-D", "--defined-only", producer()], capture_output=True, text=True, check=True
+        ).stdout
+        names = [line.split()[2] for line in exports.splitlines()]
+        names = [n for n in names if re.fullmatch(r"(GC|TL|IF|Dev|DS|Event)[A-Z]\w*", n)]
+        lines = [f"{'HIDDEN' if n in TOUCHED else 'FORWARD'}({n})" for n in names]
+        lines.append("static void resolve(void *other) {")
+        lines += [f'real_{name} = dlsym(other, "{name}");' for name in names]
+        (folder / "names.h").write_text("\n".join([*lines, "}"]))
+        source = Path(__file__).with_name("gentl_faults.c")
+        command = ["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", f"-I{folder}"]
+        subprocess.run([*command, str(source), "-ldl", "-o", str(self.path)], check=True)
+
+    def camera(self, **more: Any) -> dict[str, Any]:
+        return viky(0, producer=str(self.path), **more)
+
+
+@of(FAULTY)
+async def the_cameras_stamp_is_handed_on_in_seconds(folder: Path) -> None:
+    faults = Faults(folder)
+    async with opened("a", faults.camera()) as camera:
+        first, second = await frame_of(camera), await frame_of(camera)
+        assert first.camera_time is not None
+        assert second.camera_time is not None
+        step = second.counter - first.counter
+        assert second.camera_time - first.camera_time == pytest.approx(0.02 * step)
+        assert 5 < first.camera_time < 30
+    async with opened("a", faults.camera(stamps=False)) as camera:
+        assert (await frame_of(camera)).camera_time is None
+
+
+@of(FAULTY)
+async def a_damaged_picture_is_counted_and_leaves_a_gap(folder: Path) -> None:
+    faults = Faults(folder)
+    async with opened("a", faults.camera(queue=256)) as camera:
+        now = (await frame_of(camera)).counter
+        faults.tell(damaged=now + 9)  # of the producer's numbers, which begin at 1 and not at 2
+        counters = []
+        while not counters or counters[-1] < now + 15:
+            counters.append((await frame_of(camera)).counter)
+        assert now + 10 not in counters
+        assert (camera.failed, camera.missed) == (1, 0)
+
+
+@of(FAULTY)
+async def a_frozen_camera_ends_the_session(folder: Path) -> None:
+    faults = Faults(folder)
+    async with opened("a", faults.camera()) as camera:
+        faults.tell(frozen=(await frame_of(camera)).counter + 3)
+        with pytest.raises(TransientError, match="camera a is frozen"):
+            await to_the_end(camera)
+
+
+@of(FAULTY)
+async def a_pulled_cable_is_noticed_and_the_camera_comes_back(folder: Path) -> None:
+    faults = Faults(folder)
+    for _ in range(2):
+        async with opened("a", faults.camera(alive_s=0.02, frame_rate=5)) as camera:
+            # Asked between any two pictures whether it is still there, it is.
+            counters = [(await frame_of(camera)).counter for _ in range(3)]
+            assert counters == list(range(counters[0], counters[0] + 3))
+            faults.tell(unplugged=1)
+            begin = time.monotonic()
+            with pytest.raises(TransientError, match=r"camera a: .* is lost: .*cable"):
+                await to_the_end(camera)
+            assert time.monotonic() - begin < 2
+        faults.tell()
+
+
 async def attempt(scenario: Scenario, folder: Path) -> str:
     """Run a scenario; what went wrong, "" if nothing did."""
     task = asyncio.create_task(scenario(folder))
@@ -293,7 +404,7 @@ async def attempt(scenario: Scenario, folder: Path) -> str:
 def main(sdk: str, folder: Path) -> None:
     """Run every scenario of one SDK."""
     os.environ["PYLON_CAMEMU"] = "2"
-    table = {"basler": BASLER, "genicam": GENICAM}[sdk]
+    table = {"basler": BASLER, "genicam": GENICAM | (FAULTY if compiles() else {})}[sdk]
     for name, scenario in table.items():
         begin = time.monotonic()
         trace = asyncio.run(attempt(scenario, folder))
