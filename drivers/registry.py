@@ -60,6 +60,9 @@ TYPES: Mapping[str, Entry] = {
     "codenet": Entry(
         "printer", "drivers.printers.codenet:CodenetConfig", "drivers.printers.codenet:Codenet"
     ),
+    "linx_rci_experimental": Entry(
+        "printer", "drivers.printers.linx:LinxConfig", "drivers.printers.linx:Linx"
+    ),
     "ngpcl": Entry("printer", "drivers.printers.ngpcl:NgpclConfig", "drivers.printers.ngpcl:Ngpcl"),
     "wsi": Entry("printer", "drivers.printers.wsi:WsiConfig", "drivers.printers.wsi:Wsi"),
     "zipher": Entry(

@@ -104,6 +104,7 @@ BENCHES: Mapping[str, str] = {
     "text_coder/leibinger": "drivers.sim.leibinger:LeibingerBench",
     "text_coder/tij": "drivers.sim.string_coder:TijBench",
     "text_coder/uv": "drivers.sim.string_coder:UvBench",
+    "linx_rci_experimental": "drivers.sim.linx:LinxBench",
     "ngpcl": "drivers.sim.ngpcl:NgpclBench",
     "wsi": "drivers.sim.wsi:WsiBench",
     "zipher": "drivers.sim.zipher:ZipherBench",

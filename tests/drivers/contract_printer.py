@@ -94,6 +94,12 @@ CASES: dict[str, Case] = {
         blind=True, refused={"A,B": "','", "\U0001f37e": "U\\+1F37E", "批" * 600: "1024"}
     ),
     "text_coder/uv": Case(blind=True, refused={"A;B": "';'", "A\x03\x02DATA": r"\\x03"}),
+    "linx_rci_experimental": Case(
+        fault=lambda made: setattr(made.coder, "alarm", 5),
+        key="alarm_05",
+        mend=lambda made: setattr(made.coder, "alarm", 0),
+        refused={"A\x1b\x03": r"\\x1b", "批": "U\\+6279", "A" * 513: "512", "": "empty"},
+    ),
     "ngpcl": Case(
         fault=lambda made: setattr(made.coder, "trouble", "09"),
         key="beam_stop",

@@ -19,6 +19,7 @@ from typing import Any
 from drivers.printers.codenet_codec import CodenetCodec
 from drivers.printers.coder_codec import CoderCodec
 from drivers.printers.escpos_status import EscposCodec
+from drivers.printers.linx_codec import LinxCodec
 from drivers.printers.ngpcl_codec import NgpclCodec
 from drivers.printers.profile import load_profile
 from drivers.printers.tspl_status import TsplCodec
@@ -56,6 +57,11 @@ KINDS = ("ack", "full", "nak", "cleared", "status0", "status1")
 
 CODENET = (b"\x06", b"\x06000", b"\x15", b"\x15024", b"2", b"P", b"\x1bT10000000012\x04")
 
+LINX = tuple(
+    bytes.fromhex(text)
+    for text in ("1B0600001405 1B03DE", "1B15004E1D 1B037D", "1B0600001D1B1B1B03A4")
+)
+
 
 def _profile(name: str, *seeds: bytes) -> Target:
     profile = load_profile(name, "fuzz")
@@ -91,6 +97,8 @@ TARGETS: dict[str, Target] = {
     "codenet/variable": Target(lambda: CodenetCodec("2"), CODENET),
     "codenet/fixed": Target(lambda: CodenetCodec("P", "fixed"), CODENET),
     "codenet/bare": Target(lambda: CodenetCodec("P", nak="bare"), CODENET),
+    "linx_rci_experimental/no_esc": Target(lambda: LinxCodec("no_esc"), LINX),
+    "linx_rci_experimental/all": Target(lambda: LinxCodec("all"), LINX),
     "ngpcl": Target(
         NgpclCodec,
         (
