@@ -4,6 +4,7 @@ The value stays in the device, so a product too early gets it a second time: tha
 the session.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class OneByOne:
         self._count = count
         self._poll = poll
         self._printed = printed
+        self._looking = asyncio.Lock()
 
     async def free(self) -> bool:
         """Whether the device may have the next value."""
@@ -45,9 +47,11 @@ class OneByOne:
 
     async def look(self) -> None:
         """Compare the counter, and tell the print of the value that is out."""
-        out = self.out
-        if out is None:
-            return
+        async with self._looking:  # two that look at once would both tell the print
+            if self.out is not None:
+                await self._compare(self.out)
+
+    async def _compare(self, out: Out) -> None:
         counter = await self._count()
         if counter == out.counter or self.out is not out:
             return
@@ -68,6 +72,14 @@ class OneByOne:
                 f"value. Take those products off, and let the PLC's gate open the trigger for one "
                 f"print only."
             )
+
+    async def counter(self) -> int:
+        """The counter as far as its prints were fetched from here: a print that is on its way to be
+        told is no difference between what is counted and what is told."""
+        await self.look()
+        counter = self.out.counter if self.out is not None else await self._count()
+        told = (event.kind is PrintEventKind.PRINTED for event in self._link.events)
+        return counter - sum(told)
 
     async def next_event(self, timeout: float) -> PrintEvent | None:
         """The next event of the link, with a look at the counter every `poll` seconds."""

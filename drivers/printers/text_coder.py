@@ -140,6 +140,7 @@ class TextCoder:
         groups: dict[str, str] = {}
         for index in range(len(self._profile.status)):
             groups.update((await self._query(index)).groups)
+        counted = await self._counted.counter() if self._counted is not None else None
         self._link.check()
         merged = codec.Message("status", groups)
         words = groups.get("faults", "").split(self._profile.fault_separator)
@@ -148,7 +149,7 @@ class TextCoder:
             ready=groups["ready"] in self._profile.ready if "ready" in groups else True,
             faults=tuple(key for key in keys if key not in self._profile.warnings),
             waiting=merged.number("waiting"),
-            counter=merged.number("counter"),
+            counter=merged.number("counter") if counted is None else counted,
             warnings=tuple(key for key in keys if key in self._profile.warnings),
         )
 

@@ -136,7 +136,7 @@ class Wsi:
         return PrinterStatus(
             ready=not stopped,
             faults=(keys or ("stopped",)) if stopped else (),
-            counter=await self._count(),
+            counter=await self._value.counter(),
             warnings=() if stopped else keys,
         )
 

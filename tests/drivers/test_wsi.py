@@ -132,6 +132,22 @@ def test_a_product_too_early_is_told_and_ends_the_session() -> None:
     play(scene)
 
 
+def test_who_asks_at_once_is_told_of_a_print_once() -> None:
+    async def scene(made: WsiCoder, server: WsiServer, driver: Wsi) -> None:
+        await driver.open()
+        for ref in range(1, 6):
+            assert await driver.send(job(ref))
+            made.trigger()
+            asked = [asyncio.create_task(driver.status()) for _ in range(3)]
+            events = [asyncio.create_task(driver.next_event(0.05)) for _ in range(2)]
+            counted = {(await task).counter for task in asked}
+            told = [event.ref for task in events if (event := await task) is not None]
+            assert told == [ref]
+            assert counted <= {ref - 1, ref}, "never more than was told"
+
+    play(scene, poll=0.01)
+
+
 def test_a_value_that_is_cleared_is_not_printed() -> None:
     async def scene(made: WsiCoder, server: WsiServer, driver: Wsi) -> None:
         await driver.open()
