@@ -356,6 +356,8 @@ TCP_GARBAGE = {
     "http": b"HTTP/1.1 400 Bad Request\r\n\r\n",
     "one byte": b"\x00",
     "a flood": b"\xff" * 300,
+    "a megabyte": b"\0" * 1_000_000,
+    "a login prompt": b"\xff\xfd\x18\r\nbox login: ",
     "short by one": b"\x00\x02\x00\x00\x00\x03\x01\x84",
     "odd byte count": b"\x00\x02\x00\x00\x00\x13\x01\x04\x11" + b"\x00" * 16,
     "more than was asked": b"\x00\x02\x00\x00\x00\x13\x01\x04\x10" + b"\x00" * 300,
