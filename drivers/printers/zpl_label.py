@@ -81,7 +81,7 @@ def recall(
             parts.append(_drawn(layout, placed, fields))
             continue
         value = carried(placed.element, fields)
-        if placed.kind == "text" and not _own_font(placed, value):
+        if not _by_printers_means(placed, value):
             parts.append(_drawn(layout, placed, fields))
         else:
             data = escape(_content(layout, placed, value))
@@ -98,9 +98,13 @@ def _by_printer(placed: Placed) -> bool:
     return not placed.width if placed.kind == "text" else placed.size <= MAX_MODULE
 
 
-def _own_font(placed: Placed, value: str) -> bool:
-    """The printer has these letters: ASCII, or any in a font file that the template names."""
-    return ":" in placed.element.font or _PLAIN.fullmatch(value) is not None
+def _by_printers_means(placed: Placed, value: str) -> bool:
+    """The printer has these letters: ASCII, or any in a font file that the template names. In
+    Code 128 not the character by which ZPL escapes there: printers differ in how it is written."""
+    if placed.kind in LINEAR:
+        return ">" not in value
+    own = ":" in placed.element.font or _PLAIN.fullmatch(value) is not None
+    return placed.kind != "text" or own
 
 
 def _fixed(layout: Layout, placed: Placed) -> bytes:
@@ -112,7 +116,7 @@ def _fixed(layout: Layout, placed: Placed) -> bytes:
         assert placed.element.file is not None
         return at + graphic(image(placed.element.file, placed.width)) + b"^FS"
     value = carried(placed.element, {})
-    if not _by_printer(placed) or (placed.kind == "text" and not _own_font(placed, value)):
+    if not (_by_printer(placed) and _by_printers_means(placed, value)):
         return _drawn(layout, placed, {})
     data = escape(_content(layout, placed, value))
     return at + _symbology(placed) + b"^FH_^FD" + data + b"^FS"
@@ -215,7 +219,7 @@ _ZPL_WORD = {
 
 
 def _word(word: code128.Word) -> str:
-    return _ZPL_WORD.get(word.what) or word.text.replace(">", ">0")
+    return _ZPL_WORD.get(word.what) or word.text
 
 
 def _qr_mode(value: str) -> str:

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 MAX_BUFFER = 4096
+MAX_FRAME, MAX_SETTING = 1024, 256
 
 _FIRST = re.compile(
     rb"(\d{1,3}),([01]),([01]),(\d{1,5}),(\d{1,3}),([01]),([01]),([01]),"
@@ -15,9 +16,10 @@ _FIRST = re.compile(
 )
 _SECOND = re.compile(rb"(\d{1,3}),\d,([01]),([01]),(\d),(.),(\d),([01]),(\d{1,8}),\d,(\d{1,3})")
 _THIRD = re.compile(rb"([0-9A-Za-z]{1,4}),([01])")
-_FRAME = re.compile(rb"\x02([^\x02\x03]{0,1024})\x03")
 _STX = 0x02
-_QUOTED = re.compile(rb'"([^"\r\n]{0,256})"')
+_BEGIN = re.compile(rb"[\x02\"]")
+_FRAME_END = re.compile(rb"[\x02\x03]")
+_QUOTE_END = re.compile(rb"[\"\x02\r\n]")
 _FLAGS = re.compile(rb"(ERRORS|WARNINGS):[ \t]*([01])[ \t]+([0-9A-Fa-f]{8})[ \t]+([0-9A-Fa-f]{8})")
 
 _ERRORS = {
@@ -133,8 +135,8 @@ Answer = HostStatus | ErrorReport | Setting
 class StatusCodec:
     """Finds answers by their shape in whatever the reads were; what fits nothing is dropped.
 
-    A `~HS` answer counts only when its three lines came one after the other. The buffer never
-    grows above `MAX_BUFFER` bytes.
+    A `~HS` answer counts only when its three lines came one after the other. No more than an answer
+    that has begun is kept.
     """
 
     def __init__(self) -> None:
@@ -150,29 +152,27 @@ class StatusCodec:
             while (answer := self._next()) is not None:
                 if not isinstance(answer, bool):
                     answers.append(answer)
-            if len(self._buffer) > MAX_BUFFER:
-                self._cut(len(self._buffer) - MAX_BUFFER, noise=True)
         return answers
 
     def _next(self) -> Answer | bool | None:
         """The next answer, True for a step without one, None when more bytes are needed."""
-        frame, quoted = _FRAME.search(self._buffer), _QUOTED.search(self._buffer)
-        if frame is None and quoted is None:
+        begin = _BEGIN.search(self._buffer)
+        self._drop(len(self._buffer) if begin is None else begin.start())
+        if begin is None:
             return None
-        if frame is not None and (quoted is None or frame.start() < quoted.start()):
-            body = frame.group(1)
-            self._cut(frame.end())
-            return self._line(body) or True
-        assert quoted is not None
-        opened = self._buffer.find(_STX)
-        if 0 <= opened < quoted.start():
-            # A frame that has begun and not ended: noise that held STX, or the quote is in it.
-            if len(self._buffer) - opened <= 1024:
-                return None
-            self._cut(opened + 1, noise=True)
+        framed = self._buffer[0] == _STX
+        end = (_FRAME_END if framed else _QUOTE_END).search(self._buffer, 1)
+        most = MAX_FRAME if framed else MAX_SETTING
+        if end is None and len(self._buffer) <= most:
+            return None
+        if end is None or end.start() > most or end[0] not in (b"\x03", b'"'):
+            self._drop(1 if end is None or not framed else end.start())
             return True
-        text = quoted.group(1).decode("utf-8", "replace")
-        self._cut(quoted.end())
+        body = bytes(self._buffer[1 : end.start()])
+        del self._buffer[: end.end()]
+        if framed:
+            return self._line(body) or True
+        text = body.decode("utf-8", "replace")
         return Setting(None if text == "?" else text)
 
     def _line(self, body: bytes) -> HostStatus | ErrorReport | None:
@@ -198,8 +198,9 @@ class StatusCodec:
         self._lines = []
         return _host_status(first, second, third)
 
-    def _cut(self, count: int, noise: bool = False) -> None:
-        self.noise += count if noise else 0
+    def _drop(self, count: int) -> None:
+        """Bytes that belong to no answer; a line end is nothing."""
+        self.noise += len(bytes(self._buffer[:count]).translate(None, b"\r\n"))
         del self._buffer[:count]
 
 

@@ -139,7 +139,6 @@ def test_symbols_carry_exactly_the_text(text: str) -> None:
             "010690123456789221A7",
         ),
         ("code128", "AB-12 _x", "AB-12 _x"),
-        ("code128", "a>8b>0123456789", "a>8b>0123456789"),
     ],
 )
 def test_gs1_and_linear_symbols(kind: str, value: str, expected: str) -> None:
@@ -619,6 +618,46 @@ def test_the_cable_is_pulled_and_a_new_session_stores_the_label_again() -> None:
         await server.stop()
         with pytest.raises(TransientError):
             await device.open()
+
+    run(scenario())
+
+
+def test_a_late_answer_is_not_taken_for_the_next() -> None:
+    async def scenario() -> None:
+        sim = SimPrinter(print_time=0.0)
+        server = ZplServer(sim, time.monotonic)
+        port = await server.start()
+        device = ZplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        await device.open()
+        assert (await device.status()).ready
+        server.wire.answers_late, server.wire.seconds = 1, 0.7
+        assert (await device.status()).faults == ("silent",)
+        sim.paused = True
+        assert (await device.status()).faults == ("paused",), "the late answer said that it is not"
+        await device.close()
+        await server.stop()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "said", [b"login: ", b"E0000\r\n", HS[:30]], ids=["login", "other", "half"]
+)
+def test_another_language_is_named_with_what_it_said(said: bytes) -> None:
+    class Other:
+        def feed(self, data: bytes) -> bytes:
+            return said
+
+    async def scenario() -> None:
+        server = TcpAdapter(Other)
+        port = await server.start()
+        device = ZplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        await device.open()
+        job = PrintJob(1, {"code": "A", "product": "p"})
+        with pytest.raises(TransientError, match=r"labeller.*~HS.*no ZPL.*Check the port"):
+            await device.send(job)
+        await device.close()
+        await server.stop()
 
     run(scenario())
 
