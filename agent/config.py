@@ -213,8 +213,9 @@ class ScannerSection(_Section):
 
 class StationSection(_Section):
     """`deadline_ms` runs from the trigger to the verdict; without an answer by then it is late.
-    `unseen_after`: how many things fit between printer and reader, with a margin; a printed code
-    that was not read when so many later ones were will not come any more."""
+    `interlock`: the PLC lets one signal to the printer through for each code. `unseen_after`: how
+    many things fit between printer and reader, with a margin; a printed code that was not read when
+    so many later ones were will not come any more."""
 
     id: Name
     index: Annotated[int, Field(ge=0, le=15)]
@@ -229,6 +230,7 @@ class StationSection(_Section):
     mode: Literal["multi_read", "sequence"] = "multi_read"
     lanes: Annotated[int, Field(ge=1, le=8)] = 1
     window: Annotated[int, Field(ge=1, le=1000)] = 8
+    interlock: bool = False
     unseen_after: Annotated[int, Field(ge=4, le=10_000)] = 256
     anchor_every: Annotated[int, Field(ge=0, le=480)] | None = None
     deadline_ms: Annotated[int, Field(ge=10, le=10_000)] = 150

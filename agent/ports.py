@@ -286,11 +286,8 @@ class PrintGate(Protocol):
 
     async def allow(self, number: int) -> None:
         """Let the next signal through and no other; the same number again changes nothing, 0 lets
-        none through. TransientError: not known whether the PLC heard it."""
-
-    @property
-    def passed(self) -> int:
-        """The number for which a product came last."""
+        none through. TransientError: not known whether the PLC heard it; ConfigError: it has no
+        such switch."""
 
 
 @runtime_checkable
@@ -376,12 +373,14 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class PlcOutputs:
-    """What the agent tells the PLC besides verdicts: written together, idempotent."""
+    """What the agent tells the PLC besides verdicts: written together, idempotent. `prints` are
+    the numbers of the prints that may pass, by index of the print station (PrintGate)."""
 
     heartbeat: int
     run_permission: bool = False
     stop_request: bool = False
     lamps: frozenset[str] = field(default_factory=frozenset)  # red, amber, green, horn
+    prints: Mapping[int, int] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 """Builds a line of the site file: its runner, its panel, and a supervised session per device."""
 
+import logging
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -40,6 +41,8 @@ from agent.vision.quality_watch import QualityWatch, SampleSettings
 from agent.vision.workers import StationDecoder, VisionWorkers
 from drivers import registry
 from drivers.context import DeviceContext, no_mask
+
+log = logging.getLogger(__name__)
 
 
 class ContentDecoder:
@@ -314,6 +317,13 @@ class LineBuilder:
         def fields(effect: PrintLabel, text: str) -> dict[str, str]:
             return label_fields(self._site.products, station.role, effect, text)
 
+        if printer.capability.repeat_risk and not described.interlock:
+            log.warning(
+                "Station %s: %s prints the last code again if a product comes before the next one. "
+                "Let the PLC gate its trigger (docs/plc.md) and write interlock = true.",
+                station.id,
+                station.device,
+            )
         desk = PrintDesk(
             station,
             printer,
@@ -323,6 +333,7 @@ class LineBuilder:
             hide=secrets.hide if hidden else None,
             health=health,
             changed=changed,
+            gate=runner.print_gate(station) if described.interlock else None,
         )
         return desk, printer, health
 

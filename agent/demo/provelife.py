@@ -56,13 +56,11 @@ class SimPlc:
         self.verdicts: dict[int, SlotVerdict] = {}
         self.judged = asyncio.Event()
         self.open_for = 0
-        self.passed = 0
         self._number = 0
 
     def product(self) -> bool:
         """A product is at the printer's photo-eye: whether its signal goes through."""
         let, self.open_for = self.open_for, 0
-        self.passed = let or self.passed
         return bool(let)
 
     async def allow(self, number: int) -> None:

@@ -139,7 +139,7 @@ class PrintDesk:
         self._gate = gate
         self._pace = pace
         self._opened = 0  # the number that the gate was opened with last
-        self._let_through: float | None = None
+        self._let_through: float | None = None  # when a product came for what is in hand
         self._unreported = 0  # products since the device reported a print
         self._session: int | None = None
         self._tally = Tally()
@@ -176,6 +176,8 @@ class PrintDesk:
     def product(self) -> None:
         """A product is at the printer's photo-eye."""
         self._unreported = self._unreported + 1 if self._in_hand or self._waiting else 0
+        if self._in_hand and self._let_through is None:
+            self._let_through = monotonic()
 
     def wake(self) -> None:
         """Something changed that may allow a refill: an order started, a code left the window."""
@@ -293,8 +295,8 @@ class PrintDesk:
         """Let the next print through, and no other."""
         if self._gate is not None:
             self._opened = self._opened % GATES + 1
-            self._let_through = None
             await self._gate.allow(self._opened)
+            self._let_through = None
 
     async def _listen(self) -> None:
         evidence = int(self.printer.capability.evidence)
@@ -361,11 +363,10 @@ class PrintDesk:
 
     def _look_at_gate(self) -> None:
         """A print that was let through must be reported soon."""
-        if self._gate is None or not self._in_hand or self._gate.passed != self._opened:
-            self._let_through = None
-        elif self._let_through is None:
-            self._let_through = monotonic()
-        elif monotonic() - self._let_through > self._pace.silent:
+        since = self._let_through
+        if self._gate is None or not self._in_hand or since is None:
+            return
+        if monotonic() - since > self._pace.silent:
             raise TransientError(
                 f"{self.station.device}: a product took print {self._opened} and the printer did "
                 "not report it. What it had in hand is in doubt."

@@ -24,6 +24,7 @@ from agent.core.stopping import AGENT
 from agent.health import Health
 from agent.line.latency import Latency, VerdictTime
 from agent.line.pairing import QUIET
+from agent.line.printgate import PlcPrintGate
 from agent.line.printing import PrintDesk
 from agent.line.watch import Trace, Watch
 from agent.now import monotonic
@@ -97,6 +98,7 @@ class LineRunner:
         self.latency = Latency()
         self.watches: list[Watch] = []
         self.desks: list[PrintDesk] = []
+        self._print_gates: dict[int, PlcPrintGate] = {}
         self.healths: list[Health] = [plc_health]
         self.plc_flags: frozenset[str] = frozenset()
         self._stood = False
@@ -389,8 +391,13 @@ class LineRunner:
             run_permission=self.wants_running and not self.held_by,
             stop_request=self.wants_stop,
             lamps=self._shown[0] if monotonic() < self._shown[1] else self._lamps,
+            prints={index: gate.number for index, gate in self._print_gates.items()},
         )
         await self._plc.write_outputs(outputs)
+
+    def print_gate(self, station: Station) -> PlcPrintGate:
+        """The PLC's gate before the printer of a station, closed."""
+        return self._print_gates.setdefault(station.index, PlcPrintGate(self._send_outputs))
 
     def show_lamps(self, lamps: frozenset[str], seconds: float) -> None:
         """For a test of the light tower: these instead of what the line has to say."""

@@ -254,6 +254,14 @@ class ModbusPlc:
             out.base + out.commands: ring.command_word(outputs),
             out.base + out.lamps: lamps,
         }
+        if outputs.prints and out.prints is None:
+            raise ConfigError(
+                f"{self.name}: a station has interlock = true, and the register map does not say "
+                f"where the PLC's print gates are: write output.prints (docs/plc.md)."
+            )
+        for index, number in outputs.prints.items():
+            if index < out.stations:
+                registers[out.base + (out.prints or 0) + index] = number & 0xFFFF
         told = {
             "heartbeat": outputs.heartbeat,
             "run_permission": int(outputs.run_permission),

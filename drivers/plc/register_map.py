@@ -66,6 +66,7 @@ class OutputBlock(_Block):
     lamps: Address = 2
     slots: Address = 16
     stations: int = Field(default=16, ge=1, le=256)
+    prints: Address | None = None
 
     def widths(self) -> dict[str, tuple[int, int]]:
         """Name -> (first address with the base added, number of registers)."""
@@ -74,6 +75,8 @@ class OutputBlock(_Block):
             for name in ("heartbeat", "commands", "lamps")
         }
         widths["slots"] = (self.base + self.slots, SLOTS_PER_STATION * self.stations)
+        if self.prints is not None:
+            widths["prints"] = (self.base + self.prints, self.stations)
         return widths
 
 

@@ -200,6 +200,25 @@ def test_outputs_are_the_words_of_the_document(line: tuple[Server, str]) -> None
     asyncio.run(go())
 
 
+def test_a_print_gate_has_a_register_for_each_station(line: tuple[Server, str]) -> None:
+    server, address = line
+    Plant(server)
+
+    async def go() -> None:
+        # In the simulated PLC, of the map without gates, the slots of station 3 stand there.
+        output = {"stations": 3, "prints": 64}
+        async with session(driver(address, map={"output": output})) as plc:
+            await plc.write_outputs(PlcOutputs(1, prints={0: 7, 2: 9}))
+            assert server.agent().slots[3][:4] == [7, 0, 9, 0]
+            await plc.write_outputs(PlcOutputs(2, prints={0: 0, 2: 9}))
+            assert server.agent().slots[3][:4] == [0, 0, 9, 0]
+        async with session(driver(address)) as plc:
+            with pytest.raises(ConfigError, match=r"write output\.prints"):
+                await plc.write_outputs(PlcOutputs(3, prints={0: 1}))
+
+    asyncio.run(go())
+
+
 def test_what_the_map_does_not_have_is_refused_before_writing(line: tuple[Server, str]) -> None:
     server, address = line
     Plant(server)

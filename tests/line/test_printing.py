@@ -18,7 +18,7 @@ from agent.core.errors import TransientError
 from agent.core.facts import CodeKey
 from agent.core.life import CodeState
 from agent.health import Health
-from agent.line.printing import QUEUED, PrintDesk
+from agent.line.printing import QUEUED, Pace, PrintDesk
 from drivers.context import DeviceContext
 from drivers.printers.text_coder import TextCoder, TextCoderConfig
 from drivers.sim.text_coder import CoderServer, Record
@@ -52,6 +52,7 @@ class Stage:
         self.server = CoderServer(self.coder)
         self.health = Health("ink", "printer")
         self.heard: list[i.Input] = []
+        self.gate: Gate | None = None
 
     async def report(self, inputs: Sequence[i.Input], lazy: bool) -> None:
         """What the desk says goes to the core; what the core wants sent goes to the desk."""
@@ -72,7 +73,13 @@ class Stage:
             )
             self.driver = TextCoder("ink", config, DeviceContext())
             self.desk = PrintDesk(
-                CODER, self.driver, self.report, lambda effect, text: {}, health=self.health
+                CODER,
+                self.driver,
+                self.report,
+                lambda effect, text: {},
+                health=self.health,
+                gate=self.gate,
+                pace=Pace(full=0.1, look=0.02, settle=0.01, silent=0.05, compare=5),
             )
             try:
                 async with asyncio.timeout(20):
@@ -225,6 +232,167 @@ def test_codes_that_waited_for_a_lost_coder_are_not_sent_in_its_next_session(
         assert [stage.state(n) for n in range(4)] == [CodeState.SUSPECT] * 4
         assert [texts[0] for texts in stage.coder.printed] == ["B-0004"]
         assert set(stage.coder.taken[1:]).isdisjoint({"B-0001", "B-0002", "B-0003"})
+
+    stage.play(scene)
+
+
+class Gate:
+    """ports.PrintGate: a photo-eye signal passes once for each new number."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.open = False
+
+    async def allow(self, number: int) -> None:
+        self.open = number != 0 and number not in self.numbers[-1:]
+        self.numbers.append(number)
+
+    def product(self) -> bool:
+        was, self.open = self.open, False
+        return was
+
+
+def test_a_coder_that_would_repeat_prints_once_for_each_code(tmp_path: Path) -> None:
+    """Its trigger goes through the gate, which opens after the code is in it."""
+    stage = Stage(tmp_path)
+    stage.coder.repeat_risk = True
+    stage.gate = Gate()
+
+    async def scene(stage: Stage) -> None:
+        gate = stage.gate
+        assert gate is not None
+
+        async def shift() -> None:
+            stage.start_order()
+            for item in range(6):
+                await stage.until(lambda: gate.open)
+                assert [r.texts[0] for r in stage.coder.buffer] == [f"B-{item:04d}"], "no other"
+                for _ in range(3):  # bottles come faster than codes
+                    if gate.product():
+                        stage.line.tell(i.ItemTriggered("coder", item))
+                        stage.coder.fire(0.0)
+                await stage.until(lambda: stage.count(i.PrintReported) == item + 1)  # noqa: B023
+
+        assert await stage.session(shift) is None
+        assert [texts[0] for texts in stage.coder.printed] == [f"B-{n:04d}" for n in range(6)]
+        assert gate.numbers[:4] == [0, 1, 2, 3], "closed at first"
+
+    stage.play(scene)
+
+
+def test_a_print_that_was_let_through_and_is_not_reported_is_in_doubt(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.coder.repeat_risk = True
+    stage.gate = gate = Gate()
+
+    async def scene(stage: Stage) -> None:
+        async def lost() -> None:
+            stage.start_order()
+            await stage.until(lambda: gate.open)
+            stage.server.wire.events_lost = 1
+            gate.product()
+            stage.coder.fire(0.0)
+            stage.desk.product()
+            await stage.until(lambda: i.PrintDoubtful("coder", "printer_lost") in stage.heard)
+
+        ended = await stage.session(lost)
+        assert isinstance(ended, TransientError)
+        assert "did not report it" in str(ended)
+
+        async def again() -> None:
+            await stage.until(lambda: stage.count(i.PrinterConnected) == 2)
+            await stage.until(lambda: gate.open)
+            assert [r.texts[0] for r in stage.coder.buffer] == ["B-0004"]
+
+        await stage.session(again)
+        assert [texts[0] for texts in stage.coder.printed] == ["B-0000"]
+
+    stage.play(scene)
+
+
+def test_products_that_pass_unreported_show_that_reports_are_lost(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        async def lost() -> None:
+            stage.start_order()
+            await stage.bottle(0)
+            await stage.until(lambda: len(stage.coder.buffer) == CODER.window)
+            stage.server.wire.events_lost = 99
+            for _ in range(CODER.window + 5):
+                stage.desk.product()
+                stage.coder.fire(0.0)
+            await stage.until(lambda: i.PrintDoubtful("coder", "printer_lost") in stage.heard)
+
+        ended = await stage.session(lost)
+        assert "products passed and it reported no print" in str(ended)
+
+    stage.play(scene)
+
+
+def test_what_a_killed_session_had_in_hand_is_told_by_the_counter(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.coder.counter = 50
+
+    async def scene(stage: Stage) -> None:
+        async def cut() -> None:
+            stage.start_order()
+            await stage.bottle(0)
+            await stage.until(lambda: len(stage.coder.buffer) == CODER.window)
+            await stage.until(lambda: stage.count(i.PrintAccepted) == CODER.window + 1)
+            await stage.server.drop()
+            stage.coder.fire(0.0)
+            stage.coder.fire(0.0)
+            await stage.until(lambda: i.PrintDoubtful("coder", "printer_lost") in stage.heard)
+
+        await stage.session(cut)
+
+        async def again() -> None:
+            await stage.until(lambda: stage.count(i.PrinterConnected) == 2)
+
+        await stage.session(again)
+        printed = [stage.state(n) for n in range(3)]
+        assert printed == [CodeState.PRINTED] * 3
+        assert [stage.state(n) for n in (3, 4)] == [CodeState.VOID] * 2
+        assert i.PrinterConnected("coder", True, 53, True) in stage.heard
+
+    stage.play(scene)
+
+
+def test_a_counter_that_stays_apart_from_the_reports_ends_the_session(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        async def tested() -> None:
+            stage.start_order()
+            for item in range(3):
+                await stage.bottle(item)
+            stage.coder.counter += 2  # somebody printed a test at the device
+            await stage.until(lambda: i.PrintDoubtful("coder", "printer_lost") in stage.heard)
+
+        ended = await stage.session(tested)
+        assert isinstance(ended, TransientError)
+        (told,) = [each for each in stage.heard if isinstance(each, i.PrinterCounted)]
+        assert told.missing == 2
+        assert [stage.state(n) for n in range(7)] == [CodeState.SUSPECT] * 7
+
+    stage.play(scene)
+
+
+def test_a_counter_that_agrees_is_written_down_every_hundred_prints(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        async def shift() -> None:
+            stage.start_order()
+            for item in range(12):
+                await stage.bottle(item)
+            await stage.until(lambda: stage.count(i.PrinterCounted) > 0)
+
+        assert await stage.session(shift) is None
+        counted = [each for each in stage.heard if isinstance(each, i.PrinterCounted)]
+        assert {each.missing for each in counted} == {0}
+        assert stage.line.state.windows["coder"].counter == counted[-1].counter >= 5
 
     stage.play(scene)
 

@@ -282,6 +282,21 @@ def test_an_idle_line_does_not_ask_for_codes_without_pause() -> None:
     loop.close()
 
 
+def test_a_print_gate_is_told_to_the_plc_with_every_output() -> None:
+    async def play() -> None:
+        plc = MemoryPlc(report())
+        line = runner(MemoryGate(), plc)
+        gate = line.print_gate(Station("coder", 5, "print", "bottle", device="ink", role="body"))
+        await gate.allow(3)
+        assert [each.prints for each in plc.outputs] == [{5: 3}], "at once"
+        await until(lambda: len(plc.outputs) >= 3, line.run_plc)
+        assert {each.prints[5] for each in plc.outputs} == {3}
+        await gate.allow(0)
+        assert plc.outputs[-1].prints == {5: 0}
+
+    asyncio.run(play())
+
+
 def test_a_guard_that_is_opened_and_closed_disturbs_what_lies_on_the_belt() -> None:
     async def play() -> None:
         gate = MemoryGate()
