@@ -11,14 +11,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic import Field, model_validator
 
 from agent.core.errors import CaselinkError, TransientError
-from agent.ports import Frame, Image
+from agent.ports import DeviceCheck, Frame, Image
 from drivers.cameras.nodes import NodeConfig
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ FROZEN = 3
 """Pictures with the number of the one before, one after the other, that make a camera frozen."""
 FAILING = 20
 """Failed pictures, one after the other, that end a session."""
+SOME = 1000
+"""Pictures of which one may be lost before a check calls it bad."""
 LOG_EVERY = 60.0
 _WRAP = 65_535
 
@@ -111,7 +113,8 @@ class BlockIds:
 
 
 class GrabbedCamera:
-    """ports.FrameSource over a `Grabber`. Counted since the agent started: `missed` (numbers that
+    """ports.FrameSource over a `Grabber`. Counted since the agent started: `taken` pictures, and
+    those that are none of the line's: `missed` (numbers that
     never came), `failed` (came damaged), `repeated` (the same number again), `dropped` (found the
     queue full)."""
 
@@ -119,7 +122,7 @@ class GrabbedCamera:
         self, name: str, config: GrabberConfig, make: Callable[[], Grabber], address: str
     ) -> None:
         self.name = name
-        self.missed = self.failed = self.repeated = self.dropped = 0
+        self.taken = self.missed = self.failed = self.repeated = self.dropped = 0
         self._config = config
         self._make = make
         self._address = address
@@ -182,6 +185,22 @@ class GrabbedCamera:
         """Take one picture (`trigger = "software"`). TransientError when the camera does not."""
         session = self._opened()
         await asyncio.to_thread(session.fire)
+
+    async def check(self) -> Sequence[DeviceCheck]:
+        """What became of its pictures; see ports.Checked."""
+        lost = (
+            (self.missed, "never came: check the cable, the packet size and other traffic"),
+            (self.failed, "came damaged: check the cable and the packet size"),
+            (self.repeated, "came again with their number: switch the camera off and on"),
+            (self.dropped, "found the line too slow: use a smaller region or more vision threads"),
+        )
+        every = self.taken + self.missed + self.failed
+        found = [
+            DeviceCheck(many * SOME <= every, f"{many} of {every} pictures {what}")
+            for many, what in lost
+            if many
+        ]
+        return found or [DeviceCheck(True, f"none of {every} pictures was lost")]
 
     async def fire(self) -> bool:
         """`trigger`, where the config says `trigger = "software"`; see ports.Fired."""
@@ -314,6 +333,7 @@ class _Session:
             return
         assert number is not None
         self._in_row = 0
+        camera.taken += 1
         while len(self.frames) >= self._config.queue:
             if self.take() is None:
                 break

@@ -57,7 +57,7 @@ PLUGGED = {"serial": "serial://{}?baud=115200", "hid": "{}"}
 HIKROBOT = {"type": "line_reader", "profile": "hikrobot"}
 DATALOGIC = {"type": "line_reader", "profile": "datalogic"}
 GENERIC = {"type": "line_reader", "profile": "generic", "separator": ";"}
-QUICK = {"alive_s": 0.15, "reply_timeout": 0.3, "separator": ","}
+QUICK = {"alive_s": 0.1, "reply_timeout": 0.3, "separator": ","}
 DMCC = {"type": "dmcc"} | QUICK
 KEYENCE = {"type": "keyence_sr"} | QUICK
 BEATS = GENERIC | {"heartbeat": "HB", "silence": 0.3}
@@ -280,7 +280,7 @@ async def a_half_open_connection_is_noticed(name: str) -> None:
         await stage.open()
         for _ in range(4):  # as long as it lives, it stays
             stage.case.beat(stage.sim)
-            assert await stage.driver.next_reading(0.15) is None
+            assert await stage.driver.next_reading(0.1) is None
         stage.sim.half_open()
         await lost(stage.driver)
         await stage.driver.close()

@@ -96,10 +96,18 @@ def test_a_camera_with_an_eye_is_not_fired_beside_it() -> None:
 
 def test_numbers_that_never_came_are_counted_and_the_gap_is_handed_on() -> None:
     async def act(camera: GrabbedCamera, script: Script) -> None:
+        assert [one.good for one in await camera.check()] == [True]
         script.put(3, 4, 7)
         assert await numbers_of(camera, 3) == [3, 4, 7]
+        (found,) = await camera.check()
+        assert (found.good, found.words.split(":")[0]) == (False, "2 of 5 pictures never came")
+        for first in range(8, 2008, 200):
+            script.put(*range(first, first + 200))
+            assert len(await numbers_of(camera, 200)) == 200
+        (found,) = await camera.check()
+        assert (found.good, found.words.split(":")[0]) == (True, "2 of 2005 pictures never came")
 
-    assert run(act).missed == 2
+    assert run(act, queue=256).missed == 2
 
 
 @pytest.mark.parametrize("number", [2, None])
