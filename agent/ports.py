@@ -146,7 +146,8 @@ class Decoded:
     the deadline ended it before every attempt had been tried. `places` (content pictures only) are
     the grid places of the reads, `repeated` counts symbols whose text stood twice. `tried` are the
     attempts in the order they were made, each with its seconds. `verdicts` (content pictures only)
-    say of every cell what is in it (agent.vision.look.Verdict)."""
+    say of every cell what is in it (agent.vision.look.Verdict), `boxes` where it was looked for
+    (x, y, width, height in px)."""
 
     reads: tuple[Read, ...]
     seconds: float
@@ -155,6 +156,7 @@ class Decoded:
     repeated: int = 0
     tried: tuple[tuple[str, float], ...] = ()
     verdicts: tuple[str, ...] = ()
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
 
 
 class FrameDecoder(Protocol):

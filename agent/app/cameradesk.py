@@ -96,7 +96,7 @@ class CameraDesk:
                 {"key": each.key, "zh": each.words("zh"), "en": each.words("en")}
                 for each in advise(typical, section.symbology)
             ],
-            "picture": None if last is None else _marks(last, settings),
+            "picture": None if last is None else _marks(last),
             "evidence": None
             if counts is None
             else {
@@ -141,12 +141,11 @@ def _plain(figures: Figures) -> dict[str, Any]:
     }
 
 
-def _marks(last: LastPicture, settings: DecodeSettings) -> dict[str, Any]:
+def _marks(last: LastPicture) -> dict[str, Any]:
     """The last picture's number and size, the symbols that were read on it by their corners, and of
     an open case the places that did not give their code."""
     height, width = last.frame.image.shape[:2]
     reads = [list(map(list, read.corners)) for read in last.decoded.reads if read.corners]
-    boxes = settings.cell_boxes(width, height) if last.decoded.verdicts else ()
     return {
         "frame": last.number,
         "at": last.wall_ms,
@@ -155,7 +154,7 @@ def _marks(last: LastPicture, settings: DecodeSettings) -> dict[str, Any]:
         "reads": reads[:MARKS],
         "places": [
             {"box": list(box), "verdict": verdict}
-            for box, verdict in zip(boxes, last.decoded.verdicts, strict=False)
+            for box, verdict in zip(last.decoded.boxes, last.decoded.verdicts, strict=False)
             if verdict != "read"
         ],
     }

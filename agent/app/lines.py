@@ -65,6 +65,7 @@ class ContentDecoder:
             tuple(places),
             len(cells.doubles),
             verdicts=tuple(map(str, cells.verdicts)),
+            boxes=cells.boxes,
         )
 
 

@@ -1,5 +1,6 @@
 """`caselink vision replay`: stored pictures read again, by today's settings and by others."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,7 +46,11 @@ def replay(
         raise ConfigError(f"{folder} is no folder: name the one that holds the pictures.")
     wanted = camera or ("" if station else folder.resolve().name)
     a, seconds = _settings(config, wanted, station)
-    b, _ = (a, 0.0) if other is None else _settings(other, wanted, station)
+    b = a
+    if other is not None:
+        b, _ = _settings(other, wanted, station)
+        if b.look is None:  # what was learnt lies in the state directory of the line
+            b = replace(b, look=a.look)
     if deadline_ms:
         seconds = deadline_ms / 1000
 

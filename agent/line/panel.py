@@ -461,31 +461,42 @@ def _waiting(state: LineState, station: Station) -> list[int | None]:
     ]
 
 
+_PLACES = {"unread": "no_read", "lying": "no_read", "foreign": "no_read", "missing": "wait"}
+"""The mark of a place of an open case that gave no code, by its verdict."""
+
+
 def _picture(watch: Watch, last: LastPicture) -> dict[str, Any]:
     height, width = last.frame.image.shape[:2]
+    decoded = last.decoded
     marks = []
-    for read in last.decoded.reads:
+    for n, read in enumerate(decoded.reads):
         if read.corners:
             xs = [x for x, _ in read.corners]
             ys = [y for _, y in read.corners]
-            marks.append(
-                {
-                    "s": "good",
-                    "x": min(xs),
-                    "y": min(ys),
-                    "w": max(xs) - min(xs),
-                    "h": max(ys) - min(ys),
-                }
-            )
+            place = decoded.places[n] if decoded.places else len(decoded.verdicts)
+            twice = place < len(decoded.verdicts) and decoded.verdicts[place] == "doubled"
+            box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
+            marks.append(_mark("duplicate" if twice else "good", box))
+    empty = [
+        _mark(_PLACES[verdict], box)
+        for box, verdict in zip(decoded.boxes, decoded.verdicts, strict=False)
+        if verdict in _PLACES
+    ]
+    waiting = sum(mark["s"] == "wait" for mark in empty)
     expected = watch.expected_reads
     return {
         "id": watch.reader.id,
         "frame": last.number,
         "at": last.wall_ms,
-        "good": len(last.decoded.reads),
-        "no_read": max(0, expected - len(last.decoded.reads)),
-        "waiting": 0,
+        "good": len(decoded.reads),
+        "no_read": max(0, expected - len(decoded.reads) - waiting),
+        "waiting": waiting,
         "width": width,
         "height": height,
-        "marks": marks,
+        "marks": marks + empty,
     }
+
+
+def _mark(sort: str, box: tuple[int, int, int, int]) -> dict[str, Any]:
+    x, y, w, h = box
+    return {"s": sort, "x": x, "y": y, "w": w, "h": h}

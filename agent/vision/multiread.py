@@ -48,7 +48,8 @@ class CellReads:
     never more than one. `strays` are reads in no cell, or beside another in the same cell.
     `doubles` are the texts that were seen at two places of the frame. `late` says that the
     deadline ended it before every empty cell had every attempt; what was read in time stands.
-    `verdicts` says of every cell what is in it, `pose` how the case stood (None: not known).
+    `verdicts` says of every cell what is in it, `pose` how the case stood (None: not known),
+    `boxes` where each cell was looked for (px of the full frame).
     """
 
     cells: tuple[Read | None, ...]
@@ -58,6 +59,7 @@ class CellReads:
     late: bool = False
     verdicts: tuple[Verdict, ...] = ()
     pose: Pose | None = None
+    boxes: tuple[Box, ...] = ()
 
 
 def decode_cells(image: Image, settings: DecodeSettings, deadline: float) -> CellReads:
@@ -99,6 +101,7 @@ def decode_cells(image: Image, settings: DecodeSettings, deadline: float) -> Cel
         budget.late,
         _final(board, verdicts),
         pose,
+        tuple(board.boxes),
     )
 
 

@@ -16,10 +16,14 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, expect
 
 from agent.app.cameradesk import CameraDesk
+from agent.app.devicedesk import DeviceDesk
+from agent.app.files import Files
 from agent.app.lines import LineBuilder, Pictures, RealDevices
+from agent.cli import main
 from agent.config import load
+from agent.core.state import LineState
 from agent.line.watch import LastPicture, Watch
-from agent.ports import Decoded, Frame, Image
+from agent.ports import Decoded, Frame, Image, Read
 from agent.store.database import Database
 from agent.store.gate import Gate
 from agent.store.writer import Writer
@@ -30,11 +34,12 @@ from agent.vision.multiread import decode_cells
 from agent.vision.settings import DecodeSettings
 from agent.vision.workers import VisionWorkers
 from agent.web.camera_routes import PAGE, camera_router
+from agent.web.device_routes import device_router
 from drivers.sim.render import render, suggest_size
 from drivers.sim.world import Scene, Symbol
 from tests.vision.cases import COLUMNS, ROWS, Case, render_case, settings
 from tests.vision.scenes import text
-from tests.web.site import ScriptedLine, Site
+from tests.web.site import TOKEN, ScriptedLine, Site
 from tests.web.test_look import AXE, AXE_TAGS, LANGUAGES, LOOK, OWN_WORDS, mixed, switch
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -153,7 +158,7 @@ def test_an_open_case_shows_what_is_in_its_places(page: Page, served: Site, plan
     verdicts = [str(each) for each in cells.verdicts]
     verdicts[2] = str(Verdict.MISSING)
     reads = tuple(read for read in cells.cells if read is not None)
-    decoded = Decoded(reads, cells.seconds, verdicts=tuple(verdicts))
+    decoded = Decoded(reads, cells.seconds, verdicts=tuple(verdicts), boxes=cells.boxes)
     show(plant.watches["bottling/case-content"], 8, image, decoded)
     page.locator("#camera").select_option("case-content")
     expect(page.locator("#marks rect[data-verdict]")).to_have_count(2)
@@ -197,6 +202,52 @@ def test_a_camera_of_secret_codes_shows_nothing(plant: Plant) -> None:
     assert told["picture"] is None
     assert told["evidence"] is None
     assert told["figures"] is None
+
+
+def test_the_panel_marks_the_places_of_a_case_by_their_verdicts(plant: Plant) -> None:
+    corners = ((10, 10), (40, 12), (38, 42), (8, 40))
+    verdicts = ("read", "doubled", "missing", "lying", "unread", "foreign")
+    decoded = Decoded(
+        (Read("A", corners=corners), Read("B", corners=corners), Read("B", corners=corners)),
+        0.01,
+        places=(0, 1, 6),  # the last one lies in no place
+        verdicts=verdicts,
+        boxes=tuple((100 * n, 0, 100, 90) for n in range(6)),
+    )
+    show(plant.watches["liquor/case-content"], 3, small_and_dark(3), decoded)
+    camera = plant.lines["liquor"].panel.snapshot(LineState(line="L2"))["camera"]
+    assert [mark["s"] for mark in camera["marks"]] == [
+        "good",
+        "duplicate",
+        "good",
+        "wait",
+        "no_read",
+        "no_read",
+        "no_read",
+    ]
+    assert camera["marks"][0] == {"s": "good", "x": 8, "y": 10, "w": 32, "h": 32}
+    assert camera["marks"][3] == {"s": "wait", "x": 200, "y": 0, "w": 100, "h": 90}
+    assert (camera["good"], camera["no_read"], camera["waiting"]) == (3, 2, 1)
+
+
+def test_a_camera_that_the_agent_holds_is_not_tuned_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ScriptedLine()
+    path = tmp_path / "site.toml"
+    path.write_text((CONFIG / "bottling.toml").read_text("utf-8"), "utf-8")
+    files = Files(load(path), path)
+    site = Site(line, routers=[device_router(DeviceDesk(load(path), tmp_path, {}))])
+    try:
+        path.write_text(path.read_text("utf-8").replace("port = 8080", f"port = {site.port}"))
+        files.data.mkdir()
+        files.token.write_text(TOKEN)
+        with pytest.raises(SystemExit) as end:
+            main(["vision", "tune", "--camera", "verify", "--config", str(path)])
+    finally:
+        site.stop()
+    assert end.value.code == 1
+    assert "/camera/" in capsys.readouterr().err
 
 
 def test_a_camera_that_is_not_there_is_refused(served: Site) -> None:
