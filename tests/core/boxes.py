@@ -38,7 +38,7 @@ class Boxes(Items):
         if mode == "neighbour" and other is not None:
             seen = [text for role in roles for text in other.seen(role)]
             texts = seen if not looks_inside and other.serial % 2 else texts + seen
-        texts = [] if mode in ("late", "blind") else texts
+        texts = [] if mode in ("late", "blind", "old") else texts
         texts += [ALIEN] if mode == "alien" else []
         number = awaited.number + 5 if mode == "nobody" else awaited.number
         reading = i.ItemReadings(
@@ -50,6 +50,7 @@ class Boxes(Items):
             repeated=int(mode == "repeated") + len(texts) - len(set(texts)),
             late=mode == "late",
             graded=mode != "grade",
+            old_picture=mode == "old",
         )
         done = self.tell(reading)
         if done is None:
@@ -223,6 +224,7 @@ class Boxes(Items):
         assert below is not None
         own = [text for text in reading.texts if self._role(text) == (spec.name, spec.primary)]
         bad = ["refused"] * bool(reading.refused) + ["twice"] * bool(reading.repeated)
+        bad += ["old picture"] * reading.old_picture
         bad += ["unknown" for text in reading.texts if not self._role(text)[0]]
         bad += ["own code" for text in own if self._allowed(spec.name, text, order, box.unit)]
         bad += ["two own codes"] * (len(own) > 1)

@@ -182,6 +182,7 @@ class Items(Told):
     ) -> tuple[list[str], dict[str, str], list[Unit]]:
         """What a reading of one unit says: faults, text by role, units that share a code."""
         bad = ["refused"] * bool(reading.refused) + ["grade"] * (not reading.graded)
+        bad += ["old picture"] * reading.old_picture
         found: dict[str, str] = {}
         others: list[Unit] = []
         for text in reading.texts:

@@ -59,7 +59,10 @@ class Line(Natural):
     @precondition(lambda self: self.play and self.play.awaited)
     @rule(
         mode=st.sampled_from(
-            ("", "late", "blind", "neighbour", "alien", "refused", "repeated", "grade", "nobody")
+            (
+                *("", "late", "blind", "old", "neighbour"),
+                *("alien", "refused", "repeated", "grade", "nobody"),
+            )
         ),
         pick=SOME,
         other=SOME,
