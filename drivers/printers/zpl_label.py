@@ -31,6 +31,7 @@ MAX_MODULE = 10
 """Dots of a module at most for `^BQ` and `^BY`; a symbol with larger ones is sent as a picture."""
 _ESCAPED = frozenset(b"^~_\\") | frozenset(range(0x20)) | {0x7F}
 _PLAIN = re.compile(r"[ -~]*")
+_ONE = b"^PQ1,0,1,N^XZ\r\n"
 _RUN = re.compile(r"(.)\1{2,}")
 
 # Square Data Matrix symbols of ECC 200: code words and edge in modules (ISO/IEC 16022, table 7).
@@ -56,11 +57,11 @@ def store(name: str, template: LabelTemplate | Layout, drive: str = "R") -> byte
     parts = [
         b"^XA^CI28",
         b"^DF%s:%s.ZPL^FS" % (drive.encode(), name.encode()),
-        b"^LH0,0^PW%d^LL%d" % (layout.width, layout.height),
+        _sheet(layout),
     ]
     for number, placed in enumerate(layout.placed, 1):
         if not placed.element.variable:
-            parts.append(_fixed(layout, placed))
+            parts.append(_whole(layout, placed, {}))
         elif _by_printer(placed):
             parts.append(b"^FO%d,%d%s" % (placed.x, placed.y, _symbology(placed)))
             parts.append(b"^FN%d^FS" % number)
@@ -77,16 +78,27 @@ def recall(
     for number, placed in enumerate(layout.placed, 1):
         if not placed.element.variable:
             continue
-        if not _by_printer(placed):
-            parts.append(_drawn(layout, placed, fields))
-            continue
-        value = carried(placed.element, fields)
-        if not _by_printers_means(placed, value):
-            parts.append(_drawn(layout, placed, fields))
-        else:
-            data = escape(_content(layout, placed, value))
-            parts.append(b"^FN%d^FH_^FD%s^FS" % (number, data))
-    return b"".join((*parts, b"^PQ1,0,1,N^XZ\r\n"))
+        if _by_printer(placed):
+            value = carried(placed.element, fields)
+            if _by_printers_means(placed, value):
+                data = escape(_content(layout, placed, value))
+                parts.append(b"^FN%d^FH_^FD%s^FS" % (number, data))
+                continue
+            if placed.kind != "text":
+                # Of a stored symbol without data some printers make an empty one: send all anew.
+                return _inline(layout, fields)
+        parts.append(_drawn(layout, placed, fields))
+    return b"".join((*parts, _ONE))
+
+
+def _inline(layout: Layout, fields: Mapping[str, str]) -> bytes:
+    """One label that needs no stored one."""
+    parts = [_whole(layout, placed, fields) for placed in layout.placed]
+    return b"".join((b"^XA^CI28", _sheet(layout), *parts, _ONE))
+
+
+def _sheet(layout: Layout) -> bytes:
+    return b"^LH0,0^PW%d^LL%d" % (layout.width, layout.height)
 
 
 def _layout(template: LabelTemplate | Layout) -> Layout:
@@ -107,7 +119,8 @@ def _by_printers_means(placed: Placed, value: str) -> bool:
     return placed.kind != "text" or own
 
 
-def _fixed(layout: Layout, placed: Placed) -> bytes:
+def _whole(layout: Layout, placed: Placed, fields: Mapping[str, str]) -> bytes:
+    """An element with all that it shows."""
     at = b"^FO%d,%d" % (placed.x, placed.y)
     if placed.kind == "line":
         thick = min(placed.width, placed.height)
@@ -115,9 +128,9 @@ def _fixed(layout: Layout, placed: Placed) -> bytes:
     if placed.kind == "image":
         assert placed.element.file is not None
         return at + graphic(image(placed.element.file, placed.width)) + b"^FS"
-    value = carried(placed.element, {})
+    value = carried(placed.element, fields)
     if not (_by_printer(placed) and _by_printers_means(placed, value)):
-        return _drawn(layout, placed, {})
+        return _drawn(layout, placed, fields)
     data = escape(_content(layout, placed, value))
     return at + _symbology(placed) + b"^FH_^FD" + data + b"^FS"
 

@@ -114,6 +114,8 @@ def test_whatever_is_printed_is_read_exactly(judge: Path) -> None:
         made.append(each)
 
     collect()
+    escape = {"kind": "code128", "x": 4, "y": 4, "size": 2, "height": 80, "field": "t"}
+    made.append((escape, {"t": "a>8b>"}, "a>8b>"))  # the character by which ZPL escapes
     sheets = [
         sheet(
             LabelTemplate.model_validate({"width": 1200, "height": 300, "elements": [element]}),
