@@ -60,7 +60,7 @@ index = 1
 kind = "verify"
 level = "bottle"
 deadline_ms = 250
-readers = [{{ device = "cam", roles = ["body"], symbology = "QRCode" }}]
+readers = [{{ device = "cam", roles = ["body"], symbology = "QRCode"{more} }}]
 """
 HTTP = 'type = "http_push"\nlisten = "127.0.0.1:0"\nmax_bytes = 400_000'
 FOLDER = 'type = "folder"\npath = "{path}"\ninterval_s = 0.01\nsettle_s = 0'
@@ -75,12 +75,12 @@ def picture(item: int) -> Image:
 class Floor:
     """A line with one camera that runs, and both ends of it: the PLC, and what the camera sends."""
 
-    def __init__(self, folder: Path, over: str) -> None:
+    def __init__(self, folder: Path, over: str, more: str = "") -> None:
         self.dropped = folder / "pictures"
         self.dropped.mkdir()
         camera = HTTP if over == "http" else FOLDER.format(path=self.dropped)
         site_file = folder / "site.toml"
-        site_file.write_text(SITE.format(camera=camera), "utf-8")
+        site_file.write_text(SITE.format(camera=camera, more=more), "utf-8")
         self.site = config.load(site_file)
         made = order(pools={})
         self.line = Line(folder, self.site.lines[0].plan(), preprinted=True, made=made).start()
@@ -109,9 +109,10 @@ class Floor:
         async def staged() -> None:
             self.vision = VisionWorkers(2)
             self.line.writer.start()
-            builder = LineBuilder(self.site, None, self)
+            builder = LineBuilder(self.site, None, self, grading=self.vision)
             built = builder.build(self.site.lines[0], self.line.gate)
             built.runner._observe = self.seen.append
+            self.built = built
             tasks = [asyncio.create_task(work) for work in built.work().values()]
             try:
                 async with asyncio.timeout(30):
