@@ -40,7 +40,11 @@ PATIENCE = 3.0
 MEMORY = 512 << 20
 _FIRST_PAUSE, _LAST_PAUSE = 0.5, 60.0
 _MOST_ANSWER = 200_000
-_ABSENT = 3
+_OFF = {
+    3: "pyzbar or the library it needs is not installed (Debian: apt install libzbar0)",
+    4: "the memory of its process may not be capped (setrlimit is denied); allow it in the unit",
+}
+"""Exit statuses of second_child after which it is not started again."""
 _REQUEST = struct.Struct("<5I")
 _ANSWER = struct.Struct("<2I")
 
@@ -73,11 +77,18 @@ class _Child:
 class SecondOpinion:
     """One child for all worker threads; a thread that finds it busy goes without.
 
-    `program` is what is started (tests); `memory` caps the child's address space in bytes.
+    `program` is what is started; `memory` caps the child's address space in bytes, `size` the
+    pixels that it is shown; after `patience` s without an answer it is killed, and after `pause` s
+    started again, which doubles each time until it has answered.
     """
 
     def __init__(
-        self, program: Sequence[str] | None = None, memory: int = MEMORY, size: int = MOST_PIXELS
+        self,
+        program: Sequence[str] | None = None,
+        memory: int = MEMORY,
+        size: int = MOST_PIXELS,
+        patience: float = PATIENCE,
+        pause: float = _FIRST_PAUSE,
     ) -> None:
         self._program = tuple(program or (sys.executable, "-I", str(_CHILD)))
         self._memory = memory
@@ -87,11 +98,12 @@ class SecondOpinion:
         self._shared: mmap.mmap | None = None
         self._child: _Child | None = None
         self._number = 0
-        self._pause = _FIRST_PAUSE
+        self._patience = patience
+        self._first_pause = self._pause = pause
         self._not_before = 0.0
         self._closed = False
         self.absent = False
-        """Whether pyzbar or libzbar0 is missing; it is said once in the log."""
+        """Whether it cannot be had on this machine; the log says once why."""
         self.starts = 0
         """How often a child was started."""
 
@@ -177,8 +189,8 @@ class SecondOpinion:
             self._take(child)  # what came too late is for nobody
         if self._child is not child:
             return False
-        if child.asked and now - child.since > PATIENCE:
-            self._lost(f"did not answer for {PATIENCE:.0f} s")
+        if child.asked and now - child.since > self._patience:
+            self._lost(f"did not answer for {self._patience:.1f} s")
             return False
         return child.ready and not child.asked
 
@@ -206,7 +218,7 @@ class SecondOpinion:
         while True:
             said = self._take(child)
             if said is not None:
-                self._pause = _FIRST_PAUSE
+                self._pause = self._first_pause
                 return said
             left = deadline - time.monotonic()
             if left <= 0 or self._child is not child:
@@ -251,12 +263,9 @@ class SecondOpinion:
             status = child.process.wait(0.2)
         except subprocess.TimeoutExpired:
             status = None
-        if status == _ABSENT:
+        if status in _OFF:
             self.absent = True
-            log.warning(
-                "The second opinion is off: pyzbar or the library it needs is not installed "
-                "(Debian: apt install libzbar0). Codes are read without it."
-            )
+            log.warning("The second opinion is off: %s. Codes are read without it.", _OFF[status])
             self._end()
             return
         self._lost("ended" if status is None else f"ended with status {status}")
@@ -279,7 +288,8 @@ class SecondOpinion:
 
 
 def _first(said: bytes, symbology: str, identifier: str, scale: float) -> Read | None:
-    """The only symbol of an answer; with several it is not said which one is meant."""
+    """The only symbol of an answer; with several it is not said which one is meant. Other text
+    than ASCII is none: codes of packaging are."""
     try:
         found = json.loads(said)
         read = {
@@ -291,10 +301,9 @@ def _first(said: bytes, symbology: str, identifier: str, scale: float) -> Read |
     if len(read) != 1:
         return None
     ((data, corners),) = read.items()
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
+    if not data.isascii():
+        return None  # it guesses the charset of a QR code, and guesses otherwise
+    text = data.decode("ascii")
     if symbology in FORM and FORM[symbology].fullmatch(text) is None:
         return None
     return Read(text, identifier, corners, "second", data)

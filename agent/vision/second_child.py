@@ -4,7 +4,7 @@ Started as a file by `agent.vision.second` with the number of a shared memory fi
 and the number of bytes it may use. Requests come on stdin, 20 bytes each: number, width, height,
 symbology, 0; the pixels lie in the shared memory. Each is answered on stdout by its number, a
 length and that many bytes of JSON: a list of [text as hex, corners]. "R" says that it is ready;
-exit status 3 that pyzbar or libzbar0 is not installed.
+exit status 3 that pyzbar or libzbar0 is not installed, 4 that its memory may not be capped here.
 """
 
 import json
@@ -14,7 +14,7 @@ import signal
 import struct
 import sys
 
-ABSENT = 3
+ABSENT, UNCAPPED = 3, 4
 REQUEST = struct.Struct("<5I")
 ANSWER = struct.Struct("<2I")
 SECONDS = 10
@@ -23,8 +23,11 @@ SYMBOLS = ("QRCODE", "CODE128", "EAN13", "EAN8", "I25", "DATABAR", "DATABAR_EXP"
 
 
 def main(file: int, size: int, memory: int) -> int:
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (OSError, ValueError):
+        return UNCAPPED
     # Endless loops are known of this library: the process ends itself, also when the agent is gone.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     try:

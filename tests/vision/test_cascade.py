@@ -42,7 +42,7 @@ def test_fallbacks_read_much_more_of_a_hard_set_than_the_fast_attempt(
     kind: str, more: float
 ) -> None:
     fast = cascade = 0
-    for number in range(60):
+    for number in range(24):
         value, image = hard(kind, number)
         for attempts in (("fast",), ()):
             reads = decode(image, DecodeSettings(kind, attempts=attempts), soon()).reads
@@ -51,7 +51,7 @@ def test_fallbacks_read_much_more_of_a_hard_set_than_the_fast_attempt(
                 fast += len(reads)
             else:
                 cascade += len(reads)
-    assert fast > 10
+    assert fast > 4
     assert cascade >= more * fast
 
 
@@ -198,13 +198,13 @@ def _bars(number: int) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", MATRIX)
 def test_nothing_is_read_where_there_is_no_symbol(kind: str) -> None:
-    for number in range(25):
+    for number in range(6):
         assert decode(_bars(number), DecodeSettings(kind), soon()).reads == ()
 
 
 @pytest.mark.parametrize("kind", ["Code128", "EAN13"])
 def test_no_bar_code_is_read_where_there_is_none(kind: str) -> None:
-    for number in range(25):
+    for number in range(6):
         assert decode(_bars(number), DecodeSettings(kind), soon()).reads == ()
 
 
