@@ -167,7 +167,7 @@ class CloudWay:
         }
         at = clock()
         healths = [health for line in self._lines.values() for health in line.runner.healths]
-        devices = {health.id: _device(health) for health in healths}
+        devices = {health.id: device_state(health) for health in healths}
         return About(version("caselink"), states, at.wall_ms, at.quality, devices)
 
     def _condition(self, key: str, on: bool, args: Mapping[str, str]) -> None:
@@ -181,7 +181,8 @@ class CloudWay:
 MOST_WARNINGS = 32
 
 
-def _device(health: Health) -> DeviceState:
+def device_state(health: Health) -> DeviceState:
+    """How a device is, for the state topic."""
     return DeviceState(
         kind=health.kind,
         state=health.state,

@@ -406,6 +406,7 @@ def test_garbage_ends_the_session_in_time_and_quietly(
         (TCP_GARBAGE["http"], "what is not Modbus TCP (48 54 54 50"),
         (TCP_GARBAGE["another unit"], "answers as unit 9"),
         (TCP_GARBAGE["another function"], "answers what was not asked"),
+        (TCP_GARBAGE["odd byte count"], "answers what was not asked"),
     ],
 )
 def test_what_is_no_answer_on_tcp_is_said(

@@ -13,6 +13,9 @@ import pytest
 
 from agent.core.errors import ConfigError
 from agent.ports import DeviceCheck, PlcOutputs
+from drivers.plc.link import Table
+from drivers.plc.register_map import RegisterMap
+from drivers.plc.walk import where_is_magic
 from drivers.sim.plc_memory import PlcLayout
 from drivers.sim.world import RUNNING, PlcImage, RingEntry
 from tests.drivers.plc_line import Plant, Server, driver, session, start
@@ -206,6 +209,13 @@ def test_a_magic_that_is_not_there_is_looked_for(layout: PlcLayout, told: str) -
         asyncio.run(go())
     finally:
         server.stop()
+
+
+def test_a_magic_that_came_just_now_is_no_reason_to_change_the_map() -> None:
+    async def read(table: Table, address: int, count: int, unit: int | None) -> list[int]:
+        return [0xCA01 if (table, address) == ("input", 0) else 0]
+
+    assert asyncio.run(where_is_magic(read, RegisterMap())) == ""
 
 
 # ---------------------------------------------------------------------------------------- mbpoll

@@ -404,8 +404,12 @@ def test_a_fault_of_the_coder_is_shown(tmp_path: Path) -> None:
         async def shift() -> None:
             await stage.until(lambda: stage.health.state == "fault")
             assert stage.health.error == "ink_out"
+            assert (stage.health.faults, stage.health.warnings) == (1, ("ink_low",))
+            stage.coder.faults.discard("ink_out")
+            await stage.until(lambda: stage.health.state == "ok")
+            assert stage.health.warnings == ("ink_low",), "it goes on, and says so"
 
-        stage.coder.faults.add("ink_out")
+        stage.coder.faults |= {"ink_out", "ink_low"}
         assert await stage.session(shift) is None
 
     stage.play(scene)
