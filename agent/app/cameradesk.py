@@ -7,6 +7,7 @@ a thread of its own, at most one at a time and each camera twice a second; the l
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
@@ -17,6 +18,7 @@ from agent.config import ReaderSection
 from agent.core.errors import DomainError
 from agent.line.watch import LastPicture, Watch
 from agent.now import monotonic
+from agent.vision import evidence
 from agent.vision.advice import advise
 from agent.vision.evidence import CameraEvidence
 from agent.vision.settings import DecodeSettings
@@ -25,6 +27,8 @@ from agent.vision.tune import Figures, Tuning, measure
 AGAIN = 0.4
 """Seconds after which a camera's picture is measured again."""
 MARKS = 256
+FAILED = 20
+"""Pictures of failed reads that are shown."""
 
 
 @dataclass(slots=True)
@@ -106,6 +110,37 @@ class CameraDesk:
                 "why": counts.why or None,
             },
         }
+
+    async def failed(self, name: str) -> list[dict[str, Any]]:
+        """The newest pictures of failed reads of a camera, newest first, by name, with the item."""
+        folder = self._folder(name)
+        if folder is None:
+            return []
+        names = await to_thread.run_sync(evidence.failed, folder, FAILED)
+        return [{"name": each, "number": int(each.split("-")[1])} for each in names]
+
+    async def kept(self, name: str, picture: str) -> bytes | None:
+        """One of them as JPEG; None when it is gone."""
+        folder = self._folder(name)
+        if folder is None:
+            return None
+        return await to_thread.run_sync(evidence.picture, folder, picture)
+
+    def _folder(self, name: str) -> Path | None:
+        """Where a camera's pictures are kept; None for one whose pictures are not to be shown."""
+        _, watch, _ = self._camera(name)
+        if watch.keeps_pictures and isinstance(watch.evidence, CameraEvidence):
+            return watch.evidence.folder
+        return None
+
+    def _camera(self, name: str) -> tuple[Line, Watch, ReaderSection]:
+        every = {found[1].reader.id: found for found in self._cameras()}
+        if name not in every:
+            raise DomainError(
+                "unknown_camera",
+                f"There is no camera {name} on a line (there are: {', '.join(every) or 'none'}).",
+            )
+        return every[name]
 
     def _cameras(self) -> Iterator[tuple[Line, Watch, ReaderSection]]:
         for line in self._lines.values():

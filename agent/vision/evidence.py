@@ -259,10 +259,34 @@ class CameraEvidence:
         self._writer.take(_Job(self._ring, image, about))
 
     @property
+    def folder(self) -> Path:
+        """Where they are kept."""
+        return self._ring.folder
+
+    @property
     def counts(self) -> Counts:
         """How the ring stands."""
         ring = self._ring
         return Counts(len(ring.files), ring.bytes, ring.written, ring.lost, ring.why)
+
+
+def failed(folder: Path, most: int) -> list[str]:
+    """The names of the newest pictures of failed reads, newest first; none where no folder is."""
+    try:
+        names = [name for name in os.listdir(folder) if _NAME.fullmatch(name)]
+    except OSError:
+        return []
+    return sorted((name for name in names if "-failed." in name), reverse=True)[:most]
+
+
+def picture(folder: Path, name: str) -> bytes | None:
+    """A kept picture as JPEG; None when there is none of that name (any more)."""
+    if _NAME.fullmatch(name) is None:
+        return None
+    try:
+        return (folder / name).read_bytes()
+    except OSError:
+        return None
 
 
 def sidecar(picture: Path) -> Sidecar | None:

@@ -62,8 +62,8 @@ LEVELS = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What stands where. `odd` says what is wrong at a place: missing, lying, foreign, dead (a cap
-    whose code is smeared) or second (another cap lies on the edge of this one)."""
+    """What stands where. `odd` says what is wrong at a place: missing, lying, foreign, or dead (a
+    cap whose code is smeared)."""
 
     number: int
     kind: str = "QRCode"

@@ -28,7 +28,7 @@ from agent.store.database import Database
 from agent.store.gate import Gate
 from agent.store.writer import Writer
 from agent.vision.cascade import decode
-from agent.vision.evidence import EvidenceWriter
+from agent.vision.evidence import CameraEvidence, EvidenceWriter
 from agent.vision.look import Verdict
 from agent.vision.multiread import decode_cells
 from agent.vision.settings import DecodeSettings
@@ -169,6 +169,42 @@ def test_an_open_case_shows_what_is_in_its_places(page: Page, served: Site, plan
         shot(page, f"camera-case-{language}")
 
 
+def test_the_pictures_of_failed_reads_can_be_looked_at(
+    page: Page, served: Site, plant: Plant
+) -> None:
+    sink = plant.watches["bottling/layer"].evidence
+    assert isinstance(sink, CameraEvidence)
+    for number in (4, 5):
+        sink.offer(
+            small_and_dark(number),
+            Decoded((), 0.02),
+            number,
+            1_790_000_000_000 + number,
+            failed=True,
+        )
+    end = time.monotonic() + 10
+    while sink.counts.written < 2:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    page.locator("#camera").select_option("layer")
+    expect(page.locator("#failed button")).to_have_count(2)
+    expect(page.locator("#sheet")).to_be_hidden()
+    page.locator("#failed button").first.click()
+    expect(page.locator("#sheet")).to_be_visible()
+    expect(page.locator("#marks")).to_be_hidden()
+    expect(page.locator("#failed button").first).to_have_attribute("aria-pressed", "true")
+    page.evaluate(AXE_SCRIPT)
+    for language in LANGUAGES:
+        assert faults(page, language) == [], language
+        shot(page, f"camera-failed-{language}")
+    page.locator("#freeze").click()
+    expect(page.locator("#sheet")).to_be_hidden()
+    base = f"{served.url}/api/cameras/layer/failed"
+    assert [each["number"] for each in httpx.get(base).json()["failed"]] == [5, 4]
+    for name in ("..%2f..%2fstore.key", "x.jpg", "20200101T000000000-1-failed.jpg"):
+        assert httpx.get(f"{base}/{name}").status_code in (204, 404)
+
+
 def test_a_picture_is_measured_once_and_an_agent_that_is_gone_is_said(
     browser: Browser, plant: Plant
 ) -> None:
@@ -202,6 +238,8 @@ def test_a_camera_of_secret_codes_shows_nothing(plant: Plant) -> None:
     assert told["picture"] is None
     assert told["evidence"] is None
     assert told["figures"] is None
+    assert aside(desk.failed("cap")) == []
+    assert aside(desk.kept("cap", "20200101T000000000-1-failed.jpg")) is None
 
 
 def test_the_panel_marks_the_places_of_a_case_by_their_verdicts(plant: Plant) -> None:

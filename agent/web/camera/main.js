@@ -21,6 +21,10 @@ let chosen = null;
 let frozen = false;
 let gone = false;
 let shown = "";
+/** The kept picture that is on the screen instead of the last one, "" for none. */
+let kept = "";
+/** @type {{name: string, number: number}[]} */
+let failed = [];
 
 /** @param {string} path */
 async function ask(path) {
@@ -54,6 +58,7 @@ async function refresh() {
       const next = await (await ask(`${address()}/figures`)).json();
       if (next.id === chosen) told = next;
       await drawPicture();
+      failed = (await (await ask(`${address()}/failed`)).json()).failed;
     }
     gone = false;
   } catch {
@@ -65,15 +70,48 @@ async function refresh() {
 async function drawPicture() {
   const frame = told?.picture ? `${told.id} ${told.picture.frame} ${told.picture.at}` : "";
   if (!frame || frame === shown) return;
-  const answer = await ask(`${address()}/picture`);
-  if (answer.status !== 200) return;
+  if (await draw(`${address()}/picture`, () => !frozen)) shown = frame;
+}
+
+/** @param {string} path @param {() => boolean} still whether it is wanted when it has come */
+async function draw(path, still = () => true) {
+  const answer = await ask(path);
+  if (answer.status !== 200) return false;
   const bitmap = await createImageBitmap(await answer.blob());
+  if (!still()) return false;
   const canvas = node("canvas");
   canvas.width = bitmap.width;
   canvas.height = bitmap.height;
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
   bitmap.close();
-  shown = frame;
+  return true;
+}
+
+/** A picture of a failed read instead of the live one. @param {string} name */
+async function look(name) {
+  frozen = true;
+  try {
+    if (await draw(`${address()}/failed/${encodeURIComponent(name)}`)) kept = name;
+    shown = "";
+  } catch {
+    gone = true;
+  }
+  render();
+}
+
+function drawFailed() {
+  const list = node("failed");
+  show(node("failed-label"), failed.length > 0);
+  keep(list, failed.length, () => el("li", "", el("button")));
+  failed.forEach((each, index) => {
+    const one = list.children[index].firstElementChild;
+    one.type = "button";
+    const [, y, mo, d, h, mi, s] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)/.exec(each.name) ?? [];
+    const at = Date.UTC(Number(y), Number(mo) - 1, Number(d), Number(h), Number(mi), Number(s));
+    put(one, text.second(at));
+    attr(one, "aria-pressed", String(each.name === kept));
+    one.onclick = () => void look(each.name);
+  });
 }
 
 function render() {
@@ -84,13 +122,17 @@ function render() {
   attr(node("language"), "lang", text.otherLanguage());
   put(node("freeze"), t(frozen ? "camera.live" : "camera.freeze"));
   attr(node("freeze"), "aria-pressed", String(frozen));
-  const seen = Boolean(told?.picture) && shown.startsWith(`${told.id} `);
+  const live = Boolean(told?.picture) && shown.startsWith(`${told.id} `);
+  const seen = live || kept !== "";
   show(node("sheet"), seen);
   show(node("empty"), !seen);
   const none = chosen === null ? "camera.no_cameras" : "camera.no_picture";
   put(node("empty"), t(told && !told.shown ? "camera.secret" : none));
   put(node("count"), told ? t("camera.count", { n: told.pictures }) : "");
-  if (seen) drawMarks(told.picture);
+  show(node("marks"), live);
+  if (live) drawMarks(told.picture);
+  else attr(node("canvas"), "aria-label", t("camera.failed"));
+  drawFailed();
   drawFigures(told?.figures ?? null, told?.symbology ?? "");
   drawAdvice();
 }
@@ -176,12 +218,14 @@ node("camera").addEventListener("change", () => {
   chosen = node("camera").value;
   location.hash = encodeURIComponent(chosen ?? "");
   told = null;
-  shown = "";
+  shown = kept = "";
+  failed = [];
   frozen = false;
   void refresh();
 });
 node("freeze").addEventListener("click", () => {
   frozen = !frozen;
+  if (!frozen) kept = "";
   render();
 });
 node("language").addEventListener("click", () => {
