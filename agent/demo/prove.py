@@ -50,7 +50,8 @@ class Proof:
     printed, void and on a product that was read, printed by its counter and not printed. `stuck`:
     the printer did not print as many as it should. The rest is to be known: codes by state, faults
     by kind, sessions with the device, alarms, void codes on products that passed the reader while
-    the agent was dead."""
+    the agent was dead, codes on products that were `taken_off` (suspect until the line is cleared,
+    as the product may be fed again)."""
 
     name: str
     prints: int = 0
@@ -65,6 +66,7 @@ class Proof:
     sessions: int = 0
     inferred: int = 0
     void_printed: int = 0
+    taken_off: int = 0
     alarms: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -247,6 +249,7 @@ class Day:
             case FaultKind.POWER:
                 await server.stop()
                 self.device.reboot()
+                await self._alone(fault.size)  # it prints before its network is up
                 await server.start()
             case FaultKind.AGENT:
                 await self._crash(fault)
@@ -298,11 +301,16 @@ class Day:
         proof.faults_injected, proof.faults = sum(kinds.values()), dict(sorted(kinds.items()))
         conn = self.life.database.conn
         states: dict[str, CodeState] = {}
-        for at, number in conn.execute("SELECT id, state FROM code").fetchall():
-            states[codes[code_key(at).position]] = CODE_STATES[number]
+        taken_off: set[str] = set()
+        for at, number, unit in conn.execute("SELECT id, state, unit_state FROM code").fetchall():
+            text = codes[code_key(at).position]
+            states[text] = CODE_STATES[number]
+            if states[text] is CodeState.SUSPECT and unit is not None:
+                taken_off.add(text)  # its product was rejected; line clearance makes it void
         counts = Counter(states.values())
         proof.states = {state.value: count for state, count in sorted(counts.items())}
-        open_ = [text for text, state in states.items() if state not in SETTLED]
+        proof.taken_off = len(taken_off)
+        open_ = [t for t, state in states.items() if state not in SETTLED and t not in taken_off]
         proof.unresolved = len(open_)
         proof.notes += [f"{text} is {states[text]}" for text in open_[:5]]
         untrue = [t for t, s in states.items() if s in PRINTABLE_LEFT and t in printed]
