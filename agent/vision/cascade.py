@@ -1,7 +1,7 @@
 """One symbol out of one frame: attempts in order, stop at the first read, one deadline for all."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,9 @@ Turns = dict[Callable[[Image], float], tuple[Image, Matrix]]
 """Turned pictures of one region, by what asked for the angle, and what leads back from each."""
 
 _FAST = ATTEMPTS["fast"]
+
+LARGE, SMALL = 2_500_000, 1_000_000
+"""Pixels of a region above which a smaller copy of so many pixels is tried first."""
 
 MOST_PIXELS = 100_000_000
 """A larger picture is not looked at: no camera in use makes one, and doubling it would not fit."""
@@ -91,24 +94,62 @@ def _on(
     tried: list[tuple[str, float]] = []
     turns: Turns = {}
     symbology = settings.symbology
-    for number, attempt in enumerate(settings.plan):
+    shown, scale = region, 1.0
+    for number, (attempt, small) in enumerate(_steps(settings.plan, region.size)):
         if number == 0 and settings.fast is not None and start < deadline:
             tried.append((attempt.name, budget.spent(attempt)))
             continue
-        if (attempt.second and second is None) or not budget.allows(attempt):
+        share = SMALL / region.size if small else 1.0
+        if (attempt.second and second is None) or not budget.allows(attempt, share):
             continue
+        if small != (scale < 1):
+            shown, scale = _reduced(region) if small else (region, 1.0)
+            turns = {}
         if attempt.second:
             assert second is not None
-            read = _asked(second, region, symbology, deadline, offset)
+            read = _asked(second, shown, symbology, deadline, (0, 0))
         else:
-            read = attempt_one(region, symbology, attempt, offset, turns)
-        tried.append((attempt.name, budget.spent(attempt)))
-        if read is not None and agreement.counts(read):
-            now = time.monotonic()
-            if now > deadline:
-                return Decoded((), now - start, True, tried=tuple(tried))
-            return Decoded((agreement.fullest(read),), now - start, tried=tuple(tried))
+            read = attempt_one(shown, symbology, attempt, (0, 0), turns)
+        tried.append((attempt.name, budget.spent(attempt, share)))
+        if read is not None:
+            read = _placed(read, scale, offset)
+            if agreement.counts(read):
+                now = time.monotonic()
+                if now > deadline:
+                    return Decoded((), now - start, True, tried=tuple(tried))
+                return Decoded((agreement.fullest(read),), now - start, tried=tuple(tried))
     return Decoded((), time.monotonic() - start, budget.late, tried=tuple(tried))
+
+
+def _steps(plan: Sequence[Attempt], pixels: int) -> Iterator[tuple[Attempt, bool]]:
+    """The attempts, each with whether it is made on a smaller copy. In a picture of many megapixels
+    a symbol has more pixels than any attempt is made for, and each attempt takes many times as
+    long: after the first and `full` all are made on a copy first, then the rest as it is."""
+    if pixels <= LARGE:
+        yield from ((attempt, False) for attempt in plan)
+        return
+    first = [attempt for n, attempt in enumerate(plan) if n == 0 or attempt.name == "full"]
+    yield from ((attempt, False) for attempt in first)
+    yield from ((attempt, True) for attempt in plan)
+    yield from ((attempt, False) for attempt in plan if attempt not in first)
+
+
+def _reduced(region: Image) -> tuple[Image, float]:
+    """A copy of at most SMALL pixels and its scale."""
+    height, width = region.shape
+    scale = (SMALL / region.size) ** 0.5
+    size = (max(1, int(width * scale)), max(1, int(height * scale)))
+    copy: Image = cv2.resize(region, size, interpolation=cv2.INTER_AREA)
+    return copy, scale
+
+
+def _placed(read: Read, scale: float, offset: tuple[int, int]) -> Read:
+    """The read of a region, or of a smaller copy of it, with its corners in the frame."""
+    left, top = offset
+    if scale == 1.0 and not left and not top:
+        return read
+    corners = tuple((left + round(x / scale), top + round(y / scale)) for x, y in read.corners)
+    return replace(read, corners=corners)
 
 
 def _asked(

@@ -291,6 +291,21 @@ def test_a_symbol_is_read_at_any_turn(name: str) -> None:
         assert read.text == value
 
 
+def test_a_blurred_symbol_in_a_huge_picture_is_read_in_a_smaller_copy() -> None:
+    value, image = render_frames.frame("qr", "nominal", 8)
+    scale = 900 / max(image.shape)
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    huge = np.full((2000, 2400), 130, np.uint8)
+    huge[700 : 700 + image.shape[0], 1100 : 1100 + image.shape[1]] = image
+    alone = DecodeSettings("QRCode", attempts=("fast",), region=(1050, 650, 1000, 1000))
+    assert not decode(huge, alone, soon()).reads
+    (read,) = decode(huge, DecodeSettings("QRCode"), soon()).reads
+    assert read.text == value
+    xs, ys = np.array(read.corners).T
+    assert 1100 < xs.min() < xs.max() < 2000
+    assert 700 < ys.min() < ys.max() < 1600
+
+
 @pytest.mark.parametrize("name", ["qr", "datamatrix", "microqr"])
 def test_a_mirrored_symbol_is_read(name: str) -> None:
     """As on a cap that is seen from below, or by a camera with a mirror."""
