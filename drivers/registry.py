@@ -46,10 +46,18 @@ TYPES: Mapping[str, Entry] = {
         ports=(9100, 6101),
     ),
     "escpos": Entry(
-        "printer", "drivers.printers.escpos:EscposConfig", "drivers.printers.escpos:EscposPrinter"
+        "printer",
+        "drivers.printers.escpos:EscposConfig",
+        "drivers.printers.escpos:EscposPrinter",
+        evidence="5 where the process ID is answered, else 2",
+        ports=(9100,),
     ),
     "tspl": Entry(
-        "printer", "drivers.printers.tspl:TsplConfig", "drivers.printers.tspl:TsplPrinter"
+        "printer",
+        "drivers.printers.tspl:TsplConfig",
+        "drivers.printers.tspl:TsplPrinter",
+        evidence="2",
+        ports=(9100,),
     ),
     "text_coder": Entry(
         "printer",
@@ -58,15 +66,35 @@ TYPES: Mapping[str, Entry] = {
         evidence="1 to 5, as the profile says",
     ),
     "codenet": Entry(
-        "printer", "drivers.printers.codenet:CodenetConfig", "drivers.printers.codenet:Codenet"
+        "printer",
+        "drivers.printers.codenet:CodenetConfig",
+        "drivers.printers.codenet:Codenet",
+        evidence="4",
     ),
     "linx_rci_experimental": Entry(
-        "printer", "drivers.printers.linx:LinxConfig", "drivers.printers.linx:Linx"
+        "printer",
+        "drivers.printers.linx:LinxConfig",
+        "drivers.printers.linx:Linx",
+        evidence="2",
     ),
-    "ngpcl": Entry("printer", "drivers.printers.ngpcl:NgpclConfig", "drivers.printers.ngpcl:Ngpcl"),
-    "wsi": Entry("printer", "drivers.printers.wsi:WsiConfig", "drivers.printers.wsi:Wsi"),
+    "ngpcl": Entry(
+        "printer",
+        "drivers.printers.ngpcl:NgpclConfig",
+        "drivers.printers.ngpcl:Ngpcl",
+        evidence="2",
+    ),
+    "wsi": Entry(
+        "printer",
+        "drivers.printers.wsi:WsiConfig",
+        "drivers.printers.wsi:Wsi",
+        evidence="3",
+    ),
     "zipher": Entry(
-        "printer", "drivers.printers.zipher:ZipherConfig", "drivers.printers.zipher:Zipher"
+        "printer",
+        "drivers.printers.zipher:ZipherConfig",
+        "drivers.printers.zipher:Zipher",
+        evidence="5",
+        ports=(3001, 3002, 3003, 3010),
     ),
     # readers
     "line_reader": Entry(

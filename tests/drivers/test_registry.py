@@ -1,12 +1,13 @@
 """The table of device types: every entry resolves, and every mistake names its key and remedy."""
 
+import re
 import sys
 from typing import Any
 
 import pytest
 
 from agent.core.errors import ConfigError
-from agent.ports import Device
+from agent.ports import Device, Evidence
 from drivers.context import DeviceContext
 from drivers.printers.zpl import ZplConfig
 from drivers.registry import TYPES, Entry, _resolve, build, check, known_types, model_of
@@ -97,6 +98,14 @@ def test_a_camera_sdk_is_missed_when_a_camera_is_built_and_not_before(
     check("cam", section)
     with pytest.raises(ConfigError, match=rf"cam.*{package}.*not installed.*caselink\[{extra}\]"):
         build("cam", section, DeviceContext())
+
+
+def test_every_printer_says_what_its_word_is_worth() -> None:
+    """For people, by `caselink device list --types`; the accounting asks the driver itself."""
+    for name, entry in TYPES.items():
+        levels = [int(digit) for digit in re.findall(r"\d", entry.evidence)]
+        assert bool(levels) == (entry.kind == "printer"), name
+        assert all(level in list(Evidence) for level in levels), name
 
 
 def test_a_mistake_of_ours_in_the_table_is_loud() -> None:
