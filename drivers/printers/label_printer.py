@@ -368,6 +368,7 @@ class LabelPrinter(ABC):
             if self._asked_at is None:
                 self._quiet_since = now
             if self._unanswered == 0:
+                await self._take(0)
                 self._drop(kind)  # nobody asked for what came meanwhile
             self._asked_at = now
             self._unanswered += 1
@@ -427,15 +428,19 @@ class LabelPrinter(ABC):
             left = end - time.monotonic()
             if left <= 0:
                 return None
-            try:
-                data = await self._transport.read_some(left)
-            except TransientError as error:
-                raise self._fail(str(error)) from error
-            if data is not None:
-                noise = self._codec.noise
-                self._answers.extend(self._codec.feed(data))
-                if self._codec.noise > noise:
-                    self._sample = data[:SAMPLE]
+            await self._take(left)
+
+    async def _take(self, timeout: float) -> None:
+        """Read what is there, or comes within `timeout` seconds."""
+        try:
+            data = await self._transport.read_some(timeout)
+        except TransientError as error:
+            raise self._fail(str(error)) from error
+        if data is not None:
+            noise = self._codec.noise
+            self._answers.extend(self._codec.feed(data))
+            if self._codec.noise > noise:
+                self._sample = data[:SAMPLE]
 
     async def _write(self, data: bytes, shown: bytes | None = None) -> None:
         try:

@@ -308,11 +308,14 @@ def test_a_label_wider_than_the_paper_is_refused_at_the_start() -> None:
 
 
 class Answers:
-    def __init__(self, answer: bytes) -> None:
+    """Answers every question that has these bytes in it with the same."""
+
+    def __init__(self, answer: bytes, question: bytes = b"") -> None:
         self._answer = answer
+        self._question = question
 
     def feed(self, data: bytes) -> bytes:
-        return self._answer
+        return self._answer if self._question in data else b""
 
 
 @pytest.mark.parametrize(
@@ -334,12 +337,27 @@ def test_another_language_is_named(answer: bytes) -> None:
 @pytest.mark.parametrize("answer", [b"", GOOD[:2]], ids=["mute", "truncated"])
 def test_silence_ends_the_session_and_names_the_question(answer: bytes) -> None:
     async def scenario() -> None:
-        server = TcpAdapter(lambda: Answers(answer))
+        server = TcpAdapter(lambda: Answers(answer, b"\x10\x04"))
         port = await server.start()
         device = EscposPrinter("slips", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
         await device.open()
         with pytest.raises(TransientError, match=r"slips.*did not answer"):
             await device.send(JOB)
+        await device.close()
+        await server.stop()
+
+    run(scenario())
+
+
+def test_a_status_among_other_bytes_is_none() -> None:
+    async def scenario() -> None:
+        server = TcpAdapter(lambda: Answers(b"ok" + GOOD + b"ready"))
+        port = await server.start()
+        address = f"tcp://127.0.0.1:{port}"
+        device = EscposPrinter("slips", config(address, confirm="in-order"), DeviceContext())
+        await device.open()
+        with pytest.raises(TransientError, match=r"slips.*no ESC/POS"):
+            await device.status()
         await device.close()
         await server.stop()
 

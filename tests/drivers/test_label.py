@@ -170,7 +170,7 @@ def test_brackets_in_a_value_begin_no_gs1_element() -> None:
         ({"kind": "code128", "field": "c"}, {"c": "x" * 60}, "does not fit"),
         ({"kind": "datamatrix", "field": "c"}, {"c": "码"}, "Data Matrix"),
         ({"kind": "gs1-128", "text": "(01){c}"}, {"c": "06901234567893"}, "check digit"),
-        ({"kind": "gs1-128", "text": "(01){c}"}, {"c": "1"}, r"\(01\)"),
+        ({"kind": "gs1-128", "text": "(01){c}"}, {"c": "1"}, r"fit the GS1 element \(01\)"),
         ({"kind": "gs1-128", "text": "01{c}"}, {"c": "1"}, "element such as"),
         ({"kind": "text", "field": "c"}, {"c": "x" * 1025}, "1024"),
     ],

@@ -342,6 +342,22 @@ def test_a_late_answer_is_waited_for() -> None:
     run(scenario())
 
 
+def test_an_answer_that_nobody_asked_for_is_none() -> None:
+    async def scenario() -> None:
+        server = TsplServer(SimPrinter(print_time=0.0), time.monotonic)
+        port = await server.start()
+        device = TsplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        await device.open()
+        assert (await device.status()).ready
+        server.push(b"\x02E@@A\x03\r\n")
+        assert await device.next_event(0.05) is None
+        assert (await device.status()).ready, "that was before the question"
+        await device.close()
+        await server.stop()
+
+    run(scenario())
+
+
 def test_a_printer_that_does_nothing_is_reported() -> None:
     async def act(device: TsplPrinter, sim: SimPrinter) -> None:
         assert await device.send(JOB)
