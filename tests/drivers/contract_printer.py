@@ -519,6 +519,20 @@ async def something_else_answers(name: str, said: bytes) -> None:
         server.close()
 
 
+async def another_device_answers(name: str, other: str) -> None:
+    """A device of another maker: a clear error within the deadline, and it prints nothing."""
+    wrong = bench(other)
+    port = await wrong.server.start()
+    try:
+        async with staged(name) as (made, build), asyncio.timeout(DEADLINE):
+            said_so = await complaint(build(port), job(made, 1), CASES[name])
+            assert NAME in said_so or said_so == "not ready"
+    finally:
+        await wrong.server.stop()
+    wrong.trigger()
+    assert not wrong.printed
+
+
 async def complaint(driver: Printer, record: PrintJob, case: Case) -> str:
     """What the driver says of something that is not its device; no record may be accepted."""
     try:

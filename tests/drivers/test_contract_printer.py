@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from drivers.sim.proving import BENCHES
-from tests.drivers.contract_printer import CASES, SCENES, WRONG, something_else_answers
+from tests.drivers.contract_printer import (
+    CASES,
+    SCENES,
+    WRONG,
+    another_device_answers,
+    something_else_answers,
+)
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:
@@ -34,6 +40,11 @@ def test_the_contract_of_printers(name: str, scene: Any) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_something_else_answers_at_its_address(name: str, said: bytes) -> None:
     play(something_else_answers(name, said))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_another_makers_device_answers_at_its_address(name: str) -> None:
+    play(another_device_answers(name, "codenet" if name.startswith("zipher") else "zipher"))
 
 
 def test_every_printer_that_is_proven_keeps_the_contract() -> None:

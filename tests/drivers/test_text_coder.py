@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -550,7 +551,7 @@ def test_a_laser_that_connects_to_us_gets_a_text_when_it_asks() -> None:
         probe = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
         port = probe.sockets[0].getsockname()[1]
         probe.close()
-        laser = StringCoder(LASER)
+        laser = StringCoder(replace(LASER, depth=9))  # it would take what it did not ask for
         device = coder(f"tcp://127.0.0.1:{port}", role="server", profile="laser-string")
         opening = asyncio.create_task(device.open())
         server = StringServer(laser, connect_to=("127.0.0.1", port))

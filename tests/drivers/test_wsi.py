@@ -154,11 +154,15 @@ def test_a_value_that_is_cleared_is_not_printed() -> None:
         assert await driver.send(job(1))
         assert await driver.clear()
         assert made.trigger() is None
-        assert await driver.send(job(2))
         assert await driver.inhibit()
+        assert await driver.send(job(2)), "it is set, and printing stays off"
         assert made.trigger() is None
         await driver.release()
         assert made.trigger() == "C2"
+        assert (await driver.status()).counter == 0, "a print that nobody fetched is not counted"
+        event = await driver.next_event(1.0)
+        assert event is not None
+        assert (event.ref, (await driver.status()).counter) == (2, 1)
 
     play(scene)
 
