@@ -13,6 +13,7 @@ print an old code again, the PLC lets one print through for each record (`PrintG
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -140,6 +141,8 @@ class PrintDesk:
         self._pace = pace
         self._opened = 0  # the number that the gate was opened with last
         self._let_through: float | None = None  # when a product came for what is in hand
+        # Opened for what the device holds from before: inf, then when a product came for it.
+        self._flushing: float | None = None
         self._unreported = 0  # products since the device reported a print
         self._session: int | None = None
         self._tally = Tally()
@@ -178,6 +181,8 @@ class PrintDesk:
         self._unreported = self._unreported + 1 if self._in_hand or self._waiting else 0
         if self._in_hand and self._let_through is None:
             self._let_through = monotonic()
+        if self._flushing == math.inf:
+            self._flushing = monotonic()
 
     def wake(self) -> None:
         """Something changed that may allow a refill: an order started, a code left the window."""
@@ -200,6 +205,7 @@ class PrintDesk:
         self._unreported = 0
         self._waiting.clear()
         self._in_hand.clear()
+        self._flushing = None
         if self._gate is not None:
             await self._gate.allow(0)
         stopped = isinstance(self.printer, Inhibit) and await self.printer.inhibit()
@@ -274,6 +280,7 @@ class PrintDesk:
         job = PrintJob(key.position, record.fields, record.template)
         # The device may report the print before its answer to the hand-over has been read.
         self._in_hand.append(key)
+        before = self._flushing
         try:
             accepted = await self.printer.send(job)
         except DomainError as refused:
@@ -283,8 +290,12 @@ class PrintDesk:
             return True
         if not accepted:
             self._in_hand.remove(key)
-            if self._gate is not None and not self._in_hand:
-                await self._open_gate()  # for what it holds from before and cannot be told to drop
+            # For what it holds from before and cannot be told to drop: once, until that was
+            # reported or should have been. Full may have been said before it came out.
+            gone = before is None or monotonic() - before > self._pace.silent
+            if self._gate is not None and not self._in_hand and gone:
+                await self._open_gate()
+                self._flushing = math.inf
             return False
         taken = i.PrintAccepted(self.station.id, key.position, 1, key.pool, key.column)
         await self._report([taken], True)
@@ -296,7 +307,7 @@ class PrintDesk:
         if self._gate is not None:
             self._opened = self._opened % GATES + 1
             await self._gate.allow(self._opened)
-            self._let_through = None
+            self._let_through = self._flushing = None
 
     async def _listen(self) -> None:
         evidence = int(self.printer.capability.evidence)
@@ -307,6 +318,7 @@ class PrintDesk:
                 continue
             if event.kind is PrintEventKind.PRINTED:
                 self._unreported = 0
+                self._flushing = None
                 key = self._printed(event)
                 if key is not None:
                     printed = i.PrintReported(

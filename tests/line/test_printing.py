@@ -20,6 +20,7 @@ from agent.core.life import CodeState
 from agent.health import Health
 from agent.line.printing import QUEUED, Pace, PrintDesk
 from drivers.context import DeviceContext
+from drivers.printers.profile import Profile, load_profile
 from drivers.printers.text_coder import TextCoder, TextCoderConfig
 from drivers.sim.text_coder import CoderServer, Record
 from drivers.sim.text_coder import TextCoder as SimCoder
@@ -33,8 +34,10 @@ class Recorded(SimCoder):
         super().__init__(capacity=capacity)
         self.taken: list[str] = []
         self.fullest = 0
+        self.asked = 0
 
     def add(self, record: Record) -> bool:
+        self.asked += 1
         took = super().add(record)
         if took:
             self.taken.append(record.texts[0])
@@ -53,6 +56,7 @@ class Stage:
         self.health = Health("ink", "printer")
         self.heard: list[i.Input] = []
         self.gate: Gate | None = None
+        self.profile: str | Profile = "generic-queue"
 
     async def report(self, inputs: Sequence[i.Input], lazy: bool) -> None:
         """What the desk says goes to the core; what the core wants sent goes to the desk."""
@@ -69,7 +73,7 @@ class Stage:
         async def staged() -> None:
             port = await self.server.start()
             config = TextCoderConfig(
-                address=f"tcp://127.0.0.1:{port}", profile="generic-queue", reply_timeout=1.0
+                address=f"tcp://127.0.0.1:{port}", profile=self.profile, reply_timeout=1.0
             )
             self.driver = TextCoder("ink", config, DeviceContext())
             self.desk = PrintDesk(
@@ -276,6 +280,38 @@ def test_a_coder_that_would_repeat_prints_once_for_each_code(tmp_path: Path) -> 
         assert await stage.session(shift) is None
         assert [texts[0] for texts in stage.coder.printed] == [f"B-{n:04d}" for n in range(6)]
         assert gate.numbers[:4] == [0, 1, 2, 3], "closed at first"
+
+    stage.play(scene)
+
+
+def test_what_a_coder_holds_from_before_is_let_out_once(tmp_path: Path) -> None:
+    """It says full, its old record comes out, and then its word of before arrives: a gate that
+    opens for that would let it repeat the old code."""
+    stage = Stage(tmp_path, capacity=1)
+    stage.profile = load_profile("generic-queue", "ink").model_copy(update={"clear": None})
+    stage.coder.repeat_risk = True
+    stage.coder.add(Record("99", ("OLD",)))
+    stage.gate = gate = Gate()
+
+    async def scene(stage: Stage) -> None:
+        async def shift() -> None:
+            stage.start_order()
+            await stage.until(lambda: gate.open)
+            wire, asked = stage.server.wire, stage.coder.asked
+            wire.answers_late, wire.seconds = 99, 0.05
+            await stage.until(lambda: stage.coder.asked > asked)
+            assert gate.product(), "it was told that it is full, and will say so"
+            stage.desk.product()
+            wire.events_lost = 1
+            stage.coder.fire(0.0)
+            wire.answers_late = 0
+            while len(stage.coder.taken) < 2:
+                if gate.product():
+                    stage.coder.fire(0.0)
+                await asyncio.sleep(0.002)
+
+        assert await stage.session(shift) is None
+        assert [texts[0] for texts in stage.coder.printed] == ["OLD"]
 
     stage.play(scene)
 
