@@ -143,6 +143,7 @@ class PrintDesk:
         self._let_through: float | None = None  # when a product came for what is in hand
         # Opened for what the device holds from before: inf, then when a product came for it.
         self._flushing: float | None = None
+        self._armed = False  # the gate was opened for what is in hand
         self._unreported = 0  # products since the device reported a print
         self._session: int | None = None
         self._tally = Tally()
@@ -280,6 +281,7 @@ class PrintDesk:
         job = PrintJob(key.position, record.fields, record.template)
         # The device may report the print before its answer to the hand-over has been read.
         self._in_hand.append(key)
+        self._armed = False
         before = self._flushing
         try:
             accepted = await self.printer.send(job)
@@ -299,6 +301,7 @@ class PrintDesk:
             return False
         taken = i.PrintAccepted(self.station.id, key.position, 1, key.pool, key.column)
         await self._report([taken], True)
+        self._armed = True
         await self._open_gate()
         return True
 
@@ -397,6 +400,9 @@ class PrintDesk:
     def _printed(self, event: PrintEvent) -> CodeKey | None:
         """The code that a print event is about: named by the device, or first in, first out."""
         tally, known = self._tally, event.ref is None
+        if self._gate is not None and not self._armed:
+            tally.told += 1  # said twice, or what it held from before: nothing else was let through
+            return None
         for at, key in enumerate(self._in_hand):
             if event.ref is None or key.position == event.ref:
                 if self._indexed:
