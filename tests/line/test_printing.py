@@ -22,7 +22,7 @@ from agent.line.printing import QUEUED, Pace, PrintDesk
 from drivers.context import DeviceContext
 from drivers.printers.profile import Profile, load_profile
 from drivers.printers.text_coder import TextCoder, TextCoderConfig
-from drivers.sim.text_coder import CoderServer, Record
+from drivers.sim.text_coder import CoderServer, Record, message
 from drivers.sim.text_coder import TextCoder as SimCoder
 from tests.core.lines import CODER, LABEL, VERIFY, Line, chain
 
@@ -312,6 +312,37 @@ def test_what_a_coder_holds_from_before_is_let_out_once(tmp_path: Path) -> None:
 
         assert await stage.session(shift) is None
         assert [texts[0] for texts in stage.coder.printed] == ["OLD"]
+
+    stage.play(scene)
+
+
+def test_a_report_before_the_gate_was_opened_is_of_no_code(tmp_path: Path) -> None:
+    """A coder without numbers says twice that it printed, while the next code is handed over."""
+    stage = Stage(tmp_path)
+    nameless = {"done": "D;[0-9]{1,18};[0-9]{1,12}", "fifo": True}
+    stage.profile = load_profile("generic-queue", "ink").model_copy(update=nameless)
+    stage.coder.repeat_risk = True
+    stage.gate = gate = Gate()
+    add = stage.coder.add
+
+    def said_again(record: Record) -> bool:
+        if len(stage.coder.taken) == 1:
+            stage.server.push(message("D", "0", "1"))
+        return add(record)
+
+    stage.coder.add = said_again  # type: ignore[method-assign]
+
+    async def scene(stage: Stage) -> None:
+        async def shift() -> None:
+            stage.start_order()
+            for printed in (1, 2):
+                await stage.until(lambda: gate.open)
+                assert stage.count(i.PrintReported) == printed - 1
+                assert gate.product()
+                stage.coder.fire(0.0)
+                await stage.until(lambda: stage.count(i.PrintReported) == printed)  # noqa: B023
+
+        assert await stage.session(shift) is None
 
     stage.play(scene)
 
