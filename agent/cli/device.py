@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from agent.app.files import Files
@@ -50,15 +51,15 @@ def list_(
     if as_json:
         print_json(told)
         return
-    table = Table("device", "type", "kind", "address", "line", "state", "last answer", "lost")
+    table = _table("device", "type", "kind", "address", "line", "state", "last answer", "lost")
     for each in told["devices"]:
         table.add_row(
             each["id"],
             str(each["type"]),
             each["kind"] or "?",
-            each["address"] or "-",
+            escape(each["address"] or "-"),
             each["line"] or "-",
-            _state(each, running=told["running"]),
+            escape(_state(each, running=told["running"])),
             _time(each.get("last")),
             str(each.get("losses", "-")),
         )
@@ -67,6 +68,14 @@ def list_(
         out.print("No agent runs with this site file: `caselink device check all` asks them.")
     for port in told["serial"]:
         out.print(f"Serial device: serial://{port['path']} (now {port['now']})", markup=False)
+
+
+def _table(*columns: str) -> Table:
+    """Nothing in it is cut off: it may have to be copied."""
+    table = Table()
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
 
 
 def _types(as_json: bool) -> None:
@@ -81,9 +90,9 @@ def _types(as_json: bool) -> None:
             ]
         )
         return
-    table = Table("type", "kind", "evidence of a print", "install")
+    table = _table("type", "kind", "evidence of a print", "install")
     for name, entry in sorted(found.items(), key=lambda item: (item[1].kind, item[0])):
-        table.add_row(name, entry.kind, entry.evidence or "-", entry.install)
+        table.add_row(name, entry.kind, entry.evidence or "-", escape(entry.install))
     out.print(table)
 
 
