@@ -89,6 +89,13 @@ def test_what_other_writers_draw_is_read_as_it_was_meant(kind: str) -> None:
     assert bool(gs1) == (kind in {"QRCode", "DataMatrix", "Code128", "DataBar"})
 
 
+def test_a_micro_qr_code_is_no_qr_code() -> None:
+    """The reader's own "QR Code" takes both, and finds the small one in noise."""
+    _, image = render.at_severity("microqr", 0.1, 4)
+    assert decode(image, DecodeSettings("MicroQRCode"), FAR * 1e6).reads
+    assert not decode(image, DecodeSettings("QRCode"), FAR * 1e6).reads
+
+
 def test_the_end_of_half_a_bar_code_is_not_quiet() -> None:
     _, image = render.at_severity("itf14", 0.1, 4, 0.0)
     (read,) = decode(image, DecodeSettings("ITF14"), FAR * 1e6).reads

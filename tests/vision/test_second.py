@@ -293,3 +293,22 @@ def test_when_the_agent_is_gone_the_child_ends() -> None:
     while alive(child):
         assert time.monotonic() - start < FAR
         os.sched_yield()
+
+
+@pytest.mark.parametrize(
+    ("off", "data", "said"), [(0, b"6901", "6901"), (1, b"6901", None), (0, b"\xe9\xe9", None)]
+)
+def test_an_answer_to_another_question_and_a_guessed_charset_are_nothing(
+    tmp_path: Path, off: int, data: bytes, said: str | None
+) -> None:
+    opinion = program(
+        tmp_path,
+        "import json\nsay(b'R')\nn = asked()[0]\n"
+        f"said = json.dumps([[({data!r}).hex(), [[0, 0]]]]).encode()\n"
+        f"say(struct.pack('<2I', n + {off}, len(said)) + said)\n"
+        "sys.stdin.buffer.read()\n",
+    )
+    assert opinion.warm(FAR)
+    read = opinion.read(np.zeros((20, 20), np.uint8), "QRCode", soon(2.0))
+    assert (read and read.text) == said
+    opinion.close()
