@@ -36,7 +36,7 @@ check: setup
 test: setup
 	@tests/install_needed $(BIN)/python
 	@$(MAKE) --no-print-directory check
-	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: setup
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

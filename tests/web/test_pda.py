@@ -543,7 +543,8 @@ def test_a_whole_notice_is_accepted_by_samples_handed_over_and_taken_apart(
     expect(pda.part("word")).to_have_text("已交出")
     pda.scan(case_code("whole", 2), "已收")
     accept()
-    expect(pda.page.locator("#band")).to_contain_text("已过账")
+    expect(pda.page.locator("pda-home")).to_be_visible()
+    pda.drained()
     assert site.document(number)["status"] == "closed"
     assert site.pieces() - before == 24
 

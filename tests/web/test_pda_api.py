@@ -74,6 +74,11 @@ def test_a_code_enrols_once(site: ScanSite) -> None:
     assert good.status_code == 201, good.text
 
 
+def listens(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((address, port)) == 0
+
+
 def test_without_a_secure_connection_there_is_no_enrolment(site: ScanSite) -> None:
     """By plain http from another machine; here, from this one's own address in the network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -88,7 +93,8 @@ def test_without_a_secure_connection_there_is_no_enrolment(site: ScanSite) -> No
     serving = site.spawn(server.run())
     try:
         with httpx.Client(base_url=f"http://{address}:{server.port}", timeout=20) as client:
-            wait_for(lambda: client.get(f"{API}/time").status_code == 200, "it listens")
+            wait_for(lambda: listens(address, server.port), "it listens")
+            assert client.get(f"{API}/time").status_code == 200
             code = site.code()
             asked = {"code": code, "key": Key().jwk}
             answer = client.post(f"{API}/enrol", json=asked)
@@ -183,7 +189,7 @@ def test_a_revoked_device_gets_nothing_more(site: ScanSite) -> None:
     pda = site.device()
     assert pda.upload(pda.open()).status_code == 200
     waiting = pda.item(document=f"{pda.device}-1", text=CODE)
-    site.caselink("device", "revoke", pda.device, "--why", "lost")
+    site.caselink("pda", "revoke", pda.device, "--why", "lost")
     refused(pda.upload(waiting), 403, "device_revoked")
     refused(pda.get("/documents"), 403, "device_revoked")
     refused(pda.post("/query", {"text": CODE}), 403, "device_revoked")
@@ -568,7 +574,7 @@ def test_the_code_carries_the_certificates_fingerprint(
     site.ca.leaf.exists()
     site.caselink("tls", "renew", "--force", "--ca-key", str(site.files.data / "away.key"))
     shown = json.loads(
-        site.caselink("device", "enrol", "--name", "one", "--party", "F01", "--json")
+        site.caselink("pda", "enrol", "--name", "one", "--party", "F01", "--json")
     )
     lan = site.agent.lan
     assert lan is not None
