@@ -573,9 +573,7 @@ def test_the_code_carries_the_certificates_fingerprint(
 ) -> None:
     site.ca.leaf.exists()
     site.caselink("tls", "renew", "--force", "--ca-key", str(site.files.data / "away.key"))
-    shown = json.loads(
-        site.caselink("pda", "enrol", "--name", "one", "--party", "F01", "--json")
-    )
+    shown = json.loads(site.caselink("pda", "enrol", "--name", "one", "--party", "F01", "--json"))
     lan = site.agent.lan
     assert lan is not None
     leaf = site.fingerprint("x509", "-in", str(site.ca.leaf))
