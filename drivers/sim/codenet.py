@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from drivers.sim.proving import Bench
+from drivers.sim.proving import CoderBench
 from drivers.sim.serve import TcpAdapter
 
 ESC, EOT = b"\x1b", b"\x04"
@@ -137,25 +137,15 @@ class CodenetServer(TcpAdapter):
         device.say = self.push
 
 
-class CodenetBench(Bench):
+class CodenetBench(CoderBench[Codenet]):
     """The coder, proven: power off loses its queue and its counter."""
 
     def __init__(self) -> None:
-        self.coder = Codenet(depth=4)
-        super().__init__(CodenetServer(self.coder))
+        coder = Codenet(depth=4)
+        super().__init__(coder, CodenetServer(coder))
 
     def section(self, address: str) -> Mapping[str, Any]:
         return {"type": "codenet", "address": address, "queue": 4, "reply_timeout": 0.2}
-
-    @property
-    def printed(self) -> Sequence[str]:
-        return self.coder.printed
-
-    def trigger(self) -> None:
-        self.coder.trigger()
-
-    def reboot(self) -> None:
-        self.coder.reboot()
 
 
 class OldBench(CodenetBench):

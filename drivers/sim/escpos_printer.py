@@ -8,13 +8,11 @@ from a passed clock.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from drivers.sim.label_paper import LabelPaper, Picture
-from drivers.sim.proving import Bench
+from drivers.sim.label_paper import LabelPaper, PaperBench, Picture
 from drivers.sim.serve import Conversation, PtyAdapter, TcpAdapter
 
 MAX_BUFFER = 4_000_000
@@ -231,42 +229,15 @@ def _speaks(
     printer.say, printer.later = say, later
 
 
-class EscposBench(Bench):
+class EscposBench(PaperBench):
     """A receipt printer that says which label it has printed, proven."""
 
-    photocell = False
+    type = "escpos"
     process_id = True
 
     def __init__(self) -> None:
-        self.printer = EscposPrinter(print_time=0.002, process_id=self.process_id)
-        super().__init__(EscposServer(self.printer, time.monotonic))
-
-    def section(self, address: str) -> Mapping[str, Any]:
-        label = {
-            "width": 240,
-            "height": 240,
-            "elements": [{"kind": "qr", "x": 32, "y": 32, "field": "code", "size": 4}],
-        }
-        return {
-            "type": "escpos",
-            "address": address,
-            "labels": {"case": label},
-            "reply_timeout": 0.2,
-            "print_timeout": 1.0,
-            "poll_interval": 0.01,
-            "cancel": True,
-        }
-
-    @property
-    def printed(self) -> Sequence[str]:
-        self.printer.advance(time.monotonic())
-        return [label.texts[0] for label in self.printer.printed]
-
-    def trigger(self) -> None:
-        self.printer.advance(time.monotonic())
-
-    def reboot(self) -> None:
-        self.printer.reboot()
+        printer = EscposPrinter(print_time=0.002, process_id=self.process_id)
+        super().__init__(printer, EscposServer(printer, time.monotonic))
 
 
 class EscposPlainBench(EscposBench):

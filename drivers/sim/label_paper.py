@@ -1,17 +1,23 @@
 """The paper of a simulated printer that is sent dots: what comes out is a picture.
 
 `LabelPaper` is a device's physical side, pure: time comes in as an argument. The symbols of a
-printed picture are what zxing-cpp reads from it.
+printed picture are what zxing-cpp reads from it. `PaperBench` proves the drivers of such printers.
 """
 
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import zxingcpp
 from numpy.typing import NDArray
+
+from drivers.sim.proving import Bench
+from drivers.sim.serve import TcpAdapter
 
 Picture = NDArray[np.uint8]
 """Dots, height x width: 0 black, 255 blank."""
@@ -85,3 +91,44 @@ class LabelPaper:
     @property
     def printing(self) -> bool:
         return self._done_at is not None
+
+
+class PaperBench(Bench):
+    """A printer of dots, proven with a small label of one QR code; `type` is its driver's, `more`
+    what else stands in the device section."""
+
+    photocell = False
+    type = ""
+    more: Mapping[str, Any] = MappingProxyType({})
+
+    def __init__(self, printer: LabelPaper, server: TcpAdapter) -> None:
+        super().__init__(server)
+        self.printer = printer
+
+    def section(self, address: str) -> Mapping[str, Any]:
+        label = {
+            "width": 240,
+            "height": 240,
+            "elements": [{"kind": "qr", "x": 32, "y": 32, "field": "code", "size": 4}],
+        }
+        return {
+            "type": self.type,
+            "address": address,
+            "labels": {"case": label},
+            "reply_timeout": 0.2,
+            "print_timeout": 1.0,
+            "poll_interval": 0.01,
+            "cancel": True,
+            **self.more,
+        }
+
+    @property
+    def printed(self) -> Sequence[str]:
+        self.printer.advance(time.monotonic())
+        return [label.texts[0] for label in self.printer.printed]
+
+    def trigger(self) -> None:
+        self.printer.advance(time.monotonic())
+
+    def reboot(self) -> None:
+        self.printer.reboot()

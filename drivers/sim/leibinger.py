@@ -4,10 +4,10 @@ Written from the public notes, without the driver's codec. Setting a text gets n
 printed at every print-go, or with <Check Double Prints> once and then an error comes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from drivers.sim.proving import Bench
+from drivers.sim.proving import CoderBench
 from drivers.sim.serve import TcpAdapter
 
 
@@ -76,12 +76,12 @@ class LeibingerServer(TcpAdapter):
         super().__init__(lambda: LeibingerTalk(device))
 
 
-class LeibingerBench(Bench):
+class LeibingerBench(CoderBench[Leibinger]):
     """The coder with its check of double prints, proven."""
 
     def __init__(self) -> None:
-        self.coder = Leibinger()
-        super().__init__(LeibingerServer(self.coder))
+        coder = Leibinger()
+        super().__init__(coder, LeibingerServer(coder))
 
     def section(self, address: str) -> Mapping[str, Any]:
         return {
@@ -91,13 +91,3 @@ class LeibingerBench(Bench):
             "reply_timeout": 0.2,
             "poll": 0.01,
         }
-
-    @property
-    def printed(self) -> Sequence[str]:
-        return self.coder.printed
-
-    def trigger(self) -> None:
-        self.coder.trigger()
-
-    def reboot(self) -> None:
-        self.coder.reboot()

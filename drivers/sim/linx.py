@@ -4,10 +4,10 @@ Written from public notes, without the driver's codec; no device was seen that d
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from drivers.sim.proving import Bench
+from drivers.sim.proving import CoderBench
 from drivers.sim.serve import TcpAdapter
 
 
@@ -117,12 +117,12 @@ class LinxServer(TcpAdapter):
         super().__init__(lambda: LinxTalk(device), port=port)
 
 
-class LinxBench(Bench):
+class LinxBench(CoderBench[LinxCoder]):
     """The coder, proven."""
 
     def __init__(self) -> None:
-        self.coder = LinxCoder()
-        super().__init__(LinxServer(self.coder))
+        coder = LinxCoder()
+        super().__init__(coder, LinxServer(coder))
 
     def section(self, address: str) -> Mapping[str, Any]:
         return {
@@ -131,13 +131,3 @@ class LinxBench(Bench):
             "reply_timeout": 0.2,
             "poll": 0.02,
         }
-
-    @property
-    def printed(self) -> Sequence[str]:
-        return self.coder.printed
-
-    def trigger(self) -> None:
-        self.coder.trigger()
-
-    def reboot(self) -> None:
-        self.coder.reboot()

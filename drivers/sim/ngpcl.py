@@ -3,10 +3,10 @@
 Written from the published dialogue, a second time and without the driver's codec.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from drivers.sim.proving import Bench
+from drivers.sim.proving import CoderBench
 from drivers.sim.serve import TcpAdapter
 
 
@@ -82,12 +82,12 @@ class NgpclServer(TcpAdapter):
         super().__init__(lambda: NgpclTalk(device), port=port)
 
 
-class NgpclBench(Bench):
+class NgpclBench(CoderBench[NgpclPrinter]):
     """The printer, proven."""
 
     def __init__(self) -> None:
-        self.coder = NgpclPrinter()
-        super().__init__(NgpclServer(self.coder))
+        coder = NgpclPrinter()
+        super().__init__(coder, NgpclServer(coder))
 
     def section(self, address: str) -> Mapping[str, Any]:
         return {
@@ -98,13 +98,3 @@ class NgpclBench(Bench):
             "reply_timeout": 0.2,
             "poll": 0.01,
         }
-
-    @property
-    def printed(self) -> Sequence[str]:
-        return self.coder.printed
-
-    def trigger(self) -> None:
-        self.coder.trigger()
-
-    def reboot(self) -> None:
-        self.coder.reboot()

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from drivers.sim.agenda import Chance
 from drivers.sim.serve import TcpAdapter
@@ -81,6 +81,37 @@ class Bench(ABC):
         return {"code": text}
 
 
+class Coder(Protocol):
+    """A simulated coder that prints one code a product."""
+
+    printed: list[str]
+
+    def trigger(self) -> object: ...
+
+    def reboot(self) -> None: ...
+
+
+C = TypeVar("C", bound=Coder)
+
+
+class CoderBench(Bench, Generic[C]):
+    """Such a coder on its socket."""
+
+    def __init__(self, coder: C, server: TcpAdapter) -> None:
+        super().__init__(server)
+        self.coder = coder
+
+    @property
+    def printed(self) -> Sequence[str]:
+        return self.coder.printed
+
+    def trigger(self) -> None:
+        self.coder.trigger()
+
+    def reboot(self) -> None:
+        self.coder.reboot()
+
+
 def faults(seed: int, name: str, prints: int, every: int = 16) -> list[Fault]:
     """A day with a fault at about every `every`-th of `prints` products, always the same ones for a
     seed and a name. The last tenth of the day is quiet, so that it can be seen what became of all
@@ -98,7 +129,7 @@ def faults(seed: int, name: str, prints: int, every: int = 16) -> list[Fault]:
 BENCHES: Mapping[str, str] = {
     "codenet": "drivers.sim.codenet:CodenetBench",
     "codenet/old": "drivers.sim.codenet:OldBench",
-    "text_coder": "drivers.sim.text_coder:CoderBench",
+    "text_coder": "drivers.sim.text_coder:TextCoderBench",
     "text_coder/keeps-queue": "drivers.sim.text_coder:KeepingBench",
     "text_coder/laser": "drivers.sim.string_coder:LaserBench",
     "text_coder/leibinger": "drivers.sim.leibinger:LeibingerBench",

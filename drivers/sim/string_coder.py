@@ -5,11 +5,11 @@ photo-eye is `trigger()`.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from drivers.sim.proving import Bench
+from drivers.sim.proving import CoderBench
 from drivers.sim.serve import TcpAdapter
 
 
@@ -143,13 +143,13 @@ class StringServer(TcpAdapter):
         self._device.connected()
 
 
-class _StringBench(Bench):
+class _StringBench(CoderBench[StringCoder]):
     dialect = TIJ
     profile = "tij-string"
 
     def __init__(self) -> None:
-        self.coder = StringCoder(self.dialect)
-        super().__init__(StringServer(self.coder))
+        coder = StringCoder(self.dialect)
+        super().__init__(coder, StringServer(coder))
         self.repeats = self.dialect.repeats
 
     def section(self, address: str) -> Mapping[str, Any]:
@@ -159,16 +159,6 @@ class _StringBench(Bench):
             "profile": self.profile,
             "reply_timeout": 0.2,
         }
-
-    @property
-    def printed(self) -> Sequence[str]:
-        return self.coder.printed
-
-    def trigger(self) -> None:
-        self.coder.trigger()
-
-    def reboot(self) -> None:
-        self.coder.reboot()
 
 
 class TijBench(_StringBench):

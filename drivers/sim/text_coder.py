@@ -194,7 +194,7 @@ class CoderPty(PtyAdapter):
         self.push(message("D", done.ref, str(done.counter)))
 
 
-class CoderBench(Bench):
+class TextCoderBench(Bench):
     """The generic coder, proven: power off loses its records and its counter."""
 
     def __init__(self) -> None:
@@ -220,7 +220,7 @@ class CoderBench(Bench):
         self.coder.reboot()
 
 
-class KeepingBench(CoderBench):
+class KeepingBench(TextCoderBench):
     """The same with a battery behind its records, and none behind its counter."""
 
     def reboot(self) -> None:

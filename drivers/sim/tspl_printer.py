@@ -7,13 +7,12 @@ from a passed clock.
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
+from types import MappingProxyType
 
 import numpy as np
 
-from drivers.sim.label_paper import LabelPaper, Picture
-from drivers.sim.proving import Bench
+from drivers.sim.label_paper import LabelPaper, PaperBench, Picture
 from drivers.sim.serve import Conversation, PtyAdapter, TcpAdapter
 
 MAX_LINE = 4096
@@ -156,43 +155,16 @@ class TsplPty(PtyAdapter):
         super().__init__(lambda: TsplTalk(printer, clock))
 
 
-class TsplBench(Bench):
+class TsplBench(PaperBench):
     """A label printer that was told nothing of how many it has printed, proven."""
 
-    photocell = False
+    type = "tspl"
+    more = MappingProxyType({"settle": 0.05})
     full = True
 
     def __init__(self) -> None:
-        self.printer = TsplPrinter(print_time=0.002, full=self.full)
-        super().__init__(TsplServer(self.printer, time.monotonic))
-
-    def section(self, address: str) -> Mapping[str, Any]:
-        label = {
-            "width": 240,
-            "height": 240,
-            "elements": [{"kind": "qr", "x": 32, "y": 32, "field": "code", "size": 4}],
-        }
-        return {
-            "type": "tspl",
-            "address": address,
-            "labels": {"case": label},
-            "reply_timeout": 0.2,
-            "print_timeout": 1.0,
-            "poll_interval": 0.01,
-            "settle": 0.05,
-            "cancel": True,
-        }
-
-    @property
-    def printed(self) -> Sequence[str]:
-        self.printer.advance(time.monotonic())
-        return [label.texts[0] for label in self.printer.printed]
-
-    def trigger(self) -> None:
-        self.printer.advance(time.monotonic())
-
-    def reboot(self) -> None:
-        self.printer.reboot()
+        printer = TsplPrinter(print_time=0.002, full=self.full)
+        super().__init__(printer, TsplServer(printer, time.monotonic))
 
 
 class TsplCloneBench(TsplBench):

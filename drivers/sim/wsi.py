@@ -3,10 +3,10 @@
 Written from the published protocol, a second time and without the driver's codec.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from drivers.sim.proving import Bench
+from drivers.sim.proving import CoderBench
 from drivers.sim.serve import TcpAdapter
 
 
@@ -88,14 +88,14 @@ class WsiServer(TcpAdapter):
         super().__init__(lambda: WsiTalk(device), port=port)
 
 
-class WsiBench(Bench):
+class WsiBench(CoderBench[WsiCoder]):
     """The coder, proven."""
 
     repeats = True
 
     def __init__(self) -> None:
-        self.coder = WsiCoder()
-        super().__init__(WsiServer(self.coder))
+        coder = WsiCoder()
+        super().__init__(coder, WsiServer(coder))
 
     def section(self, address: str) -> Mapping[str, Any]:
         return {
@@ -106,13 +106,3 @@ class WsiBench(Bench):
             "reply_timeout": 0.2,
             "poll": 0.01,
         }
-
-    @property
-    def printed(self) -> Sequence[str]:
-        return self.coder.printed
-
-    def trigger(self) -> None:
-        self.coder.trigger()
-
-    def reboot(self) -> None:
-        self.coder.reboot()

@@ -5,10 +5,10 @@ the device: job, header, buffer of numbered records, states, faults; `trigger()`
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from drivers.sim.proving import Bench
+from drivers.sim.proving import CoderBench
 from drivers.sim.serve import TcpAdapter
 
 SHUT_DOWN, STARTING, RUNNING, OFFLINE = 0, 1, 3, 4
@@ -230,14 +230,14 @@ class ZipherServer(TcpAdapter):
         device.say = lambda line: self.push(line.encode() + b"\r")
 
 
-class ZipherBench(Bench):
+class ZipherBench(CoderBench[Zipher]):
     """The coder, proven: power off loses its records."""
 
     keeps = False
 
     def __init__(self) -> None:
-        self.coder = Zipher(keeps=self.keeps)
-        super().__init__(ZipherServer(self.coder))
+        coder = Zipher(keeps=self.keeps)
+        super().__init__(coder, ZipherServer(coder))
 
     def section(self, address: str) -> Mapping[str, Any]:
         return {
@@ -248,16 +248,6 @@ class ZipherBench(Bench):
             "reply_timeout": 0.2,
             "poll": 0.05,
         }
-
-    @property
-    def printed(self) -> Sequence[str]:
-        return self.coder.printed
-
-    def trigger(self) -> None:
-        self.coder.trigger()
-
-    def reboot(self) -> None:
-        self.coder.reboot()
 
 
 class KeepingBench(ZipherBench):
