@@ -144,9 +144,12 @@ def test_a_slow_answer_in_time_is_an_answer(plc: Handshake) -> None:
         async with session(ours):
             await ours.poll()
             plc.peer.freeze()
-            asyncio.get_running_loop().call_later(0.4, plc.peer.thaw)
             began = time.monotonic()
-            await ours.poll()
+            asyncio.get_running_loop().call_later(0.4, plc.peer.thaw)
+            try:
+                await ours.poll()
+            finally:
+                plc.peer.thaw()  # the next test wants it alive, too
             assert time.monotonic() - began >= 0.35
 
     asyncio.run(go())

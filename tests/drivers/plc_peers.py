@@ -57,7 +57,14 @@ class Peer:
         return int(self._ask(f"{table} {address} ?"))
 
     def freeze(self) -> None:
-        self._live().send_signal(signal.SIGSTOP)
+        """Returns when it stands: on another processor it runs on for a moment."""
+        process = self._live()
+        process.send_signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{process.pid}/task")
+        for _ in range(100_000):
+            if all(_state(each) == "T" for each in threads.iterdir()):
+                return
+        raise AssertionError("the peer does not stand")
 
     def thaw(self) -> None:
         self._live().send_signal(signal.SIGCONT)
@@ -138,6 +145,11 @@ class Bus:
                     for other in nears:
                         if other != near:
                             os.write(other, data)
+
+
+def _state(thread: Path) -> str:
+    """What a thread does, one letter; T stands still."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _now() -> float:
