@@ -1,11 +1,16 @@
-"""Cuts what a reader sends into lines, whatever the reads were; no I/O."""
+"""Cuts what a reader sends into lines, whatever the reads were, and makes readings of them; no
+I/O."""
+
+from drivers.readers.payload import Heard, PayloadConfig, heard
 
 
 class LineCutter:
     """Lines end with `end`. One that is longer than `longest` bytes is dropped up to its end;
-    `dropped` counts those, and whatever else a codec could not use."""
+    `dropped` counts those, and whatever else a codec could not use. `config` says what a payload
+    holds."""
 
-    def __init__(self, end: bytes, longest: int) -> None:
+    def __init__(self, end: bytes, longest: int, config: PayloadConfig) -> None:
+        self._config = config
         self._end = end
         self._longest = longest
         self._buffer = bytearray()
@@ -29,3 +34,14 @@ class LineCutter:
         fitting = [line for line in found if len(line) <= self._longest]
         self.dropped += len(found) - len(fitting)
         return fitting
+
+    def _reading(self, payload: bytes) -> Heard | None:
+        """The reading that a payload is: one of nothing where it is not in the character set, None
+        where its trigger's number is missing; both are counted as dropped."""
+        try:
+            reading = heard(payload, self._config)
+        except UnicodeDecodeError:
+            self.dropped += 1
+            return Heard(())
+        self.dropped += reading is None
+        return reading

@@ -21,7 +21,7 @@ from agent.ports import DeviceCheck, Reading
 from drivers.context import DeviceContext
 from drivers.readers.cutter import LineCutter
 from drivers.readers.link import ReaderLink
-from drivers.readers.payload import Answer, Heard, PayloadConfig, heard
+from drivers.readers.payload import Answer, Heard, PayloadConfig
 from drivers.transport import AddressText
 
 MAX_LINE = 8192
@@ -72,8 +72,7 @@ class DmccCodec(LineCutter):
     """Bytes to readings and answers; no I/O. `dropped` counts lines that were neither."""
 
     def __init__(self, config: PayloadConfig) -> None:
-        super().__init__(_END, MAX_LINE)
-        self._config = config
+        super().__init__(_END, MAX_LINE, config)
 
     def feed(self, data: bytes) -> list[Heard | Answer]:
         """The messages that became complete, in order."""
@@ -106,15 +105,6 @@ class DmccCodec(LineCutter):
         number = re.fullmatch(rb"[01]?:(\d{1,9})", options)
         key = number[1].decode() if number else ""
         return Answer(key, status, data.decode("latin-1").strip())
-
-    def _reading(self, payload: bytes) -> Heard | None:
-        try:
-            reading = heard(payload, self._config)
-        except UnicodeDecodeError:
-            self.dropped += 1
-            return Heard(())
-        self.dropped += reading is None
-        return reading
 
 
 class DmccReader:

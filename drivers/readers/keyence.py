@@ -18,7 +18,7 @@ from agent.ports import DeviceCheck, Reading
 from drivers.context import DeviceContext
 from drivers.readers.cutter import LineCutter
 from drivers.readers.link import ReaderLink
-from drivers.readers.payload import Answer, Heard, PayloadConfig, heard
+from drivers.readers.payload import Answer, Heard, PayloadConfig
 from drivers.transport import AddressText, Role
 
 MAX_LINE = 8192
@@ -60,8 +60,7 @@ class KeyenceCodec(LineCutter):
     with CR; a LF behind it, as some are set up, is ignored."""
 
     def __init__(self, config: PayloadConfig) -> None:
-        super().__init__(b"\r", MAX_LINE)
-        self._config = config
+        super().__init__(b"\r", MAX_LINE, config)
 
     def feed(self, data: bytes) -> list[Heard | Answer]:
         """The messages that became complete, in order."""
@@ -80,13 +79,7 @@ class KeyenceCodec(LineCutter):
                 return Answer(key, 0, said)
             # An error without a number that we can read is still none of success.
             return Answer(key, int(said) if re.fullmatch(r"\d{1,3}", said) else -1, said)
-        try:
-            reading = heard(line, self._config)
-        except UnicodeDecodeError:
-            self.dropped += 1
-            return Heard(())
-        self.dropped += reading is None
-        return reading
+        return self._reading(line)
 
 
 class KeyenceReader:

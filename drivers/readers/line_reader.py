@@ -15,7 +15,7 @@ from agent.ports import DeviceCheck, Reading
 from drivers.context import DeviceContext
 from drivers.readers.cutter import LineCutter
 from drivers.readers.link import ReaderLink
-from drivers.readers.payload import Bytes, Heard, PayloadConfig, heard
+from drivers.readers.payload import Bytes, Heard, PayloadConfig
 from drivers.transport import AddressText, Role
 
 MAX_LINE = 4096
@@ -61,8 +61,7 @@ class LineCodec(LineCutter):
     """
 
     def __init__(self, config: LineReaderConfig) -> None:
-        super().__init__(config.terminator.encode("latin-1"), MAX_LINE)
-        self._config = config
+        super().__init__(config.terminator.encode("latin-1"), MAX_LINE, config)
         self._prefix = config.prefix.encode("latin-1")
         self._alive = config.heartbeat.encode(config.encoding)
 
@@ -79,13 +78,7 @@ class LineCodec(LineCutter):
                 return None
         if not line or (self._alive and line == self._alive):
             return None
-        try:
-            reading = heard(line, self._config)
-        except UnicodeDecodeError:
-            self.dropped += 1
-            return Heard(())
-        self.dropped += reading is None
-        return reading
+        return self._reading(line)
 
 
 class LineReader:
