@@ -531,6 +531,9 @@ def test_a_whole_notice_is_accepted_by_samples_handed_over_and_taken_apart(
             found = pda.page.get_by_role("button", name=re.compile(f"^{name}"))
             found.locator("visible=true").click()
 
+    def holds(cases: int, pallet: str = pallet_code("whole")) -> None:
+        wait_for(lambda: site.inside(pallet) == cases, 8, f"{cases} cases on {pallet}")
+
     def accept() -> None:
         more("整单收货")
         pda.part("close", "finish").click()
@@ -551,8 +554,7 @@ def test_a_whole_notice_is_accepted_by_samples_handed_over_and_taken_apart(
     pda.work_on(order(site, pda, "apart", 1))
     more("拆箱", "拆开整件")
     pda.scan(pallet_code("whole"), screen="pack")
-    pda.drained()
-    assert site.inside(pallet_code("whole")) == 0
+    holds(0)
     pda.part("done", "pack").click()
     more("拆箱", "装入容器")
     for n in (0, 3):
@@ -560,22 +562,21 @@ def test_a_whole_notice_is_accepted_by_samples_handed_over_and_taken_apart(
     expect(pda.part("done", "pack")).to_contain_text("2")
     pda.part("done", "pack").click()
     pda.scan(pallet_code("whole"), screen="pack")
-    pda.drained()
-    assert site.inside(pallet_code("whole")) == 2
+    holds(2)
     pda.part("done", "pack").click()
     more("拆箱", "只取出一件")
     pda.scan(case_code("whole", 3), screen="pack")
-    pda.drained()
-    assert site.inside(pallet_code("whole")) == 1
+    holds(1)
     pda.part("done", "pack").click()
     more("拆箱", "装入容器")
     for n in (1, 2):
         pda.scan(case_code("whole", n), screen="pack")
+    expect(pda.part("done", "pack")).to_contain_text("2")
     pda.part("done", "pack").click()
     pda.scan("https://q.example.cn/whole/NEW", screen="pack")
     pda.page.locator("pda-choose").get_by_role("button", name="垛").click()
+    holds(2, "https://q.example.cn/whole/NEW")
     pda.drained()
-    assert site.inside("https://q.example.cn/whole/NEW") == 2
     assert site.pieces() - before == 24 + 6
     assert pda.state("app.troubles.length") == 0
 
