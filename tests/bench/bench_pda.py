@@ -5,12 +5,17 @@ containers with 240,000 codes cost. Prints a table; needs Chromium.
 
 The goods are put into the app's own store through its own code, page by page as the agent sends
 them; scans are keys in the browser, the verdict's time is taken after the frame that shows it.
+Below each row stands what the time is made of: until the item is signed (looked up and judged
+before), until it is durable, until the verdict is in the page, until the frame with it begins, and
+the frame. The disk's own part is told by a bare write of the same size with fdatasync beside it.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +26,7 @@ from playwright.sync_api import sync_playwright  # noqa: E402
 from tests.web.pda_proxy import Network  # noqa: E402
 from tests.web.pda_site import BADGE, PIN, PdaSite  # noqa: E402
 from tests.web.site import CHROMIUM  # noqa: E402
-from tests.web.test_pda import Pda  # noqa: E402
+from tests.web.test_pda import Pda, known  # noqa: E402
 
 ASN = "BENCH"
 
@@ -68,21 +73,38 @@ FILL = """async ([cases, bottles]) => {
 WATCH = """() => {
   window.__took = [];
   let begun = 0;
-  addEventListener('keydown', event => { if (event.key === 'Enter') begun = performance.now(); },
-    true);
+  let parts = [];
+  const mark = () => { if (begun) parts.push(performance.now() - begun); };
+  addEventListener('keydown', event => {
+    if (event.key === 'Enter') { begun = performance.now(); parts = []; }
+  }, true);
+  const sign = SubtleCrypto.prototype.sign;
+  SubtleCrypto.prototype.sign = async function (...args) {
+    const signed = await sign.apply(this, args);
+    if (parts.length === 0) mark();
+    return signed;
+  };
+  const transaction = IDBDatabase.prototype.transaction;
+  IDBDatabase.prototype.transaction = function (stores, mode, options) {
+    const made = transaction.call(this, stores, mode, options);
+    if (options?.durability === 'strict' && stores.includes('items'))
+      made.addEventListener('complete', () => { if (parts.length === 1) mark(); });
+    return made;
+  };
   new MutationObserver(() => {
-    const at = begun;
-    if (!at) return;
-    begun = 0;
+    if (!begun) return;
+    mark();
     // The frame that shows it has been made when the next task after it begins.
     requestAnimationFrame(() => {
+      mark();
       const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => window.__took.push(performance.now() - at);
+      port1.onmessage = () => { mark(); begun = 0; window.__took.push(parts); };
       port2.postMessage(0);
     });
   }).observe(document.querySelector('pda-scan [data-v=verdict]'),
     { attributes: true, attributeFilter: ['data-beat'] });
 }"""
+PARTS = ("signed", "durable", "in the page", "frame begins", "drawn")
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -90,15 +112,27 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def scans(pda: Pda, first: int, count: int) -> list[float]:
-    """ms from Enter to the drawn verdict, one scan after the other."""
+def scans(pda: Pda, first: int, count: int, name: str = "BENCH") -> list[list[float]]:
+    """ms from Enter to each of PARTS, one scan after the other."""
     page = pda.page
     for n in range(first, first + count):
         had = page.evaluate("window.__took.length")
-        page.keyboard.type(f"https://q.example.cn/BENCH/C{n:08d}")
+        page.keyboard.type(f"https://q.example.cn/{name}/C{n:0{8 if name == 'BENCH' else 5}d}")
         page.keyboard.press("Enter")
         page.wait_for_function("had => window.__took.length > had", arg=had)
-    took: list[float] = page.evaluate("window.__took.splice(0)")
+    took: list[list[float]] = page.evaluate("window.__took.splice(0)")
+    return took
+
+
+def disk(where: Path, count: int) -> list[float]:
+    """ms of a bare write of an item's size, kept on the disk."""
+    took = []
+    with (where / "bare").open("ab", buffering=0) as file:
+        for _ in range(count):
+            begun = perf_counter()
+            file.write(b"x" * 1200)
+            os.fdatasync(file.fileno())
+            took.append((perf_counter() - begun) * 1000)
     return took
 
 
@@ -142,16 +176,18 @@ def bench(pda: Pda, site: PdaSite, network: Network, asked: argparse.Namespace) 
     timed += " await g.loadPlaces(); return performance.now() - t; }"
     row("time to load at the start", f"{page.evaluate(timed):.0f} ms")
     found = page.evaluate(
-        """async () => {
+        """async (containers) => {
           const g = await import('/pda/goods.js');
           const took = [];
           for (let n = 0; n < 300; n++) {
             const at = performance.now();
-            const code = `https://q.example.cn/BENCH/C${String(n * 31).padStart(8, '0')}`;
+            const at_n = String((n * 31) % containers).padStart(8, '0');
+            const code = `https://q.example.cn/BENCH/C${at_n}`;
             if (!(await g.find(code, 'BENCH'))) throw new Error(code);
             took.push(performance.now() - at);
           }
-          return took; }"""
+          return took; }""",
+        asked.containers,
     )
     row(
         "looking a code up, chunk read",
@@ -162,19 +198,39 @@ def bench(pda: Pda, site: PdaSite, network: Network, asked: argparse.Namespace) 
     page.locator("pda-scan [data-v=verdict]").wait_for()
     page.evaluate(WATCH)
     verdicts("verdict, Enter to drawn", scans(pda, 0, asked.scans))
+    bare = disk(pda.profile, asked.scans)
+    row("  bare write and fdatasync", figures(bare))
     slow = pda.context.new_cdp_session(page)
     slow.send("Emulation.setCPUThrottlingRate", {"rate": asked.slow})
-    verdicts(f"the same, CPU {asked.slow:g}x slower", scans(pda, 5000, asked.scans))
+    verdicts(
+        f"the same, CPU {asked.slow:g}x slower", scans(pda, asked.containers // 2, asked.scans)
+    )
     slow.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+    # With the agent there, every scan goes up while the next ones come.
+    network.down = False
+    site.received("ON", asked.scans, bottles=0, pallet=False)
+    site.order("CK-ON", asked.scans)
+    known(pda, "CK-ON")
+    pda.work_on("CK-ON")
+    verdicts("the same, uploading", scans(pda, 0, asked.scans, "ON"))
     pda.context.close()
 
 
-def verdicts(name: str, took: list[float]) -> None:
-    row(
-        name,
+def figures(took: list[float]) -> str:
+    return (
         f"p50 {percentile(took, 0.5):.1f} ms, p99 {percentile(took, 0.99):.1f} ms, "
-        f"max {max(took):.1f} ms (n = {len(took)})",
+        f"max {max(took):.1f} ms (n = {len(took)})"
     )
+
+
+def verdicts(name: str, took: list[list[float]]) -> None:
+    row(name, figures([parts[-1] for parts in took]))
+    for at, part in enumerate(PARTS):
+        steps = [parts[at] - (parts[at - 1] if at else 0) for parts in took]
+        row(
+            f"  until {part}",
+            f"p50 {percentile(steps, 0.5):.1f}, p99 {percentile(steps, 0.99):.1f}",
+        )
 
 
 def row(name: str, value: str) -> None:

@@ -238,7 +238,7 @@ class PdaSite:
         """How many units a unit holds."""
         assert self.agent.warehouse is not None
         found = self.agent.warehouse.query(Scope(party, (), ALLOWED), code)
-        return int(found["children"])
+        return int(found["children"]) if found["known"] else 0
 
     def pieces(self, party: str = "F01") -> int:
         """Bottles in a party's stock."""

@@ -86,7 +86,8 @@ export function write(stores, work, durability = "strict") {
 /**
  * @param {string} key
  * @param {any} value
+ * @param {"strict" | "relaxed"} [durability]
  */
-export function setMeta(key, value) {
-  return write(["meta"], (store) => store("meta").put(value, key));
+export function setMeta(key, value, durability) {
+  return write(["meta"], (store) => store("meta").put(value, key), durability);
 }

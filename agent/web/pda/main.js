@@ -37,6 +37,20 @@ function draw() {
   drawBand();
 }
 
+let drawing = false;
+
+/** Whatever changed is drawn once, and after the frame of a verdict that is just being made. */
+function drawSoon() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    setTimeout(() => {
+      drawing = false;
+      draw();
+    });
+  });
+}
+
 function drawPill() {
   const state = app.stopped
     ? "stopped"
@@ -167,7 +181,7 @@ async function start() {
   await openDb();
   await loadState();
   await loadPlaces();
-  bus.addEventListener("change", () => draw());
+  bus.addEventListener("change", () => drawSoon());
   document.addEventListener("pointerup", firstTap, { once: true });
   const field = /** @type {HTMLTextAreaElement} */ (document.querySelector(".wedge"));
   listen(field, onCode, onLeftOver);

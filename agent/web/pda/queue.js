@@ -71,11 +71,14 @@ export async function settle(records, answer, isTrouble) {
     record.result = bySeq.get(record.seq);
     if (isTrouble(record)) record.trouble = 1;
   }
-  await write(["items", "meta"], (store) => {
+  const told = (/** @type {(name: string) => IDBObjectStore} */ store) => {
     for (const record of done) store("items").put(record);
     store("meta").put(upto, "upto");
     if (upto > KEPT) forget(store("items"), upto - KEPT);
-  });
+  };
+  // Relaxed: the next scan does not wait for the disk. Should the power fail before it is there,
+  // the items go up again and are answered as before.
+  await write(["items", "meta"], told, "relaxed");
   app.upto = upto;
   const troubles = done.filter((record) => record.trouble);
   app.troubles = [...app.troubles, ...troubles];

@@ -81,11 +81,12 @@ export function setNamed(what, rows) {
 /**
  * @param {"device" | "session" | "settings" | "fetched" | "uploaded" | "stopped" | "locations"} key
  * @param {any} value
+ * @param {"strict" | "relaxed"} [durability]
  */
-export async function remember(key, value) {
+export async function remember(key, value, durability) {
   /** @type {any} */ (app)[key] = value;
   changed();
-  await setMeta(key, value);
+  await setMeta(key, value, durability);
 }
 
 /** Whether this person on this device may do it. @param {string} operation */

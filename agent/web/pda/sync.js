@@ -11,6 +11,10 @@ import { app, bus, changed, mayAsk, remember, setNamed, waiting } from "./state.
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 60_000;
 const REFRESH_MS = 30_000;
+/** After a scan: its verdict is drawn first, and scans close to each other go up together. */
+const SOON_MS = 100;
+/** While scans are sent, what comes down is asked for no more often. */
+const FRESH_MS = 5000;
 const NAMES_MS = 3_600_000;
 const GOODS_MS = 300_000;
 const MOST_AT_ONCE = 200;
@@ -23,7 +27,11 @@ let timer = 0;
 /** @type {Promise<void> | null} */
 let running = null;
 let again = false;
+let soon = 0;
+/** Whether the next round is to fetch documents however fresh they are. */
+let whole = true;
 let namesAt = 0;
+let documentsAt = 0;
 /** @type {Map<string, number>} */
 const goodsAt = new Map();
 
@@ -36,26 +44,33 @@ export function startSync() {
 
 /** Something is to be sent, or a person wants it now. @returns {Promise<void>} when it was tried */
 export function syncNow() {
-  clearTimeout(timer);
-  again = running !== null;
-  running ??= round().finally(() => {
-    running = null;
-    timer = setTimeout(syncNow, again ? 0 : wait);
-  });
-  return running;
+  whole = true;
+  return send();
 }
 
 /** A scan was queued: send it soon, unless the last tries failed. */
 export function sendSoon() {
-  if (app.online && !running) syncNow();
-  else if (app.online) again = true;
+  if (app.online) soon ||= setTimeout(send, SOON_MS);
+}
+
+/** @returns {Promise<void>} */
+function send() {
+  clearTimeout(timer);
+  clearTimeout(soon);
+  soon = 0;
+  again = running !== null;
+  running ??= round().finally(() => {
+    running = null;
+    timer = setTimeout(again ? send : syncNow, again ? 0 : wait);
+  });
+  return running;
 }
 
 async function round() {
   if (!app.device || !app.secure) return;
   try {
     await upload();
-    if (mayAsk()) await refresh();
+    if (mayAsk() && (whole || Date.now() - documentsAt > FRESH_MS)) await refresh();
     app.online = true;
     wait = REFRESH_MS;
   } catch (error) {
@@ -103,11 +118,12 @@ async function upload() {
     }
     if (app.stopped) await remember("stopped", "");
     const before = app.upto;
-    await settle(records, answer, isTrouble);
+    const done = await settle(records, answer, isTrouble);
+    if (done.some((record) => record.trouble)) whole = true; // the list of scans is to say so
     app.online = true;
     const day = new Date().toDateString();
     const n = (app.uploaded.day === day ? app.uploaded.n : 0) + app.upto - before;
-    await remember("uploaded", { at: Date.now(), day, n });
+    await remember("uploaded", { at: Date.now(), day, n }, "relaxed");
     if (app.upto === before) throw new NoAnswer("nothing was taken");
   }
 }
@@ -135,12 +151,13 @@ function isTrouble({ item, local, result }) {
 }
 
 async function refresh() {
+  whole = false;
   const now = Date.now();
   if (now - namesAt > NAMES_MS) {
     for (const what of /** @type {const} */ (["products", "parties"])) {
       const told = await ask(`/${what}`);
       setNamed(what, told[what]);
-      await setMeta(what, told[what]);
+      await setMeta(what, told[what], "relaxed");
     }
     namesAt = now;
   }
@@ -173,7 +190,8 @@ async function refreshDocuments() {
   for (const number of knownDocuments()) {
     if (!app.documents.some((one) => one.number === number)) await dropGoods(number);
   }
-  await remember("fetched", Date.now());
+  documentsAt = Date.now();
+  await remember("fetched", documentsAt, "relaxed");
   bus.dispatchEvent(new Event("documents"));
 }
 

@@ -10,7 +10,8 @@ const GS = "\x1d";
 /** @type {HTMLTextAreaElement} */
 let field;
 let composing = false;
-let typed = ""; // what the field held after the last event
+let typed = ""; // what came since the last code
+let held = ""; // what of it the field held after the last event
 let timer = 0;
 /** @type {(text: string) => void} */
 let onCode;
@@ -61,21 +62,37 @@ export function refocus() {
 function onKey(event) {
   const target = /** @type {Element} */ (event.target);
   if (isEntry(target)) return;
-  if (target !== field && event.key.length === 1 && event.key !== " ") field.focus();
-  if (event.ctrlKey && event.key === "]") {
-    event.preventDefault(); // GS as a keystroke
-    field.value = typed += GS;
+  // keyCode 229: the input method has the key; the text itself comes with an input event.
+  const ours = !event.isComposing && event.keyCode !== 229;
+  if (ours && isCharacter(event) && !(target !== field && event.key === " ")) {
+    // Not left to the field: its layout and a frame for every character would be waited for.
+    event.preventDefault();
+    if (target !== field) field.focus({ preventScroll: true });
+    grown(typed + (event.ctrlKey ? GS : event.key));
     return;
   }
+  if (ours && event.key === "Backspace" && !held) typed = typed.slice(0, -1);
   const end = event.key === "Enter" || event.key === "Tab";
-  // keyCode 229: the input method has the key; the text itself comes with an input event.
-  if (!end || event.isComposing || event.keyCode === 229) return;
-  if (event.key === "Tab" && !field.value) return;
-  if (target !== field && !field.value) return; // a button pressed by keyboard
+  if (!end || !ours) return;
+  if (event.key === "Tab" && !typed) return;
+  if (target !== field && !typed) return; // a button pressed by keyboard
   event.preventDefault();
-  const text = field.value;
+  const text = typed;
   clear();
   if (text) code(text);
+}
+
+/** Ctrl+] is GS as a keystroke. @param {KeyboardEvent} event */
+function isCharacter(event) {
+  if (event.ctrlKey) return event.key === "]";
+  return event.key.length === 1 && !event.metaKey && !event.altKey;
+}
+
+/** @param {string} text */
+function grown(text) {
+  typed = text.slice(0, MOST);
+  clearTimeout(timer);
+  if (typed) timer = setTimeout(forget, LEFT_OVER_MS);
 }
 
 /** @param {Event} event */
@@ -86,35 +103,38 @@ function onInput(event) {
 
 /** Take what is whole out of the field. */
 function taken() {
-  let value = field.value.slice(0, MOST);
-  if (typed && value.startsWith(typed)) {
-    const more = value.slice(typed.length);
-    if (more.length > 1 && !/^[\r\n\t]/.test(more)) {
-      // Characters without an end, and then a text in one piece: two different things.
-      leftOver(typed);
-      typed = "";
-      value = more;
-    }
+  const value = field.value.slice(0, MOST);
+  if (held.startsWith(value)) {
+    grown(typed.slice(0, typed.length - held.length + value.length)); // some of it was deleted
+    held = value;
+    return;
   }
-  const parts = value.split(/[\r\n\t]+/);
+  const more = value.startsWith(held) ? value.slice(held.length) : value;
+  if (typed && more.length > 1 && !/^[\r\n\t]/.test(more)) {
+    // Characters without an end, and then a text in one piece: two different things.
+    leftOver(typed);
+    typed = "";
+  }
+  const parts = (typed + more).split(/[\r\n\t]+/);
   let rest = /** @type {string} */ (parts.pop());
   if (rest.length > 1 && (!typed || parts.length)) {
     parts.push(rest);
     rest = "";
   }
-  field.value = typed = rest;
-  clearTimeout(timer);
-  if (rest) timer = setTimeout(forget, LEFT_OVER_MS);
+  held = value;
+  if (parts.length) field.value = held = rest;
+  grown(rest);
   for (const part of parts) if (part) code(part);
 }
 
 function clear() {
-  field.value = typed = "";
-  clearTimeout(timer);
+  if (field.value) field.value = "";
+  held = "";
+  grown("");
 }
 
 function forget() {
-  const text = field.value;
+  const text = typed;
   clear();
   if (text) leftOver(text);
 }
