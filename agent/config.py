@@ -479,7 +479,7 @@ def _misfits(site: Site, station: StationSection) -> list[str]:
     if not any(level.name == station.level for level in levels):
         return [f"no packing scheme has a level {station.level}"]
     roles = {role for level in levels if level.name == station.level for role in level.roles}
-    if station.kind == "pack":  # its readers see the children too
+    if station.kind in ("pack", "label"):  # their readers may see the children too
         for scheme in site.schemes.values():
             pairs = pairwise(scheme.levels)
             roles |= {

@@ -104,6 +104,15 @@ def swap(old: str, new: str) -> Callable[[str], str]:
             ("station verify", "no packing scheme has a role boddy", "body"),
         ),
         (
+            swap(
+                'device = "case-label", roles = ["case-outer"]',
+                'device = "case-label", roles = ["x"]',
+            ),
+            "[[lines.stations]]",
+            3,
+            ("station case-label", "no packing scheme has a role x", "body, case-outer"),
+        ),
+        (
             swap('level = "bottle"\nrole', 'level = "botle"\nrole'),
             "[[lines.stations]]",
             0,

@@ -1,14 +1,13 @@
 """`caselink simulate`: shifts of the demonstration line in virtual time."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from agent.cli.common import (
     AsJson,
-    Packing,
     PlantSite,
     PlantSpeed,
     TroubleRates,
@@ -37,7 +36,13 @@ def simulate(
     speed: PlantSpeed = 36_000,
     troubles: Troubles = "none",
     trouble: TroubleRates = None,
-    pack: Packing = "multiread",
+    pack: Annotated[
+        Literal["multiread", "sequence", "seen"],
+        typer.Option(
+            help="By picture; by order and count; or so, and the camera of a case's label sees one "
+            "child of each lane."
+        ),
+    ] = "multiread",
     site: PlantSite = "bottling",
     long_form: Annotated[
         int | None,

@@ -1,7 +1,8 @@
 """The long form: a thousand short shifts of everything, and one table of what they come to.
 
 A fifth of the shifts is `daily`, a fifth `harsh`, the others have one trouble alone. Each of these
-goes round both ways of packing and both sites.
+goes round both ways of packing and both sites. Behind them, one for twenty of these, come `harsh`
+shifts in which a camera sees something of each case that was packed by order.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,16 +15,21 @@ from rich.table import Table
 from agent.demo import simfates
 from agent.demo.audit import INTEGRITIES
 from agent.demo.campaign import Total
+from agent.demo.scene import SEEN
 from agent.demo.simulate import Outcome, SimOptions
 from drivers.sim.troubles import TROUBLES
 
 WAYS = tuple(product(("bottling", "liquor"), ("sequence", "multiread")))
+GLIMPSED = (("bottling", SEEN), ("liquor", SEEN))
+"""Where something of every case is read behind its packer."""
 BOTTLES = 1000
 """Bottles of each shift."""
 HITS = 2.0
 """How often a trouble that is alone happens in a shift, about."""
 WIDTH = 250
 """Characters of the table, also where it goes to a file."""
+PRESETS = {"daily": "daily", "harsh": "harsh", SEEN: "harsh"}
+"""Rows of many troubles at once."""
 SHARES = {"container": 0.05, "stroke": 0.05, "roll": 0.5, "start": 0.5, "reject": 0.3}
 """How much of what there is few of is hit by a trouble that is alone."""
 WITH: Mapping[str, Mapping[str, float]] = {
@@ -52,20 +58,22 @@ def alone(trouble: str, bottles: int, speed: int) -> dict[str, float]:
 
 
 def shifts(count: int, first: int, bottles: int, speed: int) -> list[Played]:
-    """`count` shifts, row by row, of seeds from `first` on. Each trouble is played at least once in
-    each way, however few shifts are asked for."""
+    """`count` shifts, row by row, of seeds from `first` on, and those of `SEEN`. Each trouble is
+    played at least once in each way, however few shifts are asked for."""
     names = [*TROUBLES, *simfates.FATES]
     each = max(len(WAYS), count // 5)
     left = max(0, count - 2 * each)
     rows: list[tuple[str, int]] = [("daily", each), ("harsh", each)]
     share, more = divmod(left, len(names))
     rows += [(name, max(len(WAYS), share + (n < more))) for n, name in enumerate(names)]
+    rows.append((SEEN, max(len(GLIMPSED), count // 20)))
     found: list[Played] = []
     for row, many in rows:
         for n in range(many):
-            site, pack = WAYS[n % len(WAYS)]
-            preset = row if row in ("daily", "harsh") else "none"
-            rates = {} if preset == row else alone(row, bottles, speed)
+            ways = GLIMPSED if row == SEEN else WAYS
+            site, pack = ways[n % len(ways)]
+            preset = PRESETS.get(row, "none")
+            rates = {} if row in PRESETS else alone(row, bottles, speed)
             options = SimOptions(bottles, speed, preset, rates, pack, site)
             found.append(Played(row, options, first + len(found)))
     return found
@@ -116,13 +124,16 @@ COLUMNS = (
     "wrong inf. (ppm)",
     "incompl./doubtful wrong",
     "slips made",
+    "warned",
     "read",
     "found",
-    "within 3",
+    "within 3 of a reading",
     "located",
     "of these unique",
     "repaired",
-    "cases med/max",
+    "nothing read med/max",
+    "from reading med/max",
+    "wrong alone",
     "good rejected",
     "unexplained",
     "failing",
@@ -141,10 +152,12 @@ def _cells(name: str, total: Total) -> Iterator[str]:
     yield f"{sums['wrong_proven']}/{sums['wrong_anchored']}"
     yield f"{sums['wrong_inferred']} ({total.ppm('inferred'):.0f})"
     yield f"{sums['wrong_incomplete']}/{sums['wrong_doubtful']}"
-    yield from map(str, (slips.made, slips.read, slips.found, slips.prompt))
+    yield from map(str, (slips.made, slips.warned, slips.read, slips.found, slips.prompt))
     yield from map(str, (slips.located, slips.unique, slips.repaired))
-    middle, most = slips.distance
-    yield f"{middle}/{most}" if slips.found else ""
+    for distances in (slips.unread, slips.behind):
+        middle, most = slips.middle(distances)
+        yield f"{middle}/{most}" if distances else ""
+    yield str(slips.odd)
     yield f"{100 * sums['good_rejected'] / max(1, sums['bottles']):.2f} %"
     yield str(sums["unexplained"])
     yield str(len(total.failing))

@@ -32,6 +32,8 @@ CAMPAIGN, OLD_CAMPAIGN = "SUMMER", "WINTER"
 SPARE = 300
 """Codes that a pool has beyond what the bottles need."""
 
+SEEN = "seen"
+"""Packing by order where the camera of a case's label also shows one child of each lane."""
 STRANGE = ("foreign", "old-campaign")
 """Pools whose codes have no business on this line."""
 
@@ -175,9 +177,11 @@ def layout(site: str, pack: str, pools: Mapping[str, Path]) -> Layout:
     campaign = column(pools["old-campaign"], "body")
     url, serial = Look(f"{HOST}/{'W' * 16}"), Look("W" * 16, kind="DataMatrix")
     sscc = Look("00106901234000000018", kind="Code128", gs1=True)
-    sequence = pack == "sequence"
+    sequence, seen = pack in ("sequence", SEEN), pack == SEEN
     if site != "liquor":
-        line = bottling(url, url, sscc, sequence=sequence, foreign=foreign, campaign=campaign)
+        line = bottling(
+            url, url, sscc, sequence=sequence, seen=seen, foreign=foreign, campaign=campaign
+        )
         bottles, *containers = line.belts
         loose = [replace(belt, loose=SCENES[site].loose) for belt in containers]
         return replace(line, belts=(bottles, *loose))
@@ -187,7 +191,7 @@ def layout(site: str, pack: str, pools: Mapping[str, Path]) -> Layout:
         "cap-inner": column(pools["caps"], "cap-inner"),
         "box": column(pools["boxes"], "box"),
     }
-    return liquor(looks, supplies, sequence=sequence, foreign=foreign, campaign=campaign)
+    return liquor(looks, supplies, sequence=sequence, seen=seen, foreign=foreign, campaign=campaign)
 
 
 def free_ports(count: int) -> list[int]:
@@ -250,10 +254,12 @@ def site_file(
     cameras: Mapping[str, int],
     sync: Mapping[str, str] | None = None,
     warehouse: Mapping[str, Any] | None = None,
+    *,
+    pack: str = "",
 ) -> str:
     """The site file of this demonstration: the example with the plant's ports. A packer whose
     camera the plant does not have packs by sequence. `sync`: its way to the cloud; None: none.
-    `warehouse`: sections of parties and warehouses."""
+    `warehouse`: sections of parties and warehouses. `pack`: see SEEN."""
     data = tomllib.loads((CONFIG / scene.file).read_text("utf-8"))
     data["web"]["port"] = port
     data.pop("sync", None)
@@ -281,4 +287,7 @@ def site_file(
             station["mode"] = "sequence"
             station["gate"] = False
             del station["readers"]
+        if pack == SEEN and station["id"] == "case-label":
+            role, lanes = ("box", 3) if "box" in scene.children else ("body", 4)
+            station["readers"][0] |= {"roles": ["case-outer", role], "grid": [2, lanes]}
     return tomli_w.dumps(data)

@@ -334,7 +334,10 @@ class Shift:
         cameras = dict.fromkeys(self._cameras, 1)
         path = scratch / "site.toml"
         path.write_text(
-            scenes.site_file(self._scene, self._options.speed, 8080, ports, cameras), "utf-8"
+            scenes.site_file(
+                self._scene, self._options.speed, 8080, ports, cameras, pack=self._options.pack
+            ),
+            "utf-8",
         )
         return site_config.load(path)
 
@@ -496,7 +499,7 @@ class Shift:
             signed=self._signed,
             hands_told=hands_told(conn),
         )
-        return result, blake2b(body, digest_size=16).hexdigest(), slips(conn, truth)
+        return result, blake2b(body, digest_size=16).hexdigest(), slips(conn, truth, told)
 
 
 def simulate(options: SimOptions, seed: int) -> Outcome:

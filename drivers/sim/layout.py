@@ -23,9 +23,10 @@ MAX_ROWS = 15
 class Seen:
     """A code that a camera has in view.
 
-    `of`: own = the item's own code, content = the same role of each child, cap = the cap that the
-    capper will take next. `x`, `y` are the middle of an own or cap symbol as shares of the frame;
-    `size` is the symbol's edge without quiet zone, in px (a Code128 is that wide).
+    `of`: own = the item's own code, content = the same role of each child (of the first `most`, if
+    that is not 0), cap = the cap that the capper will take next. `x`, `y` are the middle of an own
+    or cap symbol as shares of the frame; `size` is the symbol's edge without quiet zone, in px (a
+    Code128 is that wide).
     """
 
     __pydantic_config__ = _STRICT
@@ -36,6 +37,7 @@ class Seen:
     x: float = 0.5
     y: float = 0.5
     gs1: bool = False
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,14 +329,15 @@ def _check_camera(here: str, belt: Belt, camera: Camera) -> None:
 
 
 def _check_grid(here: str, view: View, children: int) -> None:
-    if not any(seen.of == "content" for seen in view.see):
+    shown = [seen.most or children for seen in view.see if seen.of == "content"]
+    if not shown:
         return
     if not children:
         raise ConfigError(f"{here}: camera {view.camera} sees content, but nothing is packed here")
-    if view.columns * view.rows < children:
+    if view.columns * view.rows < max(shown):
         raise ConfigError(
             f"{here}: camera {view.camera} has {view.columns} x {view.rows} places for "
-            f"{children} children; write columns and rows that hold them"
+            f"{max(shown)} children; write columns and rows that hold them"
         )
 
 

@@ -73,10 +73,26 @@ def content_view(camera: str, role: str, look: Look, columns: int, rows: int) ->
     return View(camera, columns * look.cell, rows * look.high, see, columns, rows)
 
 
+def glimpse(camera: str, role: str, look: Look, child: str, inside: Look, lanes: int) -> View:
+    """A camera of a container's label that shows the first row of its children above it."""
+    width, height = max(look.cell, inside.cell), max(look.high, inside.high)
+    see = (
+        Seen(role, look.kind, look.size, y=0.75, gs1=look.gs1),
+        Seen(child, inside.kind, inside.size, "content", gs1=inside.gs1, most=lanes),
+    )
+    return View(camera, max(640, lanes * width), 2 * max(240, height), see, lanes, 2)
+
+
 def _labelling(
-    level: str, role: str, look: Look, station: int, content: View | None
+    level: str,
+    role: str,
+    look: Look,
+    station: int,
+    content: View | None,
+    view: View | None = None,
 ) -> tuple[Camera | Applicator, ...]:
-    """Content picture at the packer's own PLC station, applicator and label camera at the next."""
+    """Content picture at the packer's own PLC station, applicator and label camera (which shows
+    `view`, or the label alone) at the next."""
     seen: tuple[Camera, ...] = ()
     if content is not None:
         seen = (Camera(f"{level}-content", 300, station, (content,), gate=700),)
@@ -87,7 +103,7 @@ def _labelling(
             f"{level}-label",
             1800,
             station + 1,
-            (own_view(f"{level}-label", {role: look}),),
+            (view or own_view(f"{level}-label", {role: look}),),
             gate=2200,
         ),
     )
@@ -99,6 +115,7 @@ def bottling(
     pallet: Look,
     *,
     sequence: bool = False,
+    seen: bool = False,
     foreign: tuple[str, ...] = (),
     campaign: tuple[str, ...] = (),
     first_number: int = 1,
@@ -106,12 +123,14 @@ def bottling(
     """Bottles coded by "coder", 24 to a case (4 lanes x 6 in one stroke), 8 cases to a pallet.
 
     PLC stations: 0 coder, 1 verify, 2 case packer and the picture of the open case (not with
-    `sequence`), 3 case label, 4 palletiser with a picture of each layer of 4, 5 pallet label.
+    `sequence`), 3 case label (whose camera also shows a bottle of each lane with `seen`),
+    4 palletiser with a picture of each layer of 4, 5 pallet label.
     Printers: coder, case-printer, pallet-printer. Cameras: verify, case-content, case-label, layer,
     pallet-label. Roles: body, case-outer, pallet.
     """
     content = None if sequence else content_view("case-content", "body", body, 6, 4)
     layer = () if sequence else (content_view("layer", "case-outer", case, 2, 2),)
+    view = glimpse("case-label", "case-outer", case, "body", body, 4) if seen else None
     return Layout(
         belts=(
             Belt(
@@ -132,7 +151,7 @@ def bottling(
                 speed=600,
                 pitch=500,
                 length=2600,
-                stations=_labelling("case", "case-outer", case, 2, content),
+                stations=_labelling("case", "case-outer", case, 2, content, view),
                 packer=Packer("palletiser", 4, lanes=2, rows=2, strokes=2, views=layer),
             ),
             Belt(
@@ -155,6 +174,7 @@ def liquor(
     supplies: Mapping[str, tuple[str, ...]],
     *,
     sequence: bool = False,
+    seen: bool = False,
     foreign: tuple[str, ...] = (),
     campaign: tuple[str, ...] = (),
     first_number: int = 1,
@@ -170,6 +190,8 @@ def liquor(
     """
     content = None if sequence else content_view("case-content", "box", looks["box"], 3, 2)
     layer = () if sequence else (content_view("layer", "case-outer", looks["case-outer"], 2, 1),)
+    box, case = looks["box"], looks["case-outer"]
+    view = glimpse("case-label", "case-outer", case, "box", box, 3) if seen else None
     cap = own_view("cap", {"cap-inner": looks["cap-inner"]}, caps=("cap-inner",))
     return Layout(
         belts=(
@@ -205,7 +227,7 @@ def liquor(
                 speed=600,
                 pitch=500,
                 length=2600,
-                stations=_labelling("case", "case-outer", looks["case-outer"], 4, content),
+                stations=_labelling("case", "case-outer", case, 4, content, view),
                 packer=Packer("palletiser", 6, lanes=2, rows=1, strokes=2, views=layer),
             ),
             Belt(

@@ -50,7 +50,8 @@ class Eye:
         for seen in view.see:
             role, kind, size, gs1 = seen.role, seen.kind, seen.size, seen.gs1
             if seen.of == "content":
-                for (x, y), child in zip(self._cells, content, strict=False):
+                shown = content[: seen.most] if seen.most else content
+                for (x, y), child in zip(self._cells, shown, strict=False):
                     mark = child.marks.get(role)
                     if mark is not None:
                         chance = mix(chance)

@@ -102,7 +102,8 @@ def test_slips_are_counted_by_what_became_of_them() -> None:
     assert outcome.met["divider"] >= slips.made >= 1
     assert slips.made >= slips.read >= slips.found >= slips.located >= slips.repaired
     assert slips.found >= slips.prompt
-    assert sum(slips.cases.values()) == slips.found
+    assert sum(slips.unread.values()) == slips.read
+    assert sum(slips.cases.values()) == sum(slips.behind.values()) == slips.found
     assert slips.located >= slips.unique
     assert not outcome.result.wrong_proven, outcome.result.notes
     assert not play(replace(options, rates={}), 1).slips.made
@@ -115,6 +116,21 @@ def test_cases_of_boxes_whose_order_slipped_are_found_by_hand_and_repaired() -> 
     assert outcome.slips.made == outcome.slips.unique == outcome.slips.repaired == 1
     assert not outcome.result.wrong_inferred
     assert not outcome.result.wrong_doubtful
+
+
+@pytest.mark.parametrize(("trouble", "seed"), [("lost_trigger", 2), ("divider", 3)])
+def test_what_a_camera_sees_of_a_case_shows_a_slip_at_once(trouble: str, seed: int) -> None:
+    """The camera of the label sees one bottle of each lane, two cases behind the packer."""
+    rates = longform.alone(trouble, 300, 36_000)
+    options = SimOptions(300, pack="seen", rates=rates)
+    outcome = play(options, seed)
+    slips = outcome.slips
+    assert outcome.result.good, outcome.result.notes
+    assert slips.made == slips.found == slips.prompt == slips.repaired == 1
+    assert max(slips.cases) <= 3, "nothing but the belt lies between"
+    blind = play(replace(options, pack="sequence"), seed).slips
+    assert min(blind.unread) > 3, "a hand scans later"
+    assert max(blind.behind, default=0) == 0
 
 
 def test_what_is_said_of_a_failing_seed_plays_the_same_shift_again() -> None:
@@ -150,12 +166,13 @@ def test_a_seed_whose_audit_is_not_good_is_named_in_the_total() -> None:
 
 def test_the_long_form_plays_each_trouble_alone_in_every_way() -> None:
     plan = longform.shifts(1000, 5, 1000, 36_000)
-    assert abs(len(plan) - 1000) <= 8
+    assert abs(len(plan) - 1050) <= 8
     assert [each.seed for each in plan] == list(range(5, 5 + len(plan)))
     ways: dict[str, set[tuple[str, str]]] = {}
     for each in plan:
         ways.setdefault(each.row, set()).add((each.options.site, each.options.pack))
         assert each.options.troubles == "none" or not each.options.rates
+    assert ways.pop("seen") == {("bottling", "seen"), ("liquor", "seen")}
     assert set(ways) == {"daily", "harsh", *TROUBLES, *FATES}
     assert all(len(found) == 4 for found in ways.values())
 
