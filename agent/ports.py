@@ -15,6 +15,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from agent.core.effects import Effect
+from agent.core.errors import Said
 from agent.core.facts import CodeKey, DocumentOpened, Fact, HoldPlaced, PoolImported
 from agent.core.inputs import Input
 from agent.core.known import Clock
@@ -46,11 +47,12 @@ class Device(Protocol):
 
 
 class DeviceCheck(NamedTuple):
-    """One thing that was looked at on a device: whether it is as it should be, and in words what
-    was found and what to do."""
+    """One thing that was looked at on a device: whether it is as it should be, and what was found
+    and what to do (`errors.say`; a driver without words of its own says `say("plain", words=...)`).
+    """
 
     good: bool
-    words: str
+    said: Said
 
 
 @runtime_checkable
@@ -66,7 +68,7 @@ class Checked(Protocol):
 class Tested(Protocol):
     """A device that can do something harmless for a person to see."""
 
-    async def test(self) -> str:
+    async def test(self) -> Said:
         """Do it, within 20 s, and say what should have been seen. Only while nothing else is asked
         of the device. TransientError when it does not answer, DomainError when it cannot."""
 

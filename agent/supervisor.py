@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from agent.core.errors import CaselinkError, TransientError
+from agent.core.errors import CaselinkError, Said, TransientError, say
 from agent.health import Health, State
 from agent.now import monotonic
 from agent.ports import Device
@@ -62,25 +62,28 @@ class Session:
         wait = FIRST_WAIT
         while True:
             began = monotonic()
+            said: Said | None = None
             try:
                 await self._open()
                 if self._ok_when_open:
                     await self.up()
                 await self._attend()
-                error = "its session ended."
+                error, said = "its session ended.", say("session_over")
             except CaselinkError as lost:
-                error = f"{lost}"
+                error, said = f"{lost}", lost.said
             except Exception as bug:
                 log.exception("%s: its loop failed; this is a bug, please report it", self._name)
                 error = f"internal error {type(bug).__name__}; see the log."
+                said = say("bug", kind=type(bug).__name__)
             finally:
                 await self._close()
             if self._wanted.is_set():
                 self.health.state, self.health.error = "starting", "it is being tested."
+                self.health.said = say("being_tested")
                 self._free.set()
                 await self._back.wait()
                 continue
-            await self._is("lost", error)
+            await self._is("lost", error, said)
             if monotonic() - began > 2 * LONGEST_WAIT:
                 wait = FIRST_WAIT
             await asyncio.sleep(wait)
@@ -127,7 +130,8 @@ class Session:
                 await self.device.open()
         except TimeoutError:
             raise TransientError(
-                f"did not open within {OPEN_SECONDS:.0f} s; is it switched on?"
+                f"did not open within {OPEN_SECONDS:.0f} s; is it switched on?",
+                say("did_not_open", s=f"{OPEN_SECONDS:.0f}"),
             ) from None
 
     async def _close(self) -> None:
@@ -141,9 +145,9 @@ class Session:
     def _name(self) -> str:
         return f"{self.health.kind} {self.health.id}"
 
-    async def _is(self, state: State, error: str | None) -> None:
+    async def _is(self, state: State, error: str | None, said: Said | None = None) -> None:
         before, self.health.state = self.health.state, state
-        self.health.error = error
+        self.health.error, self.health.said = error, said
         if state == "ok":
             self.health.alive()
             if before == "lost":

@@ -10,7 +10,9 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from agent.core.errors import Said, say
 from drivers.wireread import printable
 
 BY_ID = Path("/dev/serial/by-id")
@@ -19,66 +21,73 @@ HEARD = 512
 LISTEN = 1.5
 """Seconds to listen for a greeting."""
 
-_STRANGERS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), words)
-    for pattern, words in (
-        (rb"SSH-\d", "an SSH server"),
-        (rb"HTTP/\d|<!doctype html|<html", "a web server"),
-        (rb"\xff[\xfb-\xfe][\x00-\x7f]", "a telnet server"),
-        (rb"(log ?in|user ?name|user|password)\s*[:>]\s*(\x1b\S*)?$", "a login prompt"),
-        (rb"^220[ -].*(ftp|mail|smtp)", "an FTP or mail server"),
-        (rb"^\x03\x00\x00", "a Windows desktop or a Siemens S7 service"),
-        (rb"^[\x15\x16]\x03", "a TLS server"),
-        (rb"^@PJL|%-12345X", "an office printer (PJL)"),
-        (rb"^RFB \d", "a screen that is shared (VNC)"),
-        (rb"mysql|mariadb|^-ERR|^\+PONG", "a database"),
+
+class Stranger(NamedTuple):
+    """Who speaks where a device should: `name` in the catalogue, `words` in English."""
+
+    name: str
+    words: str
+
+    @property
+    def said(self) -> Said:
+        """For people."""
+        return say(f"stranger_{self.name}")
+
+
+_STRANGERS: tuple[tuple[re.Pattern[bytes], Stranger], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), who)
+    for pattern, who in (
+        (rb"SSH-\d", Stranger("ssh", "an SSH server")),
+        (rb"HTTP/\d|<!doctype html|<html", Stranger("web", "a web server")),
+        (rb"\xff[\xfb-\xfe][\x00-\x7f]", Stranger("telnet", "a telnet server")),
+        (
+            rb"(log ?in|user ?name|user|password)\s*[:>]\s*(\x1b\S*)?$",
+            Stranger("login", "a login prompt"),
+        ),
+        (rb"^220[ -].*(ftp|mail|smtp)", Stranger("mail", "an FTP or mail server")),
+        (
+            rb"^\x03\x00\x00",
+            Stranger("desktop", "a Windows desktop or a Siemens S7 service"),
+        ),
+        (rb"^[\x15\x16]\x03", Stranger("tls", "a TLS server")),
+        (rb"^@PJL|%-12345X", Stranger("office_printer", "an office printer (PJL)")),
+        (rb"^RFB \d", Stranger("screen", "a screen that is shared (VNC)")),
+        (rb"mysql|mariadb|^-ERR|^\+PONG", Stranger("database", "a database")),
     )
 )
 
 
-def stranger(heard: bytes) -> str:
-    """Who speaks here, if it is somebody whom every driver knows to be the wrong one; else ""."""
+def stranger(heard: bytes) -> Stranger | None:
+    """Who speaks here, if it is somebody whom every driver knows to be the wrong one."""
     head = heard[:HEARD]
-    return next((words for pattern, words in _STRANGERS if pattern.search(head.rstrip())), "")
+    return next((who for pattern, who in _STRANGERS if pattern.search(head.rstrip())), None)
 
 
-def who_answers(heard: bytes, device_type: str) -> str:
-    """A sentence for a person about what answered, "" when nothing is strange about it."""
+def who_answers(heard: bytes, device_type: str) -> Said | None:
+    """What answered; None when nothing is strange about it."""
     found = stranger(heard)
-    if not found:
-        return ""
+    if found is None:
+        return None
     said = printable(heard.strip()[:60])
-    return (
-        f'What answers is {found} ("{said}"), not a device of type {device_type}: '
-        "is it the right address and port?"
-    )
+    return say("stranger", who=found.said, said=said, type=device_type)
 
 
-def why_unreachable(error: BaseException, where: str, ports: tuple[int, ...] = ()) -> str:
-    """A sentence for a person about why no connection to `where` came about; "" if not known."""
+def why_unreachable(error: BaseException, where: str, ports: tuple[int, ...] = ()) -> Said | None:
+    """Why no connection to `where` came about; None if that is not known."""
     for each in _causes(error):
         if isinstance(each, ConnectionRefusedError):
-            usual = " or ".join(str(port) for port in ports)
-            hint = f" Such devices listen on port {usual} as a rule." if usual else ""
-            return (
-                f"A machine is there, but nothing takes connections at {where}: wrong port, or the "
-                f"device's network service is off, or another client has its only place.{hint}"
-            )
+            if ports:
+                return say("nobody_takes_usual", where=where, ports=" / ".join(map(str, ports)))
+            return say("nobody_takes", where=where)
         if isinstance(each, socket.gaierror):
-            return f"The host name in {where} is not known here: write the IP address instead."
+            return say("host_unknown", where=where)
         if isinstance(each, PermissionError):
-            return (
-                f"This user may not open {where}: add it to the group dialout "
-                "(usermod -aG dialout USER) and log in again."
-            )
+            return say("not_allowed", where=where)
         if isinstance(each, OSError) and each.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
-            return (
-                f"No machine answers for the address of {where}: power, cable, or this machine "
-                "and the device are not in the same network."
-            )
+            return say("no_machine", where=where)
     if any(isinstance(each, TimeoutError) for each in _causes(error)):
-        return f"Nobody answers at {where}: power, cable, wrong address, or a firewall between."
-    return ""
+        return say("nobody_answers", where=where)
+    return None
 
 
 async def greeting(host: str, port: int) -> tuple[bytes, BaseException | None]:
@@ -111,19 +120,16 @@ def serial_ports(folder: Path = BY_ID) -> list[tuple[str, str]]:
     return [(str(link), str(link.resolve())) for link in links]
 
 
-def about_serial(path: str, folder: Path = BY_ID) -> str:
-    """What to mend about the path of a serial device; "" when nothing is."""
+def about_serial(path: str, folder: Path = BY_ID) -> Said | None:
+    """What to mend about the path of a serial device; None when nothing is."""
     ports = serial_ports(folder)
     stable = next((link for link, target in ports if target == path), "")
     if stable:
-        return (
-            f"{path} is a name that changes when devices are plugged in in another order: "
-            f"write serial://{stable} instead."
-        )
+        return say("serial_unstable", path=path, stable=f"serial://{stable}")
     if not Path(path).exists():
-        there = ", ".join(link for link, _ in ports) or "none"
-        return f"{path} is not there: plug the device in. Serial devices found here: {there}."
-    return ""
+        there = ", ".join(link for link, _ in ports) or "-"
+        return say("serial_gone", path=path, there=there)
+    return None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -19,7 +19,7 @@ import serial
 import serial_asyncio_fast
 from pydantic import AfterValidator
 
-from agent.core.errors import ConfigError, TransientError
+from agent.core.errors import ConfigError, Said, TransientError, say
 from drivers.context import DeviceContext
 from drivers.wirelog import WireLog
 
@@ -154,15 +154,26 @@ class Transport:
                     await self._listen(self._endpoint)
         except TimeoutError:
             await self.close()
-            what = "did not connect to" if self._role == "server" else "did not answer at"
+            serves = self._role == "server"
+            what = "did not connect to" if serves else "did not answer at"
+            words, advice = self._advice()
+            limit = f"{self._connect_timeout:g}"
             raise TransientError(
-                f"{self.name} {what} {self.address} within {self._connect_timeout:g} s. "
-                f"{self._advice()}"
+                f"{self.name} {what} {self.address} within {limit} s. {words}",
+                say(
+                    "not_connected" if serves else "not_answered",
+                    name=self.name,
+                    where=self.address,
+                    s=limit,
+                    advice=advice,
+                ),
             ) from None
         except (OSError, serial.SerialException) as error:
             await self.close()
+            words, advice = self._advice()
             raise TransientError(
-                f"{self.name} cannot be reached at {self.address}: {error}. {self._advice()}"
+                f"{self.name} cannot be reached at {self.address}: {error}. {words}",
+                say("unreachable", name=self.name, where=self.address, why=error, advice=advice),
             ) from error
         except BaseException:
             await self.close()
@@ -198,7 +209,7 @@ class Transport:
         except (OSError, serial.SerialException) as error:
             raise self._lost(str(error)) from error
         if not data:
-            raise self._lost("the device closed the connection")
+            raise self._lost("the device closed the connection", say("peer_closed"))
         if self._wire is not None:
             self._wire.received(data)
         return data
@@ -217,7 +228,10 @@ class Transport:
                 await writer.drain()
         except TimeoutError:
             writer.transport.abort()
-            raise self._lost(f"it took no more bytes for {timeout:g} s") from None
+            limit = f"{timeout:g}"
+            raise self._lost(
+                f"it took no more bytes for {limit} s", say("takes_nothing", s=limit)
+            ) from None
         except (OSError, serial.SerialException) as error:
             raise self._lost(str(error)) from error
 
@@ -229,7 +243,7 @@ class Transport:
 
     def _live_reader(self) -> asyncio.StreamReader:
         if self._replaced:
-            raise self._lost("the device connected anew")
+            raise self._lost("the device connected anew", say("peer_anew"))
         if self._reader is None:
             raise TransientError(f"{self.name} at {self.address} has no open session; open it.")
         return self._reader
@@ -272,22 +286,27 @@ class Transport:
             self._replaced = self._in_session
         self._arrived.set()
 
-    def _lost(self, why: str) -> TransientError:
+    def _lost(self, why: str, said: Said | None = None) -> TransientError:
         self._note(f"session lost: {why}")
+        words, advice = self._advice()
+        about = {"name": self.name, "where": self.address, "why": said or why, "advice": advice}
         return TransientError(
-            f"The session with {self.name} at {self.address} ended: {why}. {self._advice()}"
+            f"The session with {self.name} at {self.address} ended: {why}. {words}",
+            say("session_ended", **about),
         )
 
     def _note(self, text: str) -> None:
         if self._wire is not None:
             self._wire.note(text)
 
-    def _advice(self) -> str:
+    def _advice(self) -> tuple[str, Said]:
         if isinstance(self._endpoint, SerialAddress):
-            return "Check the cable, the port's name, and that no other program has it open."
+            words = "Check the cable, the port's name, and that no other program has it open."
+            return words, say("advice_serial")
         if self._role == "server":
-            return "Check the device's power and network, and that it is set to connect to us."
-        return "Check the device's power, network cable and address."
+            words = "Check the device's power and network, and that it is set to connect to us."
+            return words, say("advice_server")
+        return "Check the device's power, network cable and address.", say("advice_client")
 
 
 async def _end(writer: asyncio.StreamWriter) -> None:

@@ -135,12 +135,16 @@ address = "serial:///dev/ttyNOBODY7"
             return "\n".join(each["words"] for each in found[name] if not each["good"])
 
         assert "nothing takes connections" in told("closed")
-        assert "port 9100 or 6101 as a rule" in told("closed")
+        assert "port 9100 / 6101 as a rule" in told("closed")
         assert 'What answers is a login prompt ("box login:")' in told("login")
         assert "unknown key 'colour'" in told("wrong")
         assert "/dev/ttyNOBODY7 is not there: plug the device in" in told("unplugged")
         status, out, _ = shell("device", "check", "right")
         assert (status, "right: run (register 1): 5" in out) == (0, True)
+        _, out, _ = shell("device", "check", "all", "--lang", "zh")
+        assert "不接受连接" in out
+        assert "应答的是登录提示（“box login:”）" in out
+        assert "运行号（寄存器 1）：5" in out
         status, _, err = shell("device", "check", "nobody")
         assert (status, "There is no device nobody" in err) == (1, True)
 

@@ -11,7 +11,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.core.errors import CaselinkError, ConfigError, DomainError, TransientError
+from agent.core.errors import (
+    CaselinkError,
+    ConfigError,
+    DomainError,
+    Said,
+    TransientError,
+    in_words,
+    say,
+)
 from agent.health import Health
 from agent.now import monotonic
 from agent.ports import (
@@ -43,7 +51,7 @@ GLANCE = 2.0
 TAIL = timedelta(minutes=2)
 """How old what was heard may be to say something of now."""
 
-_OPENED = DeviceCheck(True, "opened")
+_OPENED = DeviceCheck(True, say("opened"))
 Found = Sequence[DeviceCheck]
 
 
@@ -53,13 +61,13 @@ async def check(name: str, section: Mapping[str, Any]) -> Found:
     try:
         registry.check(name, section)
     except ConfigError as error:
-        return [DeviceCheck(False, words) for words in str(error).splitlines()]
+        return [DeviceCheck(False, say("plain", words=words)) for words in str(error).splitlines()]
     with tempfile.TemporaryDirectory() as folder:
         wire = Path(folder)
         try:
             device = registry.build(name, section, DeviceContext(wire, no_mask))
         except ConfigError as error:
-            return [*found, DeviceCheck(False, str(error))]
+            return [*found, DeviceCheck(False, in_words(error))]
         found += await _ask(device)
         heard = b"".join(e.data for e in entries(wire, name) if e.direction == "<")
     found += await _strange(section, found, heard)
@@ -72,29 +80,27 @@ async def check_open(
     """What the agent knows of a device that it holds, and what the device says now."""
     found = _about_address(section)
     if health.state == "ok":
-        found.append(DeviceCheck(True, _answers(health)))
+        found += _answers(health)
     else:
-        state = {"lost": "it does not answer", "fault": "it says that it cannot work"}
-        what = state.get(health.state, "it is being opened")
-        found.append(DeviceCheck(False, f"{what}: {health.error or 'wait a moment'}"))
-    found += [DeviceCheck(True, f"warning: {key}") for key in health.warnings]
+        why = health.said or say("wait" if health.error is None else "keys", faults=health.error)
+        found.append(DeviceCheck(False, say(f"state_{health.state}", why=why)))
+    found += [DeviceCheck(True, say("warning", warning=key)) for key in health.warnings]
     if health.state == "ok" and isinstance(device, Checked):
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 found += await device.check()
         except CaselinkError as error:
-            found.append(DeviceCheck(False, str(error)))
+            found.append(DeviceCheck(False, in_words(error)))
         except TimeoutError:
-            found.append(DeviceCheck(False, f"it did not answer within {ASK_SECONDS:.0f} s"))
+            found.append(DeviceCheck(False, say("silent_for", s=f"{ASK_SECONDS:.0f}")))
     if health.state != "ok":
         since = datetime.now(UTC) - TAIL
         heard = [e.data for e in entries(wire, health.id, since) if e.direction == "<"]
-        words = diagnose.who_answers(b"".join(heard[-20:]), str(section.get("type")))
-        found += [DeviceCheck(False, words)] if words else []
+        found += _wrong(diagnose.who_answers(b"".join(heard[-20:]), str(section.get("type"))))
     return found
 
 
-async def test(name: str, section: Mapping[str, Any], seconds: float) -> str:
+async def test(name: str, section: Mapping[str, Any], seconds: float) -> Said:
     """Open the device of a section and do one harmless thing; what a person should have seen."""
     config = registry.check(name, section)
     if isinstance(config, LabelPrinterConfig):
@@ -105,12 +111,15 @@ async def test(name: str, section: Mapping[str, Any], seconds: float) -> str:
             await device.open()
         return await _test(name, device, seconds)
     except TimeoutError:
-        raise TransientError(f"{name} did not open within {OPEN_SECONDS:.0f} s.") from None
+        limit = f"{OPEN_SECONDS:.0f}"
+        raise TransientError(
+            f"{name} did not open within {limit} s.", say("did_not_open_in", device=name, s=limit)
+        ) from None
     finally:
         await _close(device)
 
 
-async def _test(name: str, device: Device, seconds: float) -> str:
+async def _test(name: str, device: Device, seconds: float) -> Said:
     if isinstance(device, Fired):
         await device.fire()
     if isinstance(device, FrameSource):
@@ -118,18 +127,20 @@ async def _test(name: str, device: Device, seconds: float) -> str:
         if frame is None:
             raise TransientError(
                 f"No picture came from {name} within {seconds:.0f} s: trigger it by hand (a hand "
-                "before the photo-eye), and look at its trigger wire and exposure."
+                "before the photo-eye), and look at its trigger wire and exposure.",
+                say("picture_none", device=name, s=f"{seconds:.0f}"),
             )
         height, width = frame.image.shape[:2]
-        return f"A picture came: {width} x {height}, exposure number {frame.counter}."
+        return say("tested_picture", width=width, height=height, number=frame.counter)
     if isinstance(device, CodeReader):
         reading = await device.next_reading(seconds)
         if reading is None:
             raise TransientError(
-                f"Nothing came from {name} within {seconds:.0f} s: show it a code and trigger it."
+                f"Nothing came from {name} within {seconds:.0f} s: show it a code and trigger it.",
+                say("reading_none", device=name, s=f"{seconds:.0f}"),
             )
         texts = ", ".join(read.symbology + read.text for read in reading.reads)
-        return f"It read: {texts}" if texts else "It said that it read nothing: it works."
+        return say("tested_read", texts=texts) if texts else say("tested_no_read")
     if isinstance(device, Tested):
         async with asyncio.timeout(seconds + ASK_SECONDS):
             return await device.test()
@@ -137,12 +148,14 @@ async def _test(name: str, device: Device, seconds: float) -> str:
         return await _print_label(name, device, seconds)
     if isinstance(device, Printer):
         status = await device.status()
-        words = "ready" if status.ready else ", ".join(status.faults) or "not ready"
-        return f"It answers: {words}. What it prints stands on a product: no print was tried."
-    raise TransientError(f"There is no test for {name}.")
+        state = say("ready")
+        if not status.ready:
+            state = say("keys", faults=", ".join(status.faults) or "not_ready")
+        return say("tested_coder", state=state)
+    raise TransientError(f"There is no test for {name}.", say("no_test_for", device=name))
 
 
-async def _print_label(name: str, device: Printer, seconds: float) -> str:
+async def _print_label(name: str, device: Printer, seconds: float) -> Said:
     if not await device.send(PrintJob(1, {}, "test")):
         status = await device.status()
         faults = ", ".join(status.faults) or "it is not idle"
@@ -151,9 +164,10 @@ async def _print_label(name: str, device: Printer, seconds: float) -> str:
     while monotonic() < until:
         event = await device.next_event(1.0)
         if event is not None and event.kind is PrintEventKind.PRINTED:
-            return "A test label came out: look whether it is sharp and lies within its edges."
+            return say("tested_label")
     raise TransientError(
-        f"{name} took a test label and does not say that it came out: look at the printer."
+        f"{name} took a test label and does not say that it came out: look at the printer.",
+        say("label_unknown", device=name),
     )
 
 
@@ -181,9 +195,9 @@ async def _ask(device: Device) -> list[DeviceCheck]:
         async with asyncio.timeout(ASK_SECONDS):
             found += await _status(device)
     except CaselinkError as error:
-        found.append(DeviceCheck(False, str(error)))
+        found.append(DeviceCheck(False, in_words(error)))
     except TimeoutError:
-        found.append(DeviceCheck(False, "no answer in time: is it switched on, is it this type?"))
+        found.append(DeviceCheck(False, say("no_answer")))
     finally:
         await _close(device)
     return found
@@ -195,40 +209,39 @@ async def _status(device: Device) -> Found:
         found += _of_printer(await device.status(), device)
     elif isinstance(device, FrameSource):
         frame = await device.next_frame(GLANCE)
-        words = "no picture yet: it waits for a trigger (device test)"
+        said = say("picture_waits")
         if frame is not None:
             height, width = frame.image.shape[:2]
-            words = f"a picture came: {width} x {height}"
-        found.append(DeviceCheck(True, words))
+            said = say("picture", width=width, height=height)
+        found.append(DeviceCheck(True, said))
     elif isinstance(device, CodeReader):
         reading = await device.next_reading(GLANCE)
-        words = "no reading yet: it waits for a trigger (device test)"
-        found.append(DeviceCheck(True, words if reading is None else "a reading came"))
+        found.append(DeviceCheck(True, say("reading_waits" if reading is None else "reading")))
     return found
 
 
 def _of_printer(status: PrinterStatus, device: Printer) -> Found:
     able = device.capability
-    level = f"evidence of a print: level {int(able.evidence)}; holds {able.queue} ahead"
-    found = [DeviceCheck(True, level)]
+    found = [DeviceCheck(True, say("evidence", level=int(able.evidence), queue=able.queue))]
     if able.repeat_risk:
-        found.append(DeviceCheck(True, "it repeats the last code when it has no fresh one"))
-    if status.ready:
-        counter = "" if status.counter is None else f", its counter says {status.counter}"
-        found.append(DeviceCheck(True, f"ready{counter}"))
+        found.append(DeviceCheck(True, say("repeats")))
+    if status.ready and status.counter is not None:
+        found.append(DeviceCheck(True, say("ready_counter", counter=status.counter)))
+    elif status.ready:
+        found.append(DeviceCheck(True, say("ready")))
     else:
-        faults = ", ".join(status.faults) or "no reason given"
-        found.append(DeviceCheck(False, f"it cannot print now: {faults}. Mend that at the device."))
-    found += [DeviceCheck(True, f"warning: {key}") for key in status.warnings]
+        faults = ", ".join(status.faults) or "not_ready"
+        found.append(DeviceCheck(False, say("cannot_print", faults=faults)))
+    found += [DeviceCheck(True, say("warning", warning=key)) for key in status.warnings]
     return found
 
 
 async def _strange(section: Mapping[str, Any], found: Found, heard: bytes) -> list[DeviceCheck]:
     """Who answers instead of the device, and why nobody does."""
     kind = str(section.get("type"))
-    words = diagnose.who_answers(heard, kind)
-    if words:
-        return [DeviceCheck(False, words)]
+    said = diagnose.who_answers(heard, kind)
+    if said is not None:
+        return _wrong(said)
     if all(each.good for each in found):
         return []
     if registry.kind_of(section) == "plc" and _OPENED in found:
@@ -236,22 +249,21 @@ async def _strange(section: Mapping[str, Any], found: Found, heard: bytes) -> li
     at = _endpoint(section)
     if not isinstance(at, TcpAddress) or section.get("role") == "server" or heard:
         return []
-    said, error = await diagnose.greeting(at.host, at.port)
-    words = diagnose.who_answers(said, kind)
+    greeted, error = await diagnose.greeting(at.host, at.port)
     if error is not None:
-        words = diagnose.why_unreachable(error, section["address"], registry.entry_of(kind).ports)
-    elif not words:
-        words = (
-            f"Something takes connections at {section['address']} and is silent: another kind of "
-            "device, another port of this one, or it is busy with another client."
-        )
-    return [DeviceCheck(False, words)] if words else []
+        ports = registry.entry_of(kind).ports
+        return _wrong(diagnose.why_unreachable(error, section["address"], ports))
+    silent = say("silent_there", where=section["address"])
+    return _wrong(diagnose.who_answers(greeted, kind) or silent)
+
+
+def _wrong(said: Said | None) -> list[DeviceCheck]:
+    return [] if said is None else [DeviceCheck(False, said)]
 
 
 def _about_address(section: Mapping[str, Any]) -> list[DeviceCheck]:
     at = _endpoint(section)
-    words = diagnose.about_serial(at.path) if isinstance(at, SerialAddress) else ""
-    return [DeviceCheck(False, words)] if words else []
+    return _wrong(diagnose.about_serial(at.path)) if isinstance(at, SerialAddress) else []
 
 
 def _endpoint(section: Mapping[str, Any]) -> TcpAddress | SerialAddress | None:
@@ -261,10 +273,15 @@ def _endpoint(section: Mapping[str, Any]) -> TcpAddress | SerialAddress | None:
         return None
 
 
-def _answers(health: Health) -> str:
-    took = "" if health.latency is None else f" in {health.latency * 1000:.1f} ms"
-    times = f"; lost {health.losses} times, at fault {health.faults} times since the start"
-    return f"answers{took}{times if health.losses or health.faults else ''}"
+def _answers(health: Health) -> list[DeviceCheck]:
+    answers = say("answers")
+    if health.latency is not None:
+        answers = say("answers_in", ms=f"{health.latency * 1000:.1f}")
+    found = [DeviceCheck(True, answers)]
+    if health.losses or health.faults:
+        times = say("troubled", losses=health.losses, times=health.faults)
+        found.append(DeviceCheck(True, times))
+    return found
 
 
 async def _close(device: Device) -> None:

@@ -4,7 +4,7 @@ Reached by the panel's device page and by `caselink device` (agent.web.device_ro
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from anyio import to_thread
 from agent.app import checking
 from agent.app.lines import Line
 from agent.config import Site
-from agent.core.errors import ConfigError, DomainError
+from agent.core.errors import ConfigError, DomainError, Said, said_data, say
 from agent.health import Health
 from agent.now import monotonic
-from agent.ports import CodeReader, Device, Fired, FrameSource, LinePlc, Printer
+from agent.ports import CodeReader, Device, DeviceCheck, Fired, FrameSource, LinePlc, Printer
 from agent.supervisor import Session
+from agent.web import words
 from drivers import registry
 from drivers.diagnose import serial_ports
 from drivers.printers.label_draw import draw, png
@@ -86,9 +87,9 @@ class DeviceDesk:
         else:
             session = held[1]
             found = await checking.check_open(session.device, session.health, section, self._wire)
-        return [{"good": each.good, "words": each.words} for each in found]
+        return shown_checks(found)
 
-    async def test(self, name: str, seconds: float) -> str:
+    async def test(self, name: str, seconds: float) -> Said:
         """Do one harmless thing with it. DomainError while its line runs."""
         section = self._section(name)
         if self._testing.locked():
@@ -139,6 +140,14 @@ def about(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def shown_checks(found: Sequence[DeviceCheck]) -> list[dict[str, Any]]:
+    """What a check found: in English, and for the catalogue."""
+    return [
+        {"good": each.good, "words": words.in_words("en", each.said), "said": said_data(each.said)}
+        for each in found
+    ]
+
+
 def shown(entry: WireEntry) -> dict[str, Any]:
     """One message of a wire log for the panel."""
     return {
@@ -173,6 +182,7 @@ def _health(line: Line, session: Session) -> dict[str, Any]:
         "latency_ms": None if health.latency is None else round(health.latency * 1000, 2),
         "last": health.last_ms,
         "error": health.error,
+        "said": said_data(health.said),
         "warnings": list(health.warnings),
         "losses": health.losses,
         "faults": health.faults,
@@ -197,14 +207,14 @@ def _refuse_while_running(line: Line, name: str) -> None:
             )
 
 
-async def _test(line: Line, session: Session, seconds: float) -> str:
+async def _test(line: Line, session: Session, seconds: float) -> Said:
     """Of a device that the line holds: through its session, never beside it."""
     device, health = session.device, session.health
     if isinstance(device, LinePlc):
         for lamp in ("red", "amber", "green", "horn"):
             line.runner.show_lamps(frozenset({lamp}), SHOW_LAMPS)
             await asyncio.sleep(SHOW_LAMPS)
-        return "The light tower showed red, amber, green, then the horn sounded, 1 s each."
+        return say("tested_tower", s=f"{SHOW_LAMPS:g}")
     if isinstance(device, FrameSource | CodeReader):
         before, until = health.last_ms, monotonic() + seconds
         if isinstance(device, Fired):
@@ -212,7 +222,7 @@ async def _test(line: Line, session: Session, seconds: float) -> str:
         while monotonic() < until:
             if health.last_ms != before:
                 what = "picture" if isinstance(device, FrameSource) else "reading"
-                return f"A {what} came from {health.id}."
+                return say(f"tested_came_{what}", device=health.id)
             await asyncio.sleep(LOOK_AGAIN)
         raise DomainError(
             "device_silent",

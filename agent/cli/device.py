@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -12,8 +12,9 @@ from rich.table import Table
 from agent.app.files import Files
 from agent.cli.common import DEFAULT, AsJson, ConfigFile, ask, load_site, out, print_json
 from agent.config import Site
-from agent.core.errors import DomainError
+from agent.core.errors import DomainError, said_of
 from agent.now import wall_ms
+from agent.web import words
 
 if TYPE_CHECKING:
     from drivers.wireread import Follower
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Devices of a line: list, check, test, what went over the wire."
 )
+
+Lang = Annotated[Literal["zh", "en"], typer.Option(help="Language of the texts.")]
 
 CHECK_SECONDS = 45.0
 AGAIN = 0.2
@@ -100,6 +103,7 @@ def _types(as_json: bool) -> None:
 def check(
     name: Annotated[str, typer.Argument(help="The device, or all.")],
     config: ConfigFile = DEFAULT,
+    lang: Lang = "en",
     as_json: AsJson = False,
 ) -> None:
     """Look at a device, or at all, and say in words what is wrong. Ends with 1 if something is."""
@@ -108,6 +112,9 @@ def check(
     results: dict[str, list[dict[str, Any]]] = {}
     for each in names:
         results[each] = found = _check(site, files, each)
+        if lang != "en":
+            for one in found:
+                one["words"] = words.in_words(lang, said_of(one["said"]))
         if not as_json:
             for one in found:
                 out.print(f"{each}: {'' if one['good'] else '✕ '}{one['words']}", markup=False)
@@ -125,6 +132,7 @@ def try_(
         float, typer.Option(min=1, max=60, help="How long to wait for a picture or a reading.")
     ] = 15,
     config: ConfigFile = DEFAULT,
+    lang: Lang = "en",
 ) -> None:
     """Do one harmless thing with a device: a test label, the light tower, a picture, a reading."""
     from drivers import registry
@@ -142,8 +150,10 @@ def try_(
     if told is None:
         from agent.app import checking
 
-        told = {"done": asyncio.run(checking.test(name, section, seconds))}
-    out.print(f"{name}: {told['done']}", markup=False)
+        said = asyncio.run(checking.test(name, section, seconds))
+    else:
+        said = said_of(told["said"])
+    out.print(f"{name}: {words.in_words(lang, said)}", markup=False)
 
 
 @app.command()
@@ -185,9 +195,9 @@ def _check(site: Site, files: Files, name: str) -> list[dict[str, Any]]:
     if told is not None:
         return list(told["found"])
     from agent.app import checking
+    from agent.app.devicedesk import shown_checks
 
-    found = asyncio.run(checking.check(name, site.devices[name]))
-    return [{"good": each.good, "words": each.words} for each in found]
+    return shown_checks(asyncio.run(checking.check(name, site.devices[name])))
 
 
 def _known(site: Site, name: str) -> str:
@@ -250,6 +260,7 @@ def prove(
         print_json({proof.name: proof.data() for proof in found})
     else:
         table = Table("printer", "good", "prints", "twice", "unresolved", "balance", "untrue")
+        table.add_column("by clearance")
         table.add_column("faults")
         table.add_column("sessions")
         table.add_column("seconds")
@@ -258,7 +269,7 @@ def prove(
                 proof.name,
                 "yes" if proof.good else "NO",
                 *(f"{n:,}" for n in (proof.prints, proof.printed_twice, proof.unresolved)),
-                *(f"{n:,}" for n in (proof.balance_open, proof.untrue)),
+                *(f"{n:,}" for n in (proof.balance_open, proof.untrue, proof.by_clearance)),
                 *(f"{n:,}" for n in (proof.faults_injected, proof.sessions)),
                 f"{proof.seconds:.1f}",
             )

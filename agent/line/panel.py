@@ -13,6 +13,7 @@ from typing import Any
 
 from agent.core import facts as f
 from agent.core.bypass import left_seconds
+from agent.core.errors import said_data
 from agent.core.plan import Station
 from agent.core.state import LineState
 from agent.core.stopping import AGENT
@@ -261,6 +262,7 @@ class LinePanel:
                     else round(health.latency * 1000, 2),
                     "last": health.last_ms,
                     "error": health.error,
+                    "said": said_data(health.said),
                     "quality": quality.get(health.id),
                     "warnings": list(health.warnings),
                     "losses": health.losses,

@@ -351,6 +351,7 @@ class PrintDesk:
         if health.state == "fault" and state != "fault":
             health.faults += 1
         health.warnings = status.warnings
+        health.said = None
         health.error = ", ".join(status.faults) or (None if status.ready else "not ready")
         if health.state != state and self._changed_health is not None:
             await self._changed_health(health)

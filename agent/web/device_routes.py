@@ -9,6 +9,9 @@ from typing import Annotated, Any, Protocol
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.core.errors import Said, said_data
+from agent.web import words
+
 _Name = Annotated[str, Path(max_length=64)]
 
 
@@ -35,7 +38,7 @@ class Devices(Protocol):
 
     async def check(self, name: str) -> list[dict[str, Any]]: ...
 
-    async def test(self, name: str, seconds: float) -> str: ...
+    async def test(self, name: str, seconds: float) -> Said: ...
 
 
 def device_router(devices: Devices) -> APIRouter:
@@ -68,6 +71,7 @@ def device_router(devices: Devices) -> APIRouter:
 
     @router.post("/{device}/test")
     async def test(device: _Name, body: TestBody) -> dict[str, Any]:
-        return {"done": await devices.test(device, body.seconds)}
+        said = await devices.test(device, body.seconds)
+        return {"done": words.in_words("en", said), "said": said_data(said)}
 
     return router

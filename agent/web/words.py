@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from agent.core.errors import Said
+
 Language = Literal["zh", "en"]
 
 _HERE = Path(__file__).parent
@@ -34,6 +36,25 @@ def refusal(language: Language, reason: str, otherwise: str) -> str:
     key = f"refused.{reason}"
     found = _refusals(language).get(key) or catalogue(language).get(key)
     return found if isinstance(found, str) and not _HOLE.search(found) else otherwise
+
+
+@cache
+def _devices(language: Language) -> Mapping[str, str]:
+    found: dict[str, str] = json.loads(
+        (_HERE / "device" / f"text.{language}.json").read_text("utf-8")
+    )
+    return found
+
+
+def in_words(language: Language, said: Said) -> str:
+    """A sentence about a device; KeyError if the catalogue does not know it."""
+    holes = {
+        name: in_words(language, value) if isinstance(value, Said) else value
+        for name, value in said.args.items()
+    }
+    return _HOLE.sub(
+        lambda hole: holes.get(hole[1], hole[0]), _devices(language)[f"found.{said.key}"]
+    )
 
 
 def wanted_language(accepted: str) -> Language:

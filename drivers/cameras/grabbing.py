@@ -17,7 +17,7 @@ from typing import Protocol
 
 from pydantic import Field, model_validator
 
-from agent.core.errors import CaselinkError, TransientError
+from agent.core.errors import CaselinkError, TransientError, say
 from agent.ports import DeviceCheck, Frame, Image
 from drivers.cameras.nodes import NodeConfig
 
@@ -189,18 +189,18 @@ class GrabbedCamera:
     async def check(self) -> Sequence[DeviceCheck]:
         """What became of its pictures; see ports.Checked."""
         lost = (
-            (self.missed, "never came: check the cable, the packet size and other traffic"),
-            (self.failed, "came damaged: check the cable and the packet size"),
-            (self.repeated, "came again with their number: switch the camera off and on"),
-            (self.dropped, "found the line too slow: use a smaller region or more vision threads"),
+            (self.missed, "pictures_missed"),
+            (self.failed, "pictures_damaged"),
+            (self.repeated, "pictures_repeated"),
+            (self.dropped, "pictures_dropped"),
         )
         every = self.taken + self.missed + self.failed
         found = [
-            DeviceCheck(many * SOME <= every, f"{many} of {every} pictures {what}")
+            DeviceCheck(many * SOME <= every, say(what, many=many, every=every))
             for many, what in lost
             if many
         ]
-        return found or [DeviceCheck(True, f"none of {every} pictures was lost")]
+        return found or [DeviceCheck(True, say("pictures_whole", every=every))]
 
     async def fire(self) -> bool:
         """`trigger`, where the config says `trigger = "software"`; see ports.Fired."""

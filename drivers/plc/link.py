@@ -21,7 +21,7 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
-from agent.core.errors import CaselinkError, ConfigError, TransientError
+from agent.core.errors import CaselinkError, ConfigError, TransientError, say
 from drivers.transport import SerialAddress, TcpAddress
 from drivers.wirelog import WireLog
 
@@ -284,23 +284,28 @@ class ModbusLink:
     def _refused(self, owed: _Exchange, code: int) -> CaselinkError:
         """The error for an exception answer (Modbus application protocol 1.1b3, chapter 7)."""
         if code == 1:
-            remedy = {
-                _WRITE_COILS: "set `single_writes = true` in the PLC's section",
-                _WRITE_REGISTERS: "set `single_writes = true` in the PLC's section",
-            }.get(owed.function, "set `table` in the register map to the one that the PLC has")
+            writes = owed.function in (_WRITE_COILS, _WRITE_REGISTERS)
+            remedy = "set `table` in the register map to the one that the PLC has"
+            if writes:
+                remedy = "set `single_writes = true` in the PLC's section"
+            do = say("plc_set_single" if writes else "plc_set_table")
             return ConfigError(
                 f"{self._who} does not know function {owed.function}, needed for {owed}: "
-                f"{remedy}, or enable the function in the PLC's Modbus server"
+                f"{remedy}, or enable the function in the PLC's Modbus server",
+                say("plc_function", who=self._who, function=owed.function, owed=owed, remedy=do),
             )
         if code in (2, 3):
+            wrong = "address" if code == 2 else "value"
             return ConfigError(
-                f"{self._who} answers illegal {'address' if code == 2 else 'value'} for {owed}: "
-                "is the register map the one that the PLC program uses?"
+                f"{self._who} answers illegal {wrong} for {owed}: "
+                "is the register map the one that the PLC program uses?",
+                say(f"plc_illegal_{wrong}", who=self._who, owed=owed),
             )
         if code in (10, 11):
             return TransientError(
                 f"{self._who}: the gateway has no connection to this unit: is the PLC powered, "
-                "and is `unit` right?"
+                "and is `unit` right?",
+                say("plc_no_unit", who=self._who),
             )
         reason = {4: "device failure", 5: "still working", 6: "busy", 8: "memory parity error"}
         return TransientError(

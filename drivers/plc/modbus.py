@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agent.core.errors import ConfigError, TransientError
+from agent.core.errors import ConfigError, Said, TransientError, in_words, say
 from agent.ports import DeviceCheck, PlcEvent, PlcOutputs, PlcReport, Slot
 from drivers.context import DeviceContext
 from drivers.plc import ring, walk
@@ -144,7 +144,7 @@ class ModbusPlc:
         beaten = time.monotonic() - self._beaten < 1.0
         return await walk.walk(self._read_quietly, self._map, beaten=beaten)
 
-    async def test(self) -> str:
+    async def test(self) -> Said:
         """Show each lamp, then the horn; ports.Tested. Run permission stays off."""
         beat = 0
         for lamp in ring.LAMPS:
@@ -153,10 +153,7 @@ class ModbusPlc:
                 await self.write_outputs(PlcOutputs(beat, lamps=frozenset({lamp})))
                 await asyncio.sleep(BEAT)
         await self.write_outputs(PlcOutputs(beat + 1))
-        return (
-            f"The light tower showed red, amber and green, then the horn sounded: {LAMP_SECONDS:g} "
-            "s each."
-        )
+        return say("tested_tower", s=f"{LAMP_SECONDS:g}")
 
     async def _first_header(self) -> _Header:
         """The header at the begin of a session; a wrong magic is looked for near by."""
@@ -166,9 +163,11 @@ class ModbusPlc:
             if self._reader().over:
                 raise
             place = await walk.where_is_magic(self._read_quietly, self._map)
-            if not place:
+            if place is None:
                 raise
-            raise ConfigError(f"{error} Look: {place}.") from error
+            words, said = place
+            told = say("plc_no_magic", why=in_words(error), where=said)
+            raise ConfigError(f"{error} Look: {words}.", told) from error
 
     async def _read_quietly(
         self, table: Table, address: int, count: int, unit: int | None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from agent.core.errors import ConfigError
+from agent.core.errors import ConfigError, Said, in_words, say
 from agent.ports import DeviceCheck, PlcEventKind
 from drivers.plc import ring
 from drivers.plc.link import Table
@@ -38,12 +38,12 @@ class _Look(NamedTuple):
     head: int
 
 
-def _good(words: str) -> DeviceCheck:
-    return DeviceCheck(True, words)
+def _good(key: str, /, **args: object) -> DeviceCheck:
+    return DeviceCheck(True, say(f"plc_{key}", **args))
 
 
-def _bad(words: str) -> DeviceCheck:
-    return DeviceCheck(False, words)
+def _bad(key: str, /, **args: object) -> DeviceCheck:
+    return DeviceCheck(False, say(f"plc_{key}", **args))
 
 
 async def walk(read: Read, plan: RegisterMap, *, beaten: bool) -> list[DeviceCheck]:
@@ -56,15 +56,16 @@ async def walk(read: Read, plan: RegisterMap, *, beaten: bool) -> list[DeviceChe
     try:
         found += _of_ring(plan, after, await _ring(read, plan))
     except ConfigError as error:
-        found.append(_bad(f"ring: {error}"))
+        found.append(_bad("refused", where="ring", why=in_words(error)))
     found += await _of_output(read, plan)
     found += await _of_points(read, _named(plan.sensors), plan, "sensors")
     found += await _of_points(read, _named(plan.actors), plan, "actors")
     return found
 
 
-async def where_is_magic(read: Read, plan: RegisterMap) -> str:
-    """Where the handshake's mark stands when it is not where the map says; "" if nowhere near."""
+async def where_is_magic(read: Read, plan: RegisterMap) -> tuple[str, Said] | None:
+    """Where the handshake's mark stands when it is not where the map says, in English and for the
+    catalogue; None if nowhere near."""
     at = plan.input.base + plan.input.magic
     swapped = plan.magic >> 8 | (plan.magic & 0xFF) << 8
     other: Table = "holding" if plan.input.table == "input" else "input"
@@ -78,25 +79,27 @@ async def where_is_magic(read: Read, plan: RegisterMap) -> str:
             except ConfigError:
                 continue
             if word == plan.magic and (table, address) == (plan.input.table, at):
-                return ""  # it came just now: the PLC has started
+                return None  # it came just now: the PLC has started
+            base = plan.input.base + address - at
             if word == plan.magic and table != plan.input.table:
-                base = plan.input.base + address - at
-                return (
-                    f'it stands in {table} register {address}: write table = "{table}"'
-                    + (f" and base = {base}" if address != at else "")
-                    + " in the map's [input]"
+                words = (
+                    f'it stands in {table} register {address}: write table = "{table}" and base = '
+                    f"{base} in the map's [input]"
                 )
+                return words, say("plc_magic_table", table=table, at=address, base=base)
             if word == plan.magic:
-                return (
+                words = (
                     f"it stands in register {address}: the PLC program counts its addresses from "
-                    f"another number, so write base = {plan.input.base + address - at} in [input]"
+                    f"another number, so write base = {base} in [input]"
                 )
+                return words, say("plc_magic_base", at=address, base=base)
             if word == swapped:
-                return (
+                words = (
                     f"register {address} holds its two bytes the other way round: swap bytes in "
                     "the PLC's Modbus server"
                 )
-    return ""
+                return words, say("plc_magic_swapped", at=address)
+    return None
 
 
 async def _header(read: Read, plan: RegisterMap) -> _Look:
@@ -121,69 +124,55 @@ def _of_header(
     plan: RegisterMap, before: _Look, after: _Look, *, beaten: bool
 ) -> list[DeviceCheck]:
     base, block = plan.input.base, plan.input
-    found = [_good(f"magic: {plan.magic:#06x} in {block.table} register {base + block.magic}")]
-    run = f"run (register {base + block.run}): {after.run}"
+    at = base + block.magic
+    found = [_good("magic", magic=f"{plan.magic:#06x}", table=block.table, at=at)]
+    at = base + block.run
     if after.run == 0:
-        found.append(_bad(f"{run}. It must count the PLC's starts: keep it in retentive memory."))
+        found.append(_bad("run_zero", at=at))
     elif after.run != before.run:
-        found.append(_bad(f"{run}, a moment ago {before.run}: it may change at a start only."))
+        found.append(_bad("run_moves", at=at, run=after.run, before=before.run))
     else:
-        found.append(_good(run))
-    beat = f"heartbeat (register {base + block.heartbeat}): {before.heartbeat} → {after.heartbeat}"
+        found.append(_good("run", at=at, run=after.run))
+    beat = {"at": base + block.heartbeat, "before": before.heartbeat, "after": after.heartbeat}
     if after.heartbeat == before.heartbeat:
-        found.append(
-            _bad(
-                f"{beat} within {BETWEEN:g} s. It must move every 200 ms: is the PLC in RUN, and "
-                "is this the register that the program counts?"
-            )
-        )
+        found.append(_bad("beat_still", **beat, s=f"{BETWEEN:g}"))
     else:
-        found.append(_good(beat))
+        found.append(_good("beat", **beat))
     found += _of_flags(plan, after, beaten=beaten)
     found += _of_motion(plan, before, after)
     return found
 
 
 def _of_flags(plan: RegisterMap, look: _Look, *, beaten: bool) -> list[DeviceCheck]:
-    where = f"flags (register {plan.input.base + plan.input.flags}): {look.flags:#06x}"
+    at, flags = plan.input.base + plan.input.flags, f"{look.flags:#06x}"
     unknown = look.flags & ~KNOWN_FLAGS
     if unknown:
-        return [
-            _bad(
-                f"{where}. Bits {_bits(unknown)} mean nothing in version 1: is this the register "
-                "of the flags, are its bytes in order?"
-            )
-        ]
-    names = ", ".join(sorted(ring.flag_names(look.flags))) or "none set"
-    if beaten and "agent_lost" in ring.flag_names(look.flags) and "agent_lost" not in plan.sensors:
-        return [
-            _bad(
-                f"{where} ({names}). The agent writes its heartbeat to holding register "
-                f"{plan.output.base + plan.output.heartbeat} and the PLC misses it: does the "
-                "program look at that register?"
-            )
-        ]
-    return [_good(f"{where} ({names})")]
+        return [_bad("flags_unknown", at=at, flags=flags, bits=_bits(unknown))]
+    names = ring.flag_names(look.flags)
+    said = {"at": at, "flags": flags, "names": ", ".join(sorted(names)) or "-"}
+    if beaten and "agent_lost" in names and "agent_lost" not in plan.sensors:
+        return [_bad("flags_lost", **said, beat=plan.output.base + plan.output.heartbeat)]
+    return [_good("flags", **said)]
 
 
 def _of_motion(plan: RegisterMap, before: _Look, after: _Look) -> list[DeviceCheck]:
     block, base = plan.input, plan.input.base
     found: list[DeviceCheck] = []
-    speed = f"speed (register {base + block.speed}): {after.speed} mm/s"
+    speed = {"at": base + block.speed, "speed": after.speed}
     if after.speed > FASTEST and "speed" not in plan.sensors:
-        found.append(_bad(f"{speed}. No belt is so fast: is it mm/s, and this register?"))
+        found.append(_bad("speed_high", **speed))
     else:
-        found.append(_good(speed))
+        found.append(_good("speed", **speed))
     moved = (after.encoder - before.encoder) & 0xFFFFFFFF
     otherwise = (after.swapped - before.swapped) & 0xFFFFFFFF
-    pulses = f"encoder (registers {base + block.encoder} and {base + block.encoder + 1}): "
-    pulses += f"{before.encoder} → {after.encoder}"
+    at = base + block.encoder
+    pulses = {"at": at, "next": at + 1, "before": before.encoder, "after": after.encoder}
     if moved and moved & 0xFFFF == 0 and otherwise < 0x10000:
-        found.append(_bad(f"{pulses}. It moves in steps of 65536: {_other_order(plan)}"))
+        found.append(_bad("encoder_order", **pulses, order=_other_order(plan)))
     elif not moved and "running" in ring.flag_names(after.flags) and after.speed > 0:
-        found.append(_bad(f"{pulses} while the belt runs: is the encoder wired and counted?"))
+        found.append(_bad("encoder_still", **pulses))
     else:
-        found.append(_good(pulses))
+        found.append(_good("encoder", **pulses))
     return found
 
 
@@ -198,11 +187,11 @@ async def _ring(read: Read, plan: RegisterMap) -> list[int]:
 
 def _of_ring(plan: RegisterMap, look: _Look, words: Sequence[int]) -> list[DeviceCheck]:
     first = plan.input.base + plan.input.ring
-    where = f"ring (registers {first} to {first + len(words) - 1})"
+    where = {"first": first, "last": first + len(words) - 1}
     # In a young run the ring is not full yet; whether the head has wrapped cannot be seen.
     count = min(look.head, ring.RING_ENTRIES)
     if count == 0:
-        return [_good(f"{where}: no event yet in this run; check again when something passed")]
+        return [_good("ring_empty", **where)]
     numbers = [(look.head - count + n) & 0xFFFF for n in range(count)]
 
     def entry(number: int, shift: int = 0) -> Sequence[int]:
@@ -215,40 +204,30 @@ def _of_ring(plan: RegisterMap, look: _Look, words: Sequence[int]) -> list[Devic
 
     right = [n for n in numbers if fits(n, entry(n)[0])]
     if len(right) < count:
-        return [_bad(f"{where}: {_why_numbers(numbers, words, count - len(right))}")]
+        return [_bad("ring_numbers", **where, why=_why_numbers(numbers, words, count - len(right)))]
     found: list[DeviceCheck] = []
     kinds = sorted({entry(n)[1] >> 8 for n in right})
     strange = [kind for kind in kinds if kind not in _KINDS]
     if strange:
-        found.append(
-            _bad(
-                f"{where}: events of kind {', '.join(map(str, strange))}, which docs/plc.md does "
-                "not know: is the kind in the high byte of the entry's second register?"
-            )
-        )
+        found.append(_bad("ring_kinds", **where, kinds=", ".join(map(str, strange))))
     stations = sorted({entry(n)[1] & 0xFF for n in right})
     if stations[-1] >= plan.output.stations:
-        found.append(
-            _bad(
-                f"{where}: events of station index {stations[-1]}, but the map has slots for 0 to "
-                f"{plan.output.stations - 1}: correct the index, or `stations` in the map"
-            )
-        )
+        most = plan.output.stations - 1
+        found.append(_bad("ring_stations", **where, station=stations[-1], most=most))
     if (
         _backwards(plan, [entry(n) for n in right], swap=False)
         > 1
         >= _backwards(plan, [entry(n) for n in right], swap=True)
     ):
-        found.append(_bad(f"{where}: the encoder goes back and forth: {_other_order(plan)}"))
+        found.append(_bad("ring_order", **where, order=_other_order(plan)))
     if not found:
         shown = ", ".join(_KINDS[kind] for kind in kinds)
         indices = ", ".join(map(str, stations))
-        newest = f"the newest {count} events are whole: {shown}, of station {indices}"
-        found.append(_good(f"{where}: {newest}"))
+        found.append(_good("ring", **where, count=count, kinds=shown, stations=indices))
     return found
 
 
-def _why_numbers(numbers: Sequence[int], words: Sequence[int], wrong: int) -> str:
+def _why_numbers(numbers: Sequence[int], words: Sequence[int], wrong: int) -> Said:
     """Why entries do not carry their numbers."""
     size = ring.WORDS_PER_ENTRY
 
@@ -262,29 +241,17 @@ def _why_numbers(numbers: Sequence[int], words: Sequence[int], wrong: int) -> st
     most = max(2, len(numbers) // 2)
     for add in (1, -1):
         if carried(lambda n: n % 64 * size, add) >= most:
-            return (
-                f"every entry carries its number {'+' if add > 0 else '-'} 1: the first event of a "
-                "run has the number 0, and `head` counts what was written"
-            )
+            return say("plc_entry_count", add="+ 1" if add > 0 else "- 1")
     for shift in range(-size + 1, size):
         if shift and carried(lambda n, s=shift: n % 64 * size + s, 0) >= most:  # type: ignore[misc]
-            return (
-                f"entries begin {abs(shift)} registers {'later' if shift > 0 else 'earlier'} than "
-                f"the map says: add {shift} to `ring` in [input]"
-            )
+            return say("plc_entry_later" if shift > 0 else "plc_entry_earlier", by=abs(shift))
     if carried(lambda n: (n + 1) % 64 * size, 0) >= most or (
         carried(lambda n: (n - 1) % 64 * size, 0) >= most
     ):
-        return "events stand one entry off: event n belongs into entry n mod 64"
+        return say("plc_entry_place")
     if not any(words):
-        return (
-            "it is empty although `head` says that events were written: is `ring` the right "
-            "address, does the program write entries before it raises `head`?"
-        )
-    return (
-        f"{wrong} of the newest {len(numbers)} entries do not carry their number: is `ring` the "
-        "right address, and is the entry whole before `head` is raised?"
-    )
+        return say("plc_entry_none")
+    return say("plc_entry_wrong", wrong=wrong, many=len(numbers))
 
 
 def _backwards(plan: RegisterMap, entries: Sequence[Sequence[int]], *, swap: bool) -> int:
@@ -299,29 +266,26 @@ async def _of_output(read: Read, plan: RegisterMap) -> list[DeviceCheck]:
     found: list[DeviceCheck] = []
     for name, (first, width) in out.widths().items():
         last = first + width - 1
-        where = f"{name} (holding register{f's {first} to {last}' if width > 1 else f' {first}'})"
+        where = say("plc_out", name=name, at=first)
+        if width > 1:
+            where = say("plc_outs", name=name, first=first, last=last)
         words: list[int] = []
         try:
             for start in range(first, first + width, 120):
                 step = min(120, first + width - start)
                 words += await read("holding", start, step, None)
         except ConfigError as error:
-            found.append(_bad(f"{where}: {error}"))
+            found.append(_bad("refused", where=where, why=in_words(error)))
             continue
         if name == "slots":
             odd = [n for n, word in enumerate(words) if word >> 12 > 2]
             if odd:
-                place = first + odd[0]
-                found.append(
-                    _bad(
-                        f"{where}: register {place} holds {words[odd[0]]:#06x}, which is no "
-                        "verdict: does something else write there?"
-                    )
-                )
+                held = f"{words[odd[0]]:#06x}"
+                found.append(_bad("slot_odd", where=where, register=first + odd[0], held=held))
                 continue
-            found.append(_good(f"{where}: {sum(map(bool, words))} hold a verdict"))
+            found.append(_good("slots", where=where, many=sum(map(bool, words))))
         else:
-            found.append(_good(f"{where}: {words[0]}"))
+            found.append(_good("value", where=where, value=words[0]))
     return found
 
 
@@ -330,19 +294,22 @@ async def _of_points(
 ) -> list[DeviceCheck]:
     found: list[DeviceCheck] = []
     for name, point in points.items():
-        unit = "" if point.unit is None else f" of unit {point.unit}"
-        where = f"{group}.{name} ({point.table} {point.address}{unit})"
+        place = {"name": f"{group}.{name}", "table": point.table, "at": point.address}
+        where = say("plc_point", **place)
+        if point.unit is not None:
+            where = say("plc_point_unit", **place, unit=point.unit)
         try:
             words = await read(point.table, point.address, point.width, point.unit)
         except ConfigError as error:
-            found.append(_bad(f"{where}: {error}"))
+            found.append(_bad("refused", where=where, why=in_words(error)))
             continue
         value = point.number(words, plan.word_order == "high_first")
-        shown = ("on" if value else "off") if point.is_bit else f"{value:g}"
         if name == "speed" and not 0 <= value <= FASTEST:
-            found.append(_bad(f"{where}: {shown} mm/s: look at type, scale and word_order"))
+            found.append(_bad("point_speed", where=where, speed=f"{value:g}"))
+        elif point.is_bit:
+            found.append(_good("point_on" if value else "point_off", where=where))
         else:
-            found.append(_good(f"{where}: {shown}"))
+            found.append(_good("value", where=where, value=f"{value:g}"))
     return found
 
 
@@ -352,7 +319,7 @@ def _named(points: Mapping[Any, Point]) -> dict[str, Point]:
 
 def _other_order(plan: RegisterMap) -> str:
     other = "low_first" if plan.word_order == "high_first" else "high_first"
-    return f'write word_order = "{other}" in the map'
+    return f'word_order = "{other}"'
 
 
 def _bits(word: int) -> str:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from agent.core.errors import TransientError
+from agent.core.errors import Said, TransientError, say
 from agent.ports import PrintEvent, PrintEventKind
 from drivers.context import DeviceContext
 from drivers.transport import Role, Transport
@@ -63,6 +63,7 @@ class CoderLink(Generic[M]):
     ) -> None:
         self.name = name
         self.broken: str | None = None
+        self._said: Said | None = None  # the same for the catalogue, where it knows it
         self.events: deque[PrintEvent] = deque()
         self.strict = False
         self.quiet = False  # a record was sent: quote nothing of what the device says
@@ -90,7 +91,7 @@ class CoderLink(Generic[M]):
         self._codec = self._make()
         self.events.clear()
         self._wake.clear()
-        self.broken = None
+        self.broken = self._said = None
         self.strict = self.quiet = False
         self._pump = asyncio.create_task(self._listen(), name=f"{self.name} listens")
         self._pump.add_done_callback(lambda _: self._wake.set())
@@ -128,11 +129,8 @@ class CoderLink(Generic[M]):
                 async with asyncio.timeout(limit):
                     return await reply
             except TimeoutError:
-                self.end(
-                    f"{self.name} at {self._address} did not answer {what} within {limit:g} s"
-                    f"{self._quote()}. {self._advice}"
-                )
-                raise TransientError(self.broken or "") from None
+                self._silent(what, limit)
+                raise TransientError(self.broken or "", self._said) from None
             finally:
                 self._reply = self._answered = None
                 self._codec.expected = ()
@@ -180,23 +178,23 @@ class CoderLink(Generic[M]):
         self.check()
         return None
 
-    def end(self, why: str) -> None:
+    def end(self, why: str, said: Said | None = None) -> None:
         """The session is over; the first reason is kept."""
         if self.broken is None:
-            self.broken = why
+            self.broken, self._said = why, said
         if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(TransientError(self.broken))
+            self._reply.set_exception(TransientError(self.broken, self._said))
         self._wake.set()
 
     def fail(self, why: str) -> TransientError:
         """End the session, and the error to raise."""
         self.end(why)
-        return TransientError(self.broken or why)
+        return TransientError(self.broken or why, self._said)
 
     def check(self) -> None:
         """TransientError where no session is open or it is over."""
         if self.broken is not None:
-            raise TransientError(self.broken)
+            raise TransientError(self.broken, self._said)
         if self._pump is None:
             raise TransientError(f"The session with {self.name} is not open; open it.")
         if self._pump.done():
@@ -206,7 +204,7 @@ class CoderLink(Generic[M]):
         try:
             await self._transport.write(data, self._reply_timeout, shown)
         except TransientError as error:
-            self.end(str(error))
+            self.end(str(error), error.said)
             raise
 
     async def _listen(self) -> None:
@@ -224,10 +222,14 @@ class CoderLink(Generic[M]):
                         if not self._take(message, now):
                             self._answer(message)
                 elif silence is not None and now - heard > silence:
-                    self.end(f"{self.name} said nothing for {silence:g} s; check its network.")
+                    limit = f"{silence:g}"
+                    self.end(
+                        f"{self.name} said nothing for {limit} s; check its network.",
+                        say("said_nothing", name=self.name, s=limit),
+                    )
                     return
         except TransientError as error:
-            self.end(str(error))
+            self.end(str(error), error.said)
 
     def _answer(self, message: M) -> None:
         reply = self._reply
@@ -240,11 +242,20 @@ class CoderLink(Generic[M]):
         elif self.strict:
             self.end(
                 f"{self.name} at {self._address} answered ({message.kind}) what nobody asked: its "
-                f"answers are out of step, or another program talks to it. Starting anew."
+                f"answers are out of step, or another program talks to it. Starting anew.",
+                say("out_of_step", name=self.name, where=self._address),
             )
 
-    def _quote(self) -> str:
-        """What it said instead: the first thing to know of a wrong port or a wrong device."""
-        if self.quiet or not self._heard:
-            return ""
-        return f"; it sent {self._mask(self._heard)!r} instead"
+    def _silent(self, what: str, limit: float) -> None:
+        """No answer came. What it said instead is the first thing to know of a wrong port or a
+        wrong device."""
+        about = {"name": self.name, "where": self._address, "what": what, "s": f"{limit:g}"}
+        quote, heard = "", say("plain", words="")
+        if self._heard and not self.quiet:
+            said = repr(self._mask(self._heard))
+            quote, heard = f"; it sent {said} instead", say("heard_instead", said=said)
+        self.end(
+            f"{self.name} at {self._address} did not answer {what} within {limit:g} s{quote}. "
+            f"{self._advice}",
+            say("no_answer_to", **about, heard=heard),
+        )

@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent.core.errors import ConfigError, TransientError
+from agent.core.errors import ConfigError, TransientError, in_words, say
 from agent.ports import DeviceCheck, Reading
 from drivers.context import DeviceContext
 from drivers.readers.cutter import LineCutter
@@ -164,12 +164,13 @@ class DmccReader:
 
     async def check(self) -> Sequence[DeviceCheck]:
         """What the reader says of itself; see ports.Checked."""
-        found = [DeviceCheck(True, f"it is a {await self._identify()}")]
+        found = [DeviceCheck(True, say("model", model=await self._identify()))]
         for name in ("DEVICE.NAME", "DEVICE.FIRMWARE-VER"):
             try:
-                found.append(DeviceCheck(True, f"{name}: {await self._ask(f'GET {name}')}"))
+                said = await self._ask(f"GET {name}")
+                found.append(DeviceCheck(True, say("setting", name=name, value=said)))
             except _Refused as refused:
-                found.append(DeviceCheck(refused.status != 105, str(refused)))
+                found.append(DeviceCheck(refused.status != 105, in_words(refused)))
         return found
 
     async def _identify(self) -> str:

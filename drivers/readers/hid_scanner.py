@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from agent.core.errors import ConfigError, TransientError
+from agent.core.errors import ConfigError, TransientError, say
 from agent.ports import DeviceCheck, Reading
 from drivers.context import DeviceContext
 from drivers.readers.keys import EVENT, KeyCodec
@@ -117,14 +117,9 @@ class HidScanner:
         """What can be known of a scanner; see ports.Checked."""
         spoiled = self._codec.dropped
         if not spoiled:
-            return [DeviceCheck(True, "it is plugged in, and ours alone")]
-        return [
-            DeviceCheck(
-                False,
-                f"{spoiled} scans were not understood: set the scanner to the US keyboard layout "
-                f"and to end each code with {self._config.terminator.capitalize()}",
-            )
-        ]
+            return [DeviceCheck(True, say("plugged_in"))]
+        ends = self._config.terminator.capitalize()
+        return [DeviceCheck(False, say("scans_spoiled", many=spoiled, ends=ends))]
 
     def _fresh(self) -> KeyCodec:
         config = self._config

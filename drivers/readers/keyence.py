@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent.core.errors import ConfigError, TransientError
+from agent.core.errors import ConfigError, TransientError, say
 from agent.ports import DeviceCheck, Reading
 from drivers.context import DeviceContext
 from drivers.readers.cutter import LineCutter
@@ -136,12 +136,12 @@ class KeyenceReader:
     async def check(self) -> Sequence[DeviceCheck]:
         """What the reader says of itself; see ports.Checked."""
         if not self._config.commands:
-            return [DeviceCheck(True, "it pushes what it reads and is asked nothing")]
-        found = [DeviceCheck(True, f"it is a {await self._identify()}")]
+            return [DeviceCheck(True, say("pushes"))]
+        found = [DeviceCheck(True, say("model", model=await self._identify()))]
         with suppress(_Refused):  # a model that does not know this command
             state = await self._ask("ERRSTAT")
             good = state.lower() in ("none", "")
-            found.append(DeviceCheck(good, f"its error state: {state or 'none'}"))
+            found.append(DeviceCheck(good, say("error_state", state=state or "-")))
         return found
 
     async def _identify(self) -> str:

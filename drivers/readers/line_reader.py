@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from agent.core.errors import DomainError
+from agent.core.errors import DomainError, say
 from agent.ports import DeviceCheck, Reading
 from drivers.context import DeviceContext
 from drivers.readers.cutter import LineCutter
@@ -131,9 +131,5 @@ class LineReader:
     async def check(self) -> Sequence[DeviceCheck]:
         """What can be known of a reader that only reads; see ports.Checked."""
         if self._config.silence is not None:
-            return [DeviceCheck(True, f"its heartbeat must come every {self._config.silence:g} s")]
-        return [
-            DeviceCheck(
-                True, "it says nothing of itself: a broken line shows only by its power or cable"
-            )
-        ]
+            return [DeviceCheck(True, say("heartbeat", s=f"{self._config.silence:g}"))]
+        return [DeviceCheck(True, say("says_nothing"))]

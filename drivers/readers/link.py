@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from agent.core.errors import ConfigError, TransientError
+from agent.core.errors import ConfigError, Said, TransientError, say
 from agent.ports import Reading
 from drivers.context import DeviceContext
 from drivers.diagnose import HEARD, stranger
@@ -152,7 +152,11 @@ class ReaderLink:
                 async with asyncio.timeout(self._reply_timeout):
                     return await future
             except TimeoutError:
-                error = self._said(f"did not answer {what} within {self._reply_timeout:g} s")
+                limit = f"{self._reply_timeout:g}"
+                about = {"name": self.name, "where": self.address, "what": what, "s": limit}
+                error = self._said(
+                    f"did not answer {what} within {limit} s", say("reader_silent", **about)
+                )
                 self._fail(error)
                 raise error from None
             finally:
@@ -206,9 +210,16 @@ class ReaderLink:
             self._head += data[: HEARD - len(self._head)]
             head = self._clean(self._head)
             who = stranger(head)
-            if who:
+            if who is not None:
                 quoted = printable(self._mask(head.strip()[:60]))
-                raise self._said(f'is {who} ("{quoted}")')
+                said = say(
+                    "reader_stranger",
+                    name=self.name,
+                    where=self.address,
+                    who=who.said,
+                    said=quoted,
+                )
+                raise self._said(f'is {who.words} ("{quoted}")', said)
         messages = self._codec.feed(data)
         self._notice_junk(bool(messages), len(data))
         for message in messages:
@@ -251,10 +262,11 @@ class ReaderLink:
         self._junk += 0 if understood else size
         if lines >= JUNK_LINES or self._junk > JUNK_BYTES:
             quoted = printable(self._mask(self._head[:40]))
-            raise self._said(f'sends what we do not understand (it began with "{quoted}")')
+            said = say("reader_junk", name=self.name, where=self.address, said=quoted)
+            raise self._said(f'sends what we do not understand (it began with "{quoted}")', said)
 
-    def _said(self, what: str) -> TransientError:
-        return TransientError(f"{self.name} at {self.address} {what}. {self._advice}")
+    def _said(self, what: str, said: Said) -> TransientError:
+        return TransientError(f"{self.name} at {self.address} {what}. {self._advice}", said)
 
     def _fail(self, error: TransientError) -> None:
         """The session is over; whoever waits is told."""

@@ -25,6 +25,7 @@ from drivers.sim.keyboard import KeyboardFifo
 from drivers.sim.keyence_reader import SrPty, SrServer
 from drivers.sim.line_reader import ReaderFormat, ReaderPty, ReaderServer
 from tests.drivers.contract_printer import WRONG, Drip
+from tests.drivers.saying import english
 
 NAME = "case reader"
 DEADLINE = 3.0
@@ -239,7 +240,7 @@ async def it_says_how_it_is(name: str) -> None:
             return
         stage.case.fault(stage.sim)
         try:
-            found = [one.words for one in await stage.driver.check() if not one.good]
+            found = [english(one) for one in await stage.driver.check() if not one.good]
         except TransientError as error:
             found = [str(error)]
         assert stage.case.words in " ".join(found)

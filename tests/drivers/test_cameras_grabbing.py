@@ -16,6 +16,7 @@ from agent.supervisor import Session
 from drivers.cameras.grabbing import FROZEN, BlockIds, Grabbed, GrabbedCamera, GrabberConfig
 from drivers.cameras.pfnc import MONO8, grey
 from drivers.cameras.picture import PictureError
+from tests.drivers.saying import english
 
 PICTURE = np.zeros((4, 6), np.uint8)
 LOST = TransientError("the cable is out")
@@ -100,12 +101,12 @@ def test_numbers_that_never_came_are_counted_and_the_gap_is_handed_on() -> None:
         script.put(3, 4, 7)
         assert await numbers_of(camera, 3) == [3, 4, 7]
         (found,) = await camera.check()
-        assert (found.good, found.words.split(":")[0]) == (False, "2 of 5 pictures never came")
+        assert (found.good, english(found).split(":")[0]) == (False, "2 of 5 pictures never came")
         for first in range(8, 2008, 200):
             script.put(*range(first, first + 200))
             assert len(await numbers_of(camera, 200)) == 200
         (found,) = await camera.check()
-        assert (found.good, found.words.split(":")[0]) == (True, "2 of 2005 pictures never came")
+        assert (found.good, english(found).split(":")[0]) == (True, "2 of 2005 pictures never came")
 
     assert run(act, queue=256).missed == 2
 

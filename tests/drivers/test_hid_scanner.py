@@ -22,6 +22,7 @@ from drivers.readers.keys import KeyCodec
 from drivers.readers.payload import Heard
 from drivers.sim.keyboard import NUMBERS, Keyboard, KeyboardFifo, printable
 from drivers.wireread import entries
+from tests.drivers.saying import english
 
 CONFIG = HidScannerConfig(path="/dev/input/by-id/usb-scanner-event-kbd")
 # `]Q1a` and Enter as a 64-bit kernel hands them on, key records only: right bracket; Shift and q;
@@ -194,7 +195,7 @@ def test_a_spoiled_scan_shows_in_the_check_and_the_wire_log(tmp_path: Path) -> N
         assert (await scanner.next_reading(2)).reads == ()
         (found,) = await scanner.check()
         assert not found.good
-        assert "US keyboard" in found.words
+        assert "US keyboard" in english(found)
         await scanner.close()
         await sim.stop()
 

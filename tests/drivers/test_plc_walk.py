@@ -19,6 +19,7 @@ from drivers.plc.walk import where_is_magic
 from drivers.sim.plc_memory import PlcLayout
 from drivers.sim.world import RUNNING, PlcImage, RingEntry
 from tests.drivers.plc_line import Plant, Server, driver, session, start
+from tests.drivers.saying import english
 
 LAYOUT = PlcLayout()
 
@@ -86,13 +87,13 @@ async def checked(
 
 
 def wrong(found: list[DeviceCheck]) -> list[str]:
-    return [each.words for each in found if not each.good]
+    return [english(each) for each in found if not each.good]
 
 
 def test_a_right_map_is_told_register_by_register() -> None:
     found = asyncio.run(checked(prepare=firing(70), told=True))
     assert wrong(found) == []
-    words = "\n".join(each.words for each in found)
+    words = "\n".join(english(each) for each in found)
     for part in (
         "magic: 0xca01 in input register 0",
         "run (register 1): 4",
@@ -215,7 +216,7 @@ def test_a_magic_that_came_just_now_is_no_reason_to_change_the_map() -> None:
     async def read(table: Table, address: int, count: int, unit: int | None) -> list[int]:
         return [0xCA01 if (table, address) == ("input", 0) else 0]
 
-    assert asyncio.run(where_is_magic(read, RegisterMap())) == ""
+    assert asyncio.run(where_is_magic(read, RegisterMap())) is None
 
 
 # ---------------------------------------------------------------------------------------- mbpoll

@@ -20,6 +20,7 @@ from drivers.readers.line_reader import LineReader, LineReaderConfig
 from drivers.sim.line_reader import ReaderPty
 from drivers.wirelog import WireLog
 from drivers.wireread import Follower, entries, parse, printable, tail
+from tests.drivers.saying import told
 
 
 def log(folder: Path, **settings: int) -> WireLog:
@@ -94,7 +95,8 @@ def test_control_bytes_have_names() -> None:
     ],
 )
 def test_strangers_are_known_by_what_they_say(heard: bytes, who: str) -> None:
-    assert stranger(heard) == who
+    found = stranger(heard)
+    assert (found.words if found else "") == who
 
 
 @contextmanager
@@ -119,14 +121,14 @@ def test_a_greeting_is_heard_and_a_refusal_explained() -> None:
     heard, error = asyncio.run(greeting("127.0.0.1", port))
     assert heard == b""
     assert error is not None
-    words = why_unreachable(error, f"tcp://127.0.0.1:{port}", (9100,))
+    words = told(why_unreachable(error, f"tcp://127.0.0.1:{port}", (9100,)))
     assert "nothing takes connections" in words
     assert "9100" in words
-    assert "not known here" in why_unreachable(socket.gaierror(), "tcp://printer:9100")
-    assert "dialout" in why_unreachable(PermissionError(), "/dev/ttyUSB0")
-    assert "same network" in why_unreachable(OSError(113, "no route"), "tcp://h:1")
-    assert "Nobody answers" in why_unreachable(TimeoutError(), "tcp://h:1")
-    assert why_unreachable(ValueError(), "tcp://h:1") == ""
+    assert "not known here" in told(why_unreachable(socket.gaierror(), "tcp://printer:9100"))
+    assert "dialout" in told(why_unreachable(PermissionError(), "/dev/ttyUSB0"))
+    assert "same network" in told(why_unreachable(OSError(113, "no route"), "tcp://h:1"))
+    assert "Nobody answers" in told(why_unreachable(TimeoutError(), "tcp://h:1"))
+    assert why_unreachable(ValueError(), "tcp://h:1") is None
 
 
 def test_a_serial_device_is_to_be_named_by_its_stable_path(tmp_path: Path) -> None:
@@ -138,9 +140,9 @@ def test_a_serial_device_is_to_be_named_by_its_stable_path(tmp_path: Path) -> No
     (folder / "usb-FTDI_FT232R_A5-if00-port0").symlink_to(device)
     stable = str(folder / "usb-FTDI_FT232R_A5-if00-port0")
     assert serial_ports(folder) == [(stable, str(device))]
-    assert f"write serial://{stable} instead" in about_serial(str(device), folder)
-    assert about_serial(stable, folder) == ""
-    missing = about_serial(str(tmp_path / "ttyUSB7"), folder)
+    assert f"write serial://{stable} instead" in told(about_serial(str(device), folder))
+    assert about_serial(stable, folder) is None
+    missing = told(about_serial(str(tmp_path / "ttyUSB7"), folder))
     assert "plug the device in" in missing
     assert stable in missing
 

@@ -25,12 +25,27 @@ await new Promise((loaded) => {
 
 /** @typedef {import("/panel/types.js").Snapshot} Snapshot */
 /** @typedef {import("/panel/types.js").DeviceState} DeviceState */
+/** @typedef {{good: boolean, words?: string, said?: import("/panel/types.js").Said}} Finding */
 
 /** What a device says is wrong: its keys in words, a sentence as it is. @param {string | null} error */
 function wrong(error) {
   const keys = (error ?? "").split(", ");
   const known = keys.every((key) => /^[a-z0-9_]+$/.test(key));
   return known ? keys.map((key) => text.tOr("fault", key)).join(t("devices.comma")) : error ?? "";
+}
+
+/**
+ * What the agent says of a device, in the language of the page; keys of faults and warnings in it too.
+ * @param {import("/panel/types.js").Said} said
+ * @returns {string}
+ */
+function inOurs({ key, args }) {
+  const holes = Object.entries(args).map(([name, value]) => {
+    if (typeof value !== "string") return [name, inOurs(value)];
+    if (name === "warning") return [name, text.tOr("warning", value)];
+    return [name, name === "faults" ? wrong(value) : value];
+  });
+  return t(`found.${key}`, Object.fromEntries(holes));
 }
 
 /** @param {DeviceState} device */
@@ -81,7 +96,7 @@ function fill(node, device) {
   put(word, text.tOr("device_state", device.state));
   put(latency, device.latency_ms === null ? text.NONE : t("devices.latency", { n: Math.round(device.latency_ms * 10) / 10 }));
   put(last, t("devices.last", { time: text.second(device.last) }));
-  put(error, wrong(device.error));
+  put(error, device.said ? inOurs(device.said) : wrong(device.error));
   error.translate = error.textContent !== device.error;
   show(error, device.error !== null);
   put(warned, soon(device));
@@ -119,8 +134,8 @@ class DeviceSheet {
     this.check.dataset.t = "devices.check";
     this.check.addEventListener("click", () => void this.#do("devices.checking", async () => (await command(`${this.path}/check`, {})).found));
     this.test = holdButton("", () => void this.#do("devices.testing", async () => {
-      const { done } = await command(`${this.path}/test`, { seconds: TEST_SECONDS });
-      return [{ good: true, words: done }];
+      const { said } = await command(`${this.path}/test`, { seconds: TEST_SECONDS });
+      return [{ good: true, said }];
     }));
     this.wire = el("ol", "wire");
     this.wire.translate = false;
@@ -184,7 +199,7 @@ class DeviceSheet {
     attr(this.limit, "d", limit ? `M0 ${y(least)}H60` : "");
   }
 
-  /** @param {string} doing key @param {() => Promise<{good: boolean, words: string}[]>} act */
+  /** @param {string} doing key @param {() => Promise<Finding[]>} act */
   async #do(doing, act) {
     this.#say([{ good: true, words: t(doing) }]);
     allow(this.check, false);
@@ -193,18 +208,18 @@ class DeviceSheet {
       this.#say(await act());
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#say([{ good: false, words: error.message }]);
+      this.#say([error.said ? { good: false, said: error.said } : { good: false, words: error.message }]);
     } finally {
       allow(this.check, true);
       allow(this.test.node, true);
     }
   }
 
-  /** @param {{good: boolean, words: string}[]} found */
+  /** @param {Finding[]} found */
   #say(found) {
     const ordered = [...found.filter((each) => !each.good), ...found.filter((each) => each.good)];
     this.said.replaceChildren(...ordered.map((each) => {
-      const words = el("span", "", each.words);
+      const words = el("span", "", each.said ? inOurs(each.said) : each.words);
       words.translate = false;
       const node = el("li", "", icon(each.good ? "check" : "warn"), words);
       attr(node, "data-good", each.good ? "" : null);

@@ -18,8 +18,11 @@ export async function openSession() {
   build = session.build;
 }
 
-/** A command that was not carried out; `message` is for the person who gave it. */
-export class Refusal extends Error {}
+/** A command that was not carried out; `message` is for the person who gave it, `said` the same of a device. */
+export class Refusal extends Error {
+  /** @type {import("./types.js").Said | undefined} */
+  said;
+}
 
 /**
  * Carry out a command. Returns what it says when it is durable; throws Refusal otherwise.
@@ -39,7 +42,10 @@ export async function command(path, body) {
     if (error instanceof Refusal) throw error;
     throw new Refusal(t("refused.no_answer"));
   }
-  if (!answer.ok) throw new Refusal(await inWords(answer));
+  if (!answer.ok) {
+    const { said } = await answer.clone().json().catch(() => ({}));
+    throw Object.assign(new Refusal(await inWords(answer)), { said });
+  }
   return answer.json();
 }
 

@@ -4,7 +4,8 @@
 /** @typedef {{number: string, sku: string, names: Names, lot: string, target: number, level: string, status: string}} Order */
 /** @typedef {{key: string | null, by: string | null, agent: boolean, device: string | null}} Cause */
 /** @typedef {{number: string, sku: string, lot: string, target: number, state: string}} Startable */
-/** @typedef {{id: string, kind: string, state: string, latency_ms: number | null, last: number | null, error: string | null, quality?: Quality | null, warnings?: string[], losses?: number, faults?: number}} DeviceState */
+/** @typedef {{id: string, kind: string, state: string, latency_ms: number | null, last: number | null, error: string | null, quality?: Quality | null, warnings?: string[], losses?: number, faults?: number, said?: Said | null}} DeviceState */
+/** @typedef {{key: string, args: Record<string, any>}} Said */
 /** @typedef {{letter: string, score: number, worst: string, low: boolean, limit: string, samples: number, scores: Record<string, number>, points: [number, number][]}} Quality */
 /** @typedef {{id: string, priority: number, key: string, args: Record<string, string>, since: number, acked: boolean}} Alarm */
 /** @typedef {{s: "good" | "bad" | "wait" | "unknown", code: string | null, at: number | null, why: string | null}} Cell */
