@@ -2,8 +2,9 @@
 
 Products come to the printer and, some places later, to a reader. Meanwhile connections are cut,
 devices and agents die, answers and events are late, lost or doubled, always the same ones for a
-seed. What the simulated device physically printed is the truth: no code twice, each one in the end
-attached, void or never sent, every claim of the record true, and the balance closed.
+seed. It ends as an order does: it is finished and its line cleared. What the simulated device
+physically printed is the truth: no code twice, each one in the end attached, void or never sent,
+every claim of the record true, and the balance closed.
 """
 
 import asyncio
@@ -17,9 +18,10 @@ from typing import Any
 
 from agent.core import inputs as i
 from agent.core.life import PRINTABLE_LEFT, CodeState
-from agent.demo.provelife import CODER, READER, Life, Record, SimPlc
+from agent.demo.provelife import CODER, ORDER, READER, Life, Record, SimPlc
 from agent.demo.simagent import Moment
 from agent.ports import SlotVerdict
+from agent.services.clearance import asked
 from agent.store import balance
 from agent.store.words import CODE_STATES, code_key
 from drivers import registry
@@ -45,13 +47,15 @@ SETTLED = frozenset({CodeState.ATTACHED, CodeState.VOID}) | PRINTABLE_LEFT
 @dataclass(slots=True)
 class Proof:
     """What came out. `printed_twice` prints of a code that was printed before; `unresolved` codes
-    that are neither attached, void nor left; `balance_open` by how many codes the balance is off;
-    `untrue` codes of which the record claims what is not so: left and printed, attached and never
-    printed, void and on a product that was read, printed by its counter and not printed. `stuck`:
-    the printer did not print as many as it should. The rest is to be known: codes by state, faults
-    by kind, sessions with the device, alarms, void codes on products that passed the reader while
-    the agent was dead, codes on products that were `taken_off` (suspect until the line is cleared,
-    as the product may be fed again)."""
+    that are neither attached, void nor left after the line clearance, or that nothing but it
+    settled although they were on no product that was taken off; `balance_open` by how many codes
+    the balance is off; `untrue` codes of which the record claims what is not so: left and printed,
+    attached and never printed, void and on a product that was read, void by clearance and on a
+    product that was not taken off, printed by its counter and not printed. `stuck`: the printer did
+    not print as many as it should. The rest is to be known: codes by state, faults by kind,
+    sessions with the device, alarms, codes that were printed and are void (the gate took their
+    products), codes that were made void `by_clearance` (suspect until then, as their products were
+    taken off and may be fed again)."""
 
     name: str
     prints: int = 0
@@ -66,7 +70,7 @@ class Proof:
     sessions: int = 0
     inferred: int = 0
     void_printed: int = 0
-    taken_off: int = 0
+    by_clearance: int = 0
     alarms: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -125,9 +129,9 @@ class Day:
         self.belt: deque[tuple[int, str | None]] = deque()
         self.number = 0
         self.taken = 0  # prints that are on a product of the belt, or were
-        self.unread: set[str] = (
-            set()
-        )  # codes on products that the gate took while the agent was dead
+        # Codes on products that the gate took: while the agent was dead, or because of its verdict.
+        self.unread: set[str] = set()
+        self.taken_off: set[str] = set()
         self.life: Life | None = None
         self.section: dict[str, Any] = {}
 
@@ -155,6 +159,7 @@ class Day:
                 elif time.monotonic() > ends:
                     raise TimeoutError
             await self._run_empty()
+            await self._clear_line(proof, codes)
         except TimeoutError:
             proof.stuck = True
             proof.notes.append(f"nothing was printed for {PATIENCE:.0f} s")
@@ -198,15 +203,18 @@ class Day:
     async def _read(self, number: int, text: str | None) -> None:
         """A product passes the reader and its gate; one that the gate took is fed again, once. With
         a dead agent the gate takes it, and nobody knows of it."""
-        if not await self._passes(number, text) and text is not None:
-            await self._passes(self._next_number(), text)
+        known = self.life is not None
+        if await self._passes(number, text) or text is None or not known:
+            return
+        if not await self._passes(self._next_number(), text):
+            self.taken_off.add(text)
 
     async def _passes(self, number: int, text: str | None) -> bool:
         life = self.life
         texts = (text,) if text is not None else ()
         if life is None:
             self.unread.update(texts)
-            return True
+            return False
         self.plc.verdicts.pop(number, None)
         life.runner.tell(i.ItemTriggered(READER, number))
         life.runner.tell(i.ItemReadings(READER, number, "eye", texts))
@@ -230,6 +238,28 @@ class Day:
             await self._product(wait=False)
             await asyncio.sleep(0.01)
             still = 0 if life.desk.held or self.taken > before else still + 1
+
+    async def _clear_line(self, proof: Proof, codes: list[str]) -> None:
+        """The order is finished and the line cleared, as a leader does it: what it has to settle
+        are codes that the record has on products that were taken off, truly, and no others."""
+        life = self.life
+        assert life is not None
+        await life.runner.command(i.FinishOrder("proof"))
+        open_ = {text for text, state in self._states(codes).items() if state not in SETTLED}
+        conn = life.database.conn
+        rejected = conn.execute("SELECT id FROM code WHERE unit_state IS NOT NULL").fetchall()
+        known_off = {codes[code_key(at).position] for (at,) in rejected}
+        _, clearance = asked(conn, ORDER, "proof", reason="the products that were taken off")
+        await life.runner.command(clearance)
+        left_over = sorted(open_ - (known_off & (self.taken_off | self.unread)))
+        proof.unresolved += len(left_over)
+        proof.notes += [f"{text} was settled by the clearance alone" for text in left_over[:5]]
+
+    def _states(self, codes: list[str]) -> dict[str, CodeState]:
+        """What the record says of each code."""
+        assert self.life is not None
+        rows = self.life.database.conn.execute("SELECT id, state FROM code").fetchall()
+        return {codes[code_key(at).position]: CODE_STATES[number] for at, number in rows}
 
     # ------------------------------------------------------------------------------- the troubles
 
@@ -300,24 +330,20 @@ class Day:
         kinds = Counter(fault.kind.value for fault in self.faults.values())
         proof.faults_injected, proof.faults = sum(kinds.values()), dict(sorted(kinds.items()))
         conn = self.life.database.conn
-        states: dict[str, CodeState] = {}
-        taken_off: set[str] = set()
-        for at, number, unit in conn.execute("SELECT id, state, unit_state FROM code").fetchall():
-            text = codes[code_key(at).position]
-            states[text] = CODE_STATES[number]
-            if states[text] is CodeState.SUSPECT and unit is not None:
-                taken_off.add(text)  # its product was rejected; line clearance makes it void
+        states = self._states(codes)
         counts = Counter(states.values())
         proof.states = {state.value: count for state, count in sorted(counts.items())}
-        proof.taken_off = len(taken_off)
-        open_ = [t for t, state in states.items() if state not in SETTLED and t not in taken_off]
-        proof.unresolved = len(open_)
+        open_ = [text for text, state in states.items() if state not in SETTLED]
+        proof.unresolved += len(open_)
         proof.notes += [f"{text} is {states[text]}" for text in open_[:5]]
         untrue = [t for t, s in states.items() if s in PRINTABLE_LEFT and t in printed]
         untrue += [t for t, s in states.items() if s is CodeState.ATTACHED and t not in printed]
         late = [t for t, s in states.items() if s is CodeState.VOID and t in printed]
         proof.void_printed = len(late)
-        untrue += [text for text in late if text not in self.unread]
+        by_clearance = {codes[position] for position in self.record.by_clearance}
+        proof.by_clearance = len(by_clearance)
+        off = self.unread | (self.taken_off & by_clearance)
+        untrue += [text for text in late if text not in off]
         untrue += [codes[p] for p in self.record.inferred if codes[p] not in printed]
         proof.untrue = len(untrue)
         proof.notes += [f"{text} is not as the record says" for text in untrue[:5]]

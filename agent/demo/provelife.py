@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.clockwatch import clock
+from agent.core import clearance
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.errors import CaselinkError
@@ -87,15 +88,15 @@ class Record:
 
     def __init__(self) -> None:
         self.sessions = 0
-        self.cleared: set[int] = set()
         self.inferred: set[int] = set()
+        self.by_clearance: set[int] = set()
         self.alarms: dict[str, int] = {}
 
     def observe(self, committed: Committed) -> None:
         """Take note of facts that are durable."""
         for fact in committed.facts:
-            if isinstance(fact, f.CodesMoved) and fact.why in ("cleared", "inferred"):
-                about = self.cleared if fact.why == "cleared" else self.inferred
+            if isinstance(fact, f.CodesMoved) and fact.why in ("inferred", clearance.WHY):
+                about = self.inferred if fact.why == "inferred" else self.by_clearance
                 about.update(range(fact.first, fact.first + fact.count))
             elif isinstance(fact, f.PrinterSessionBegan):
                 self.sessions += 1

@@ -23,6 +23,7 @@ from drivers.sim.dmcc_reader import DataMan, DataManServer
 from drivers.sim.keyence_reader import SrReader, SrServer
 from drivers.sim.line_reader import ReaderServer
 from tests.drivers.contract_reader import until
+from tests.drivers.saying import told
 
 AT = "tcp://127.0.0.1:1"
 
@@ -307,7 +308,7 @@ def test_a_test_of_the_device_fires_it(sim: Callable[[], Any], section: dict[str
         one.reader.lens = ("]Q1CODE-1",)
         address = f"tcp://127.0.0.1:{one._port}"
         said = await checking.test("case reader", section | {"address": address}, 2)
-        assert said == "It read: ]Q1CODE-1"
+        assert told(said) == "It read: ]Q1CODE-1"
 
     run(with_sim(sim(), section, act))
 
