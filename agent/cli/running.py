@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread that computes (an upload of a PDA, a batch for the cloud) keeps the interpreter
+from the line's loop and writer; with the usual 5 ms a verdict waits so long several times."""
+
 
 @app.command()
 def run(
@@ -48,6 +52,7 @@ def run(
         logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "pymodbus" else "WARNING")
     site_file.begin(config)
     site, _ = load_site(config)
+    sys.setswitchinterval(SWITCH_SECONDS)
     asyncio.run(_run(Agent(site, config, web=web)))
 
 

@@ -26,6 +26,7 @@ from agent.services.users import User, Users
 from agent.store import devices as stored
 from agent.store.devices import Device, Login
 from agent.store.readers import Readers
+from agent.store.turns import Turn
 from agent.store.writer import Writer
 
 NONCES = 10_000
@@ -196,7 +197,7 @@ class Access:
             while len(self._active) > MOST_ACTIVE:
                 self._active.popitem(last=False)
         if at_ms - login.seen_ms >= TOUCH_MS:
-            self._writer.wait(lambda conn: stored.touch_login(conn, key, at_ms))
+            self._writer.wait(lambda conn: stored.touch_login(conn, key, at_ms), turn=Turn.SHORT)
         return True
 
     def speaks(self, device: Device, badge: str) -> Callable[[int], Scope]:

@@ -22,6 +22,7 @@ from agent.store.database import Connection
 from agent.store.devices import Device, Seen
 from agent.store.readers import Readers
 from agent.store.record import record
+from agent.store.turns import Turn
 from agent.store.writer import Writer
 
 ALLOWED: tuple[str, ...] = (*OPERATIONS, "unpack", "query")
@@ -216,7 +217,7 @@ class Devices:
         self._heard[device] = seen
         if abs(seen.at_ms - self._kept.get(device, 0)) >= SEEN_EVERY_MS:
             self._kept[device] = seen.at_ms
-            self._writer.wait(lambda conn: stored.keep_seen(conn, device, seen))
+            self._writer.wait(lambda conn: stored.keep_seen(conn, device, seen), turn=Turn.SHORT)
 
 
 def revoke(conn: Connection, device: str, by: str, why: str) -> None:

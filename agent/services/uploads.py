@@ -10,14 +10,16 @@ from typing import Any, NamedTuple, Protocol
 
 from agent.core.errors import DomainError, TransientError
 from agent.core.goods import Item, Result, Scope
-from agent.now import wall_ms
+from agent.now import monotonic, wall_ms
 from agent.services.access import Access, scan_time
 from agent.store.devices import Device
 
 MOST = 200
 """Items in one upload."""
-AT_ONCE = 20
-"""Items in one transaction."""
+AT_ONCE = 5
+"""Items in one transaction, which a line may wait for: some 2 ms."""
+ENOUGH = 5.0
+"""Seconds after which an upload is answered as far as it got: the device sends the rest."""
 
 
 class Depot(Protocol):
@@ -90,6 +92,7 @@ class Uploads:
         self._access.items.take(device.id, max(1, len(items)))
         now = wall_ms()
         results: list[Result] = []
+        until = monotonic() + ENOUGH
         for scope, some in self._parts(device, items, now, device_now_ms):
             try:
                 results += self._depot.items(scope, some, now)
@@ -101,6 +104,8 @@ class Uploads:
                 if error.reason == "rewind":
                     raise Rewind(self._depot.upto(device.id)) from error
                 raise
+            if monotonic() >= until:
+                break
         return Uploaded(self._depot.upto(device.id), now, results)
 
     def _parts(

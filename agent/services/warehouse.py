@@ -33,6 +33,7 @@ from agent.store.follow import day_of
 from agent.store.gate import AGENT, Gate
 from agent.store.record import record
 from agent.store.standing import Standing, is_code, own_text
+from agent.store.turns import Turn
 from agent.store.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,9 @@ class Warehouse(Views):
         next one of this device. TransientError: the store did not answer."""
         if len(items) > MOST_ITEMS:
             raise DomainError("too_many", f"At most {MOST_ITEMS} items at once: split them.")
-        return self._writer.wait(lambda conn: self.carry_out(conn, scope, items, now_ms))
+        return self._writer.wait(
+            lambda conn: self.carry_out(conn, scope, items, now_ms), turn=Turn.SHORT
+        )
 
     def upto(self, device: str) -> int:
         """The number of the last item of a device that was carried out, 0 before the first."""

@@ -30,6 +30,7 @@ from agent.store import journal, pools, snapshots
 from agent.store.database import Connection
 from agent.store.lookup import answer
 from agent.store.record import record
+from agent.store.turns import Turn
 from agent.store.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -74,12 +75,14 @@ class Gate:
     async def submit(self, line: str, inputs: Sequence[Stamped]) -> Committed:
         """ports.CommitGate.submit."""
         began = time.perf_counter()
-        done = await self._writer.run(lambda conn: self.decide(conn, line, inputs), PATIENCE)
+        done = await self._writer.run(
+            lambda conn: self.decide(conn, line, inputs), PATIENCE, Turn.LINE
+        )
         return replace(done, commit=time.perf_counter() - began - done.decide)
 
     async def view(self, line: str, read: Callable[[LineState], T]) -> T:
         """ports.CommitGate.view."""
-        return await self._writer.run(lambda conn: self.look(conn, line, read), PATIENCE)
+        return await self._writer.run(lambda conn: self.look(conn, line, read), PATIENCE, Turn.LINE)
 
     # ------------------------------------------------------------------ in the writer's thread
 

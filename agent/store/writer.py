@@ -2,16 +2,16 @@
 
 A job is a function of the connection. It looks up, decides and writes; its result is delivered
 after the COMMIT. Jobs that wait while another commits share the next transaction (group commit);
-nobody waits for company. A job that raises is rolled back alone and its exception is its caller's.
-If SQLite itself fails (disk full, COMMIT refused), every job of the transaction fails with
-TransientError and the `on_rollback` callbacks tell the owners of state to read it again.
+whose turn it is when, `turns` says: what a line waits for goes first. A job that raises is rolled
+back alone and its exception is its caller's. If SQLite itself fails (disk full, COMMIT refused),
+every job of the transaction fails with TransientError and the `on_rollback` callbacks tell the
+owners of state to read it again.
 """
 
 import asyncio
 import logging
-import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -19,17 +19,11 @@ from sqlcipher3 import dbapi2
 
 from agent.core.errors import TransientError
 from agent.store.database import Connection
+from agent.store.turns import WAITING, Job, Turn, Turns, Waiter
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Job = Callable[[Connection], Any]
-
-WAITING = 1024
-"""Jobs that may wait; more means that the disk does not keep up, and is refused."""
-
-GROUP = 64
-"""Jobs that may share a transaction."""
 
 _JOB_ERRORS = (
     dbapi2.IntegrityError,
@@ -49,7 +43,7 @@ class Writer:
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
-        self._queue: queue.Queue[tuple[Job, Future[Any]] | None] = queue.Queue(WAITING)
+        self._turns = Turns()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._door = threading.Lock()  # what was let in is before the end in the queue
@@ -77,15 +71,12 @@ class Writer:
             return
         with self._door:
             self._closing = True
-        try:
-            self._queue.put(None, timeout=timeout)
-        except queue.Full:
-            raise TransientError("the store is still writing: the disk does not answer") from None
+        self._turns.close()
         self._thread.join(timeout)
         if self._thread.is_alive():
             raise TransientError("the store is still writing: the disk does not answer")
 
-    def submit(self, job: Callable[[Connection], T]) -> Future[T]:
+    def submit(self, job: Callable[[Connection], T], turn: Turn = Turn.ANY) -> Future[T]:
         """Hand over a job; the future has its result once that is durable, or what it raised.
 
         TransientError: too many jobs wait, or the writer has ended.
@@ -94,31 +85,31 @@ class Writer:
         with self._door:
             if self._thread is None or self._closing or not self._thread.is_alive():
                 raise TransientError(_CLOSED)
-            try:
-                self._queue.put_nowait((job, future))
-            except queue.Full:
+            if not self._turns.put(job, future, turn):
                 raise TransientError(
                     f"{WAITING} writes wait already: the disk does not keep up; see that it is "
                     "healthy"
-                ) from None
+                )
         return future
 
-    async def run(self, job: Callable[[Connection], T], timeout: float) -> T:
+    async def run(self, job: Callable[[Connection], T], timeout: float, turn: Turn = Turn.ANY) -> T:
         """Submit and wait in asyncio; TransientError if it is not durable within `timeout` s (it
         may still become so: the owner reads its state again)."""
         try:
             # Not wait_for: Python 3.11's swallows a cancellation that meets the result.
             async with asyncio.timeout(timeout):
-                return await asyncio.wrap_future(self.submit(job))
+                return await asyncio.wrap_future(self.submit(job, turn))
         except TimeoutError:
             raise TransientError(
                 f"nothing was written within {timeout:g} s: the disk does not answer"
             ) from None
 
-    def wait(self, job: Callable[[Connection], T], timeout: float = 60.0) -> T:
+    def wait(
+        self, job: Callable[[Connection], T], timeout: float = 60.0, turn: Turn = Turn.ANY
+    ) -> T:
         """Submit and wait in a thread of the caller's; TransientError as `run`."""
         try:
-            return self.submit(job).result(timeout)
+            return self.submit(job, turn).result(timeout)
         except TimeoutError:
             raise TransientError(
                 f"nothing was written within {timeout:g} s: the disk does not answer"
@@ -155,54 +146,52 @@ class Writer:
 
     def _refuse_the_rest(self) -> None:
         """Tell those who still wait that nothing will come."""
-        while True:
-            try:
-                waiting = self._queue.get_nowait()
-            except queue.Empty:
-                return
-            if waiting is not None and waiting[1].set_running_or_notify_cancel():
-                waiting[1].set_exception(TransientError(_CLOSED))
+        for waiting in self._turns.rest():
+            if waiting.future.set_running_or_notify_cancel():
+                waiting.future.set_exception(TransientError(_CLOSED))
 
     def _serve(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group = [first]
-            last = False
-            while len(group) < GROUP and not last:
-                try:
-                    more = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    last = True
-                else:
-                    group.append(more)
-            self._transaction(group)
-            if last:
-                return
+        while (first := self._turns.first()) is not None:
+            self._transaction(first)
 
-    def _transaction(self, group: list[tuple[Job, Future[Any]]]) -> None:
+    def _transaction(self, first: Waiter) -> None:
         """Run jobs in one transaction and answer each."""
-        group = [(job, future) for job, future in group if future.set_running_or_notify_cancel()]
-        if not group:
-            return
+        group: list[Future[Any]] = []
         try:
-            outcomes = self._commit([job for job, _ in group])
+            outcomes = self._commit(self._jobs(first, group))
         except dbapi2.Error as error:
             self._lost(group, error)
             return
-        for (_, future), (result, failure) in zip(group, outcomes, strict=True):
+        for future, (result, failure) in zip(group, outcomes, strict=True):
             if failure is None:
                 future.set_result(result)
             else:
                 future.set_exception(failure)
 
-    def _commit(self, jobs: list[Job]) -> list[tuple[Any, BaseException | None]]:
+    def _jobs(self, first: Waiter, group: list[Future[Any]]) -> Iterator[Job]:
+        """The jobs of a transaction, and to `group` whom each is answered to."""
+        found: Waiter | None = first
+        while found is not None:
+            if found.future.set_running_or_notify_cancel():
+                group.append(found.future)
+                yield found.job
+            found = self._turns.more()
+
+    def _commit(self, jobs: Iterable[Job]) -> list[tuple[Any, BaseException | None]]:
         """Run jobs in one transaction; each one's result, or what it raised. dbapi2.Error: nothing
         of it was kept."""
-        self._conn.change("BEGIN IMMEDIATE")
-        outcomes = [self._outcome(job, alone=len(jobs) == 1) for job in jobs]
+        before = self._conn.total_changes
+        outcomes: list[tuple[Any, BaseException | None]] = []
+        for job in jobs:
+            # Nothing is to be kept of what came before the first: it needs no savepoint.
+            alone = not self._conn.in_transaction
+            if alone:
+                self._conn.change("BEGIN IMMEDIATE")
+            outcomes.append(self._outcome(job, alone=alone))
         if self._conn.in_transaction:
             self._conn.change("COMMIT")
+        if self._conn.total_changes != before:
+            self._turns.wrote()
         return outcomes
 
     def _outcome(self, job: Job, *, alone: bool) -> tuple[Any, BaseException | None]:
@@ -226,12 +215,12 @@ class Writer:
             self._conn.change("RELEASE job")
         return result, None
 
-    def _lost(self, group: list[tuple[Job, Future[Any]]], error: dbapi2.Error) -> None:
+    def _lost(self, group: list[Future[Any]], error: dbapi2.Error) -> None:
         """Nothing of this transaction was kept."""
         try:
             self._rolled_back()
         finally:
-            for _, future in group:
+            for future in group:
                 failure = _unwritten(error)
                 failure.__cause__ = error
                 future.set_exception(failure)
