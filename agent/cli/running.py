@@ -1,6 +1,7 @@
 """`caselink run` and `caselink demo`: an agent of a site file, or a demonstration of one."""
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -63,6 +64,10 @@ async def _run(agent: "Agent") -> None:
     running = asyncio.create_task(agent.run())
     ready = asyncio.create_task(agent.ready.wait())
     await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+    # What is there now stays: to look through all of it for garbage, again and again, would keep
+    # every line waiting for 0.1 s each time.
+    gc.collect()
+    gc.freeze()
     if ready.done() and agent.port:
         host = agent.site.web.host
         print_json({"ready": {"panel": f"http://{host}:{agent.port}"}})

@@ -120,7 +120,7 @@ class Demo:
             ports = plant.wait_for("ready", START_SECONDS)
             config = self._write_site(folder, ports)
             self._import_pools(config)
-            command = [sys.executable, "-m", "agent.cli", "run", "--config", str(config)]
+            command = [*self._agent(), "run", "--config", str(config)]
             agent = Mortal(lambda: self._child(command, folder, "agent", 0))
             stack.callback(agent.end)
             if self._cloud is not None:
@@ -198,6 +198,11 @@ class Demo:
         path.write_text(json.dumps(dump_spec(spec)), "utf-8")
         command = [sys.executable, "-m", "drivers.sim.host", str(path)]
         return self._child(command, folder, "plant", 1)
+
+    @staticmethod
+    def _agent() -> list[str]:
+        """The agent's command."""
+        return [sys.executable, "-m", "agent.cli"]
 
     def _child(self, command: list[str], folder: Path, name: str, core: int) -> Child:
         # Killed with -9 we end nobody: the kernel does, when the thread that started them is gone.

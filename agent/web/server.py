@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Message
 
 from agent.core.errors import ConfigError, TransientError
 from agent.web.live import Hub
@@ -54,6 +55,7 @@ class WebServer:
     ) -> None:
         """Binds at once. ConfigError when host and port cannot be had."""
         self._up = asyncio.Event()
+        self._app = app
         self._socket = _listen(host, port, setting)
         self._port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
@@ -81,6 +83,7 @@ class WebServer:
 
     async def run(self) -> None:
         """Serve until stop() or cancellation."""
+        await asyncio.to_thread(lambda: asyncio.run(_build_routes(self._app)))
         serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="web server")
         try:
             await asyncio.wait({serving})
@@ -124,6 +127,32 @@ class PanelServer(WebServer):
     def stop(self) -> None:
         self.hub.close()
         super().stop()
+
+
+async def _build_routes(app: FastAPI) -> None:
+    """Ask for what is not there. FastAPI builds its routes at the first request, which takes 0.1 s:
+    in the agent's own loop a line would wait for it."""
+    asked = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/nowhere",
+        "raw_path": b"/nowhere",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost")],
+        "client": None,
+        "server": None,
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_message: Message) -> None:
+        """Nobody listens."""
+
+    await app(asked, receive, send)
 
 
 def _listen(host: str, port: int, setting: str) -> socket.socket:

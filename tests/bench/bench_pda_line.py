@@ -2,13 +2,17 @@
 
 A real agent (one processor) with a line at 60,000 bottles an hour; plant and PDAs share the other.
 Each PDA is an API client with a key of its own, scans one unit a second into a blind receipt, and
-sends each scan at once, signed twice (item and request). The line is measured without PDAs, with
-them, and without them again, in the same run; the first seconds of each part do not count.
+sends each scan at once, signed twice (item and request). The line is measured in rounds, each
+without PDAs and then with them, in the same run; the first seconds of each part do not count. The
+ratio is the median of the rounds'. A turn is what the agent's loop does without a pause
+(tests/bench/turns.py), in its own processor time.
 
-    bench_pda_line.py [SECONDS OF EACH PART] [PDAS]
+    bench_pda_line.py [SECONDS OF EACH PART] [PDAS] [ROUNDS]
 """
 
 import os
+import signal
+import statistics
 import sys
 import threading
 import time
@@ -28,7 +32,7 @@ from agent.services.pins import Pins
 from agent.services.users import Users
 
 SPEED = 60_000
-WARM_UP = 5.0
+WARM_UP = 4.0
 PIN = "480217"
 BOOKS = {
     "parties": {"F01": {"kind": "factory"}},
@@ -41,8 +45,9 @@ class Keeper(threading.Thread):
     """One PDA: a scan a second until told to stop. `times` are seconds from a scan (signing
     included) to its verdict."""
 
-    def __init__(self, pda: Pda, phase: float, stop: threading.Event) -> None:
+    def __init__(self, pda: Pda, number: int, phase: float, stop: threading.Event) -> None:
         super().__init__(daemon=True)
+        self._number = number
         self.pda = pda
         self.times: list[tuple[float, float]] = []
         self.refused: list[str] = []
@@ -57,7 +62,7 @@ class Keeper(threading.Thread):
         while not self._stop_now.wait(max(0.0, due - time.monotonic())):
             due += 1.0
             n += 1
-            code = f"https://q.example.cn/bench/{self.pda.device}/{n}"
+            code = f"https://q.example.cn/bench/{self.pda.device}/{self._number}/{n}"
             began = time.monotonic()
             self.pda.scan(document, code, answer="not_expected", reason="found", body=UNIT)
             (told,) = self.pda.upload()
@@ -69,12 +74,17 @@ class Keeper(threading.Thread):
 class Loaded(Demo):
     """The demonstration's line, with PDAs in the middle part."""
 
-    def __init__(self, options: DemoOptions, part: float, pdas: int) -> None:
+    def __init__(self, options: DemoOptions, part: float, pdas: int, rounds: int) -> None:
         super().__init__(options, say=lambda text: print(text, file=sys.stderr))
         self._part = part
         self._pdas = pdas
-        self.parts: dict[str, dict[str, float]] = {}
+        self._rounds = rounds
+        self.parts: list[tuple[str, dict[str, Any]]] = []
         self.keepers: list[Keeper] = []
+
+    @staticmethod
+    def _agent() -> list[str]:
+        return [sys.executable, str(Path(__file__).parent / "turns.py")]
 
     def _write_site(self, folder: Path, ports: Any) -> Path:
         text = scenes.site_file(
@@ -89,17 +99,21 @@ class Loaded(Demo):
             assert agent.child is not None
             self._pid = agent.child.process.pid
             keepers = self._enrol(config, client)
-            self.parts["without"] = self._measure(client)
-            stop = threading.Event()
-            self.keepers = [Keeper(pda, n / len(keepers), stop) for n, pda in enumerate(keepers)]
-            for keeper in self.keepers:
-                keeper.start()
-            self._began = time.monotonic() + WARM_UP
-            self.parts["with"] = self._measure(client)
-            stop.set()
-            for keeper in self.keepers:
-                keeper.join(30)
-            self.parts["again without"] = self._measure(client)
+            for number in range(self._rounds):
+                self.parts.append(("without", self._measure(client, agent.child)))
+                stop = threading.Event()
+                at_once = [
+                    Keeper(pda, number, n / len(keepers), stop) for n, pda in enumerate(keepers)
+                ]
+                for keeper in at_once:
+                    keeper.start()
+                self._began = time.monotonic() + WARM_UP
+                self.parts.append(("with", self._measure(client, agent.child)))
+                stop.set()
+                for keeper in at_once:
+                    keeper.join(30)
+                    keeper.times = [each for each in keeper.times if each[0] >= self._began]
+                self.keepers += at_once
             plant.tell("stop")
 
     def _enrol(self, config: Path, client: httpx.Client) -> list[Pda]:
@@ -116,16 +130,30 @@ class Loaded(Demo):
             found.append(pda)
         return found
 
-    def _measure(self, client: httpx.Client) -> dict[str, float]:
+    def _measure(self, client: httpx.Client, agent: Child) -> dict[str, Any]:
         path = f"/api/local/lines/{self._scene.line}/account"
         time.sleep(WARM_UP)
+        self._turns(agent)
         before = int(client.get(path, params={"last": 0}).json()["verdicts"])
         began, busy = time.monotonic(), self._busy()
         time.sleep(self._part)
         share = 100 * (self._busy() - busy) / (time.monotonic() - began)
         count = int(client.get(path, params={"last": 0}).json()["verdicts"]) - before
         told = client.get(path, params={"last": count}).json()
-        return {"count": float(count), "busy": share, **told["latency_ms"]["total"]}
+        return {
+            "count": count,
+            "busy": share,
+            "turns": self._turns(agent),
+            **told["latency_ms"],
+        }
+
+    @staticmethod
+    def _turns(agent: Child) -> dict[str, dict[str, float]]:
+        """The turns of the agent's loop since the last time."""
+        agent.said.pop("turns", None)
+        agent.process.send_signal(signal.SIGUSR1)
+        found: dict[str, dict[str, float]] = agent.wait_for("turns", 10.0)
+        return found
 
     def _busy(self) -> float:
         """Seconds of processor that the agent has used."""
@@ -134,39 +162,52 @@ class Loaded(Demo):
 
     def scans(self) -> list[float]:
         """Times of the scans that count, in ms, sorted."""
-        return sorted(
-            1000 * took
-            for keeper in self.keepers
-            for began, took in keeper.times
-            if began >= self._began
-        )
+        return sorted(1000 * took for keeper in self.keepers for _, took in keeper.times)
 
 
 def main() -> int:
-    part = float(sys.argv[1]) if len(sys.argv) > 1 else 30.0
-    pdas = int(sys.argv[2]) if len(sys.argv) > 2 else 50
-    options = DemoOptions(
-        seconds=4 * part + 60, speed=SPEED, web=True, port=scenes.free_ports(1)[0], pin=True
+    part, pdas, rounds = (
+        int(sys.argv[n]) if len(sys.argv) > n else usual for n, usual in ((1, 20), (2, 50), (3, 3))
     )
-    bench = Loaded(options, part, pdas)
+    options = DemoOptions(
+        seconds=2 * rounds * (part + WARM_UP) + 60,
+        speed=SPEED,
+        web=True,
+        port=scenes.free_ports(1)[0],
+        pin=True,
+    )
+    bench = Loaded(options, part, pdas, rounds)
     result = bench.run()
     print(f"{result.bottles} bottles at {SPEED:,}/h; audit {'good' if result.good else 'NOT GOOD'}")
     for note in result.notes:
         print("note:", note)
-    print(f"{'ms':<28}{'count':>8}{'p50':>10}{'p95':>10}{'p99':>10}{'max':>10}{'cpu %':>8}")
-    for name, row in bench.parts.items():
-        times = "".join(f"{row[at]:>10.2f}" for at in ("p50", "p95", "p99", "max"))
-        print(f"{f'line, {name} PDAs':<28}{row['count']:>8.0f}{times}{row['busy']:>8.1f}")
+    shown = ("p50", "p95", "p99", "max")
+    print(f"{'ms':<24}{'count':>7}" + "".join(f"{name:>9}" for name in (*shown, "cpu %", "turn")))
+    for name, row in bench.parts:
+        longest = max(row["turns"].items(), key=lambda each: each[1]["most"])
+        for of in ("total", "frame", "decode", "queue", "decide", "commit", "write"):
+            times = "".join(f"{row[of][at]:>9.2f}" for at in shown)
+            what = f"line, {name} PDAs" if of == "total" else f"  {of}"
+            more = f"{row['busy']:>9.1f}{longest[1]['most']:>9.2f} {longest[0]}"
+            print(f"{what:<24}{row['count']:>7}{times}{more if of == 'total' else ''}")
+    long: dict[str, float] = {}
+    for name, row in bench.parts:
+        if name == "with":
+            for turn, each in row["turns"].items():
+                long[turn] = max(long.get(turn, 0.0), each["most"])
+    print("longest turns with PDAs, ms of processor time:")
+    for turn, most in sorted(long.items(), key=lambda each: -each[1])[:6]:
+        print(f"  {most:>8.2f}  {turn}")
     scans = bench.scans()
     at = [scans[min(len(scans) - 1, int(len(scans) * share))] for share in (0.5, 0.95, 0.99, 1)]
-    times = "".join(f"{each:>10.2f}" for each in at)
-    print(f"{f'scan to verdict, {pdas} PDAs':<28}{len(scans):>8}{times}")
-    without = max(bench.parts[name]["p99"] for name in ("without", "again without"))
-    mean = (bench.parts["without"]["p99"] + bench.parts["again without"]["p99"]) / 2
-    with_ = bench.parts["with"]["p99"]
-    print(
-        f"line p99 with / without: {with_ / mean:.2f} (against the worse one {with_ / without:.2f})"
-    )
+    times = "".join(f"{each:>9.2f}" for each in at)
+    print(f"{f'scan, {pdas} PDAs':<24}{len(scans):>7}{times}")
+    for of in ("p50", "p99"):
+        alone = [row["total"][of] for name, row in bench.parts if name == "without"]
+        beside = [row["total"][of] for name, row in bench.parts if name == "with"]
+        ratios = [two / one for one, two in zip(alone, beside, strict=True)]
+        told = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"line {of} with / without: median {statistics.median(ratios):.2f} ({told})")
     refused = [verdict for keeper in bench.keepers for verdict in keeper.refused]
     print(
         f"verdicts other than accepted: {len(refused)}; PDAs that stopped: "
