@@ -16,6 +16,9 @@ from agent.web.live import Hub
 STOP_SECONDS = 3
 """What uvicorn gives open connections when it stops."""
 
+BACKLOG = 128
+"""Connections that may wait to be taken."""
+
 _STUCK_MS = 10_000
 """A peer that acknowledges nothing for so long is cut off by the kernel."""
 
@@ -71,6 +74,7 @@ class WebServer:
             server_header=False,
             proxy_headers=False,
             limit_concurrency=256,
+            backlog=BACKLOG,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=STOP_SECONDS,
             ssl_context_factory=None if tls is None else lambda _config, _default: tls,
@@ -163,6 +167,7 @@ def _listen(host: str, port: int, setting: str) -> socket.socket:
         # Accepted connections inherit it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_MS)
         listener.bind((host, port))
+        listener.listen(BACKLOG)  # who comes before it serves waits
     except OSError as error:
         listener.close()
         raise ConfigError(
