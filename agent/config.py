@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from agent.core import gs1
 from agent.core.errors import ConfigError
 from agent.core.plan import Limits, LinePlan, Path, PathKind, ReaderPlan, Station
 from agent.core.scheme import LevelSpec, PackingScheme, Product
@@ -22,7 +23,8 @@ from agent.site_file import in_effect
 MAX_FILE = 1_000_000
 """A site file above this many bytes is refused."""
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")]
 Names = dict[Literal["zh", "en"], Annotated[str, Field(max_length=64)]]
 Where = tuple[str | int, ...]
@@ -380,7 +382,8 @@ def _read(path: FilePath) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}). Name a site file with --config."
+            f"{path}: cannot be read ({error.strerror}). Name the site file: --config FILE, or the "
+            "variable CASELINK_CONFIG."
         ) from None
     if len(raw) > MAX_FILE:
         raise ConfigError(f"{path}: {len(raw):,} bytes; a site file has at most {MAX_FILE:,}.")
@@ -401,6 +404,11 @@ def _problems(site: Site) -> list[tuple[Where, str]]:
             site.scheme(name)
         except ValueError as error:
             found.append((("schemes", name), f"{error}."))
+    for sku, product in site.products.items():
+        right = gs1.check_digit(product.gtin[:-1]) if product.gtin else ""
+        if product.gtin and product.gtin[-1] != right:
+            what = f"its check digit is {right}, not {product.gtin[-1]}: compare it with the label"
+            found.append((("products", sku, "gtin"), f"gtin {product.gtin}: {what}."))
     if site.sync is not None:
         found += [(("sync",), problem) for problem in _half(site.sync)]
     lan = site.web.lan
@@ -503,6 +511,11 @@ def _explain(path: FilePath, text: str, error: ValidationError) -> list[str]:
             what = f"unknown key {name}: remove it or mend its spelling"
         elif problem["type"] == "missing":
             what = f"{name} is missing: add it"
+        elif problem["type"] == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
+            what = (
+                f"{name}: {problem['input']!r:.80} is not a name: write letters, digits, '.', '_' "
+                "and '-', a letter or digit first, at most 64"
+            )
         else:
             what = f"{name}: {problem['msg']} (it is {problem['input']!r:.80})"
         lines.append(f"{path}:{line_of(text, where)}: {what}.")

@@ -73,7 +73,7 @@ class Broker:
         if parts.scheme not in ("mqtt", "mqtts") or not host or parts.path not in ("", "/"):
             raise ConfigError(
                 f"{self.url} is no address of a broker: write mqtts://host:8883 or "
-                "mqtt://host:1883 in [sync] url."
+                "mqtt://host:1883 ([sync] url of the site file, --broker of `caselink cloud run`)."
             )
         tls = parts.scheme == "mqtts"
         return host, port or (8883 if tls else 1883), tls

@@ -72,7 +72,7 @@ class Status:
             "fork": self.fork or None,
             "epoch": self.epoch,
             "acked": self.acked,
-            "last": self.backlog.last,
+            "last": max(self.backlog.last, self.acked),  # the backlog is looked at now and then
             "rows": self.backlog.rows,
             "items": self.backlog.items,
             "oldest": oldest,

@@ -4,10 +4,12 @@ Everything but the entry point itself runs in this process, through `main` as a 
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,13 @@ from agent.app import Files
 from agent.cli import app, main
 from agent.config import load
 from agent.core import inputs as i
+from agent.core.errors import TransientError
 from agent.ports import Parked
 from agent.services.pins import Pins
 from agent.store import outbox
-from agent.store.database import Database
+from agent.store.database import Database, connect
 from agent.store.writer import Writer
+from drivers.shipped import CONFIG
 from tests.core.lines import Line, filled, labelled, shown
 
 SITE = """
@@ -167,6 +171,7 @@ def test_there_are_these_commands() -> None:
         "sample",
         "scan",
         "simulate",
+        "status",
         "stock",
         "sync commands",
         "sync key",
@@ -271,6 +276,62 @@ def test_a_command_for_a_running_agent_says_that_none_runs(shell: Shell) -> None
         assert "caselink run" in err
 
 
+# ----------------------------------------------------------------- a place that cannot be used
+
+
+def test_a_state_folder_that_cannot_be_made_is_said_in_one_line(shell: Shell) -> None:
+    (shell.folder / "file").write_text("")
+    shell.site.write_text(SITE.replace('data = "."', 'data = "file/below"'))
+    for words in (["run"], ["user", "list"], ["db", "rebuild"]):
+        status, _, err = shell(*words)
+        assert (status, len(err.splitlines())) == (1, 1)
+        assert f"{shell.folder}/file/below: Not a directory: " in err
+        assert "name another place" in err
+
+
+def test_a_state_folder_of_another_user_is_not_a_missing_agent(shell: Shell) -> None:
+    shell.files.token.write_text("secret")
+    shell.files.token.chmod(0)
+    here = [sys.executable, "-m", "agent.cli", "order", "start", "WO-1", "--line", "L1"]
+    drop: list[str] = []
+    if os.geteuid() == 0:  # root passes over permissions until it gives that up
+        drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+    asked = [*drop, *here, "--config", str(shell.site)]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"{shell.files.token}: Permission denied: run the command as the agent's" in done.stderr
+
+
+def test_a_database_that_does_not_open_says_what_to_look_at(tmp_path: Path) -> None:
+    with pytest.raises(TransientError, match=r"cannot be opened: .*; look with `dmesg`"):
+        connect(tmp_path / "x.db", "0" * 64, read_only=True)
+
+
+# ----------------------------------------------------------------------------------------- status
+
+
+def test_status_of_an_agent_that_does_not_run(packed: Shell) -> None:
+    status, out, _ = packed("status")
+    assert status == 1
+    assert "DOES NOT RUN: systemctl status caselink-agent" in out
+    status, out, _ = packed("status", "--json")
+    data = json.loads(out)
+    assert (status, data["running"], data["agent"], data["lines"]) == (1, False, "test", [])
+    assert data["rows"] > 0
+    assert data["disk_free_bytes"] > 0
+
+
+def test_status_before_the_first_start(shell: Shell) -> None:
+    status, out, _ = shell("status")
+    assert status == 1
+    assert "there is no database" in out
+
+
+def test_version_is_told(shell: Shell) -> None:
+    status, out, _ = shell("--version", config=False)
+    assert (status, out) == (0, f"caselink {version('caselink')}\n")
+
+
 # ----------------------------------------------------------------------------------------- config
 
 
@@ -285,6 +346,39 @@ def test_config_check_names_every_mistake(shell: Shell) -> None:
 def test_config_check_says_that_nothing_is_wrong(shell: Shell) -> None:
     status, out, _ = shell("config", "check", shell.site, config=False)
     assert (status, out) == (0, f"{shell.site}: 0 lines, 0 stations, 0 devices: good.\n")
+
+
+def test_config_check_takes_the_file_of_config(shell: Shell) -> None:
+    status, out, _ = shell("config", "check")
+    assert (status, out) == (0, f"{shell.site}: 0 lines, 0 stations, 0 devices: good.\n")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        (
+            '"06901234000016"',
+            '"06901234000017"',
+            "its check digit is 6, not 7: compare",
+        ),
+        ('"bottling-1"', '"bottling 1"', "agent.id: 'bottling 1' is not a name: write letters"),
+        ('"generic-queue"', '"no-such"', "the printer profile no-such cannot be read"),
+        ('{ case = "case" }', '{ case = "no-such" }', "the label no-such cannot be read"),
+        ('template = "case"', 'template = "box"', "case-printer has no label box: write template"),
+        ('"127.0.0.1:9202"', '"127.0.0.1:9201"', "listens on port 9201 as device verify does"),
+        ('"127.0.0.1:9202"', '"0.0.0.0:8080"', "listens on port 8080 as the panel does"),
+    ],
+)
+def test_config_check_looks_at_what_devices_name(
+    shell: Shell, right: str, wrong: str, said: str
+) -> None:
+    text = (CONFIG / "bottling.toml").read_text("utf-8")
+    assert right in text
+    shell.site.write_text(text.replace(right, wrong, 1), "utf-8")
+    status, out, err = shell("config", "check")
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    assert re.match(rf"{re.escape(str(shell.site))}:\d+: ", err)
+    assert said in err
 
 
 def test_config_schema_is_json(shell: Shell) -> None:

@@ -48,7 +48,11 @@ def test_people_come_and_go(typed: Shell) -> None:
 
 
 def test_a_device_is_listed_and_revoked_without_an_agent(typed: Shell) -> None:
-    assert "No agent runs" in typed("pda", "enrol", "--name", "one", "--party", "F01")[2]
+    enrol = ("pda", "enrol", "--name", "one", "--party", "F01")
+    assert "has no warehouse to scan for: add a [[warehouse]]" in typed(*enrol)[2]
+    with typed.site.open("a") as file:
+        file.write('[[warehouse]]\nparty = "F01"\nlocations = ["W1"]\n')
+    assert "No agent runs" in typed(*enrol)[2]
     typed.files.data.mkdir(parents=True, exist_ok=True)
     database = Database.open(typed.files.database, typed.files.key)
     writer = Writer(database.conn)

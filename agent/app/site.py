@@ -3,6 +3,10 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel
 
 from agent.config import LineSection, ReaderSection, Site, Where, located
 from agent.core.errors import ConfigError
@@ -10,22 +14,41 @@ from agent.site_file import in_effect
 from agent.vision.look import Look
 from agent.vision.settings import DecodeSettings
 from drivers import registry
+from drivers.printers.label_printer import LabelPrinterConfig, layouts
+from drivers.printers.profile import load_profile
+from drivers.printers.text_coder import TextCoderConfig
+
+ANYWHERE = ("", "0.0.0.0", "::")
+"""Hosts that mean every address of this machine."""
 
 
 def check_devices(site: Site, config: Path) -> list[str]:
     """Problems of the devices and readers of a site file, each with its line and remedy."""
     problems: list[tuple[Where, str]] = []
+    configs: dict[str, BaseModel] = {}
     for name, section in site.devices.items():
         try:
-            registry.check(name, section)
+            configs[name] = registry.check(name, section)
         except ConfigError as error:
             for told in str(error).splitlines():
                 key = _KEY.search(told)
                 inside = key[1].split(".") if key else []
                 problems.append((("devices", name, *inside), told))
+    for name, config_of in configs.items():
+        try:
+            _look_up(name, config_of)
+        except ConfigError as error:
+            problems.append((("devices", name), str(error)))
+    problems += _shared_ports(site)
     for n, line in enumerate(site.lines):
         problems += _wrong_kinds(site, n, line)
         for m, station in enumerate(line.stations):
+            printer = configs.get(station.printer)
+            if isinstance(printer, LabelPrinterConfig):
+                problems += [
+                    (("lines", n, "stations", m), f"station {station.id}: {what}")
+                    for what in _stray_template(station.printer, station.template, printer)
+                ]
             for reader in station.readers:
                 if reader.symbology:
                     try:
@@ -40,6 +63,63 @@ def check_devices(site: Site, config: Path) -> list[str]:
     ]
     problems += _strays(site, slips)
     return located(in_effect(config), problems)
+
+
+def _look_up(name: str, config: BaseModel) -> None:
+    """ConfigError unless the files that a device's section names are there and right."""
+    if isinstance(config, LabelPrinterConfig):
+        layouts(name, config.labels, config.dots_per_mm)
+    elif isinstance(config, TextCoderConfig) and isinstance(config.profile, str):
+        load_profile(config.profile, name)
+
+
+def _stray_template(name: str, template: str, printer: LabelPrinterConfig) -> list[str]:
+    """A label that a station wants and its printer does not have."""
+    known = ", ".join(sorted(printer.labels))
+    if template in printer.labels or (not template and len(printer.labels) == 1):
+        return []
+    if not template:
+        return [f"printer {name} has several labels: add template = one of: {known}."]
+    return [f"printer {name} has no label {template}: write template = one of: {known}."]
+
+
+def _shared_ports(site: Site) -> list[tuple[Where, str]]:
+    """TCP ports of this machine on which two want to listen."""
+    wanted: list[tuple[Where, str, int, str]] = [
+        (("web", "port"), site.web.host, site.web.port, "the panel")
+    ]
+    if site.web.lan is not None:
+        lan = site.web.lan
+        wanted.append((("web", "lan"), lan.host, lan.port, "web.lan"))
+        wanted.append((("web", "lan", "setup_port"), lan.host, lan.setup_port, "web.lan"))
+    for name, section in site.devices.items():
+        host, port = _listens(section)
+        wanted.append((("devices", name), host, port, f"device {name}"))
+    found = []
+    for n, (where, host, port, who) in enumerate(wanted):
+        for _, other, taken, whose in wanted[:n]:
+            same = host == other or host in ANYWHERE or other in ANYWHERE
+            if port and port == taken and same:
+                found.append((where, f"{who} listens on port {port} as {whose} does: {_ELSE}."))
+                break
+    return found
+
+
+_ELSE = "give one of them another port"
+
+
+def _listens(section: dict[str, Any]) -> tuple[str, int]:
+    """Where a device's section makes us listen; port 0 where it does not."""
+    text = section.get("listen")
+    if not isinstance(text, str):
+        text = section.get("address") if section.get("role") == "server" else None
+    if not isinstance(text, str):
+        return "", 0
+    try:
+        parts = urlsplit(text if "//" in text else f"//{text}")
+        return parts.hostname or "", parts.port or 0
+    except ValueError:  # the driver's own model says what is wrong with it
+        return "", 0
 
 
 def _wrong_kinds(site: Site, n: int, line: LineSection) -> list[tuple[Where, str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.common import AsJson, out, print_json
+from agent.core.errors import ConfigError
 from agent.notify import Notifier
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def token_list(db: Db, as_json: AsJson = False) -> None:
     from sync.cloud import tokens
     from sync.cloud.answers import iso
 
-    with connected(db) as conn:
+    with connected(db, there=True) as conn:
         found = tokens.listed(conn)
     if as_json:
         rows = [{"name": name, "manage": manage, "made": iso(made)} for name, manage, made in found]
@@ -130,7 +131,7 @@ def token_revoke(name: Annotated[str, typer.Argument(help="Whose.")], db: Db) ->
     """End a token at once."""
     from sync.cloud import tokens
 
-    with connected(db) as conn:
+    with connected(db, there=True) as conn:
         tokens.revoke(conn, name)
     out.print(f"The token of {name} is no longer good.", markup=False)
 
@@ -147,7 +148,7 @@ def trace(
     """What the cloud knows of a code, as one JSON object."""
     from sync.cloud import answers
 
-    with connected(db) as conn:
+    with connected(db, there=True) as conn:
         print_json(answers.trace(conn, code, base, depth))
 
 
@@ -169,10 +170,16 @@ def party(
 
 
 @contextmanager
-def connected(db: str) -> Iterator["Connection"]:
-    """A connection to the cloud's database."""
+def connected(db: str, *, there: bool = False) -> Iterator["Connection"]:
+    """A connection to the cloud's database. `there`: ConfigError where a SQLite file is not."""
     from sync.cloud.database import open_database
 
+    file = db.removeprefix("sqlite:///")
+    if there and file != db and not Path(file).exists():
+        raise ConfigError(
+            f"There is no database {Path(file).absolute()}: name the one of `caselink cloud run`, "
+            "sqlite:////PATH for a path from the root."
+        )
     database = open_database(db)
     conn = database.connect()
     try:

@@ -87,12 +87,12 @@ def ask(
     seconds: float = ANSWER_SECONDS,
 ) -> dict[str, Any] | None:
     """Ask the running agent; None when none runs. DomainError when it refuses, TransientError when
-    it does not answer within `seconds` or breaks off."""
+    it does not answer within `seconds` or breaks off, PermissionError when this user may not."""
     import httpx
 
     try:
         token = files.token.read_text("ascii").strip()
-    except OSError:
+    except FileNotFoundError:
         return None
     host = f"[{site.web.host}]" if ":" in site.web.host else site.web.host
     try:

@@ -21,7 +21,7 @@ from agent.cli.common import (
     write,
 )
 from agent.cli.orders import By
-from agent.core.errors import DomainError
+from agent.core.errors import ConfigError, DomainError
 from agent.services.devices import ALLOWED, revoke
 from agent.services.pins import Pins
 from agent.services.users import Role, Users
@@ -113,6 +113,8 @@ def enrol(
 ) -> None:
     """Show a code by which one PDA is let in: once, within five minutes. The agent must run."""
     site, files = load_site(config)
+    if not site.warehouse:
+        raise ConfigError(f"{config} has no warehouse to scan for: add a [[warehouse]] to it.")
     body = {
         "name": name,
         "party": party,

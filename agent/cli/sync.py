@@ -1,7 +1,7 @@
 """`caselink sync`: how far the cloud is, and which documents did not get through."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -160,4 +160,7 @@ def _age(ms: int | None) -> str:
 
 
 def _time(ms: int | None) -> str:
-    return "never" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat()
+    """Local time, as in all that people read; --json has milliseconds."""
+    if ms is None:
+        return "never"
+    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -10,6 +10,7 @@ from agent.cli.common import DEFAULT, AsJson, ConfigFile, load_site, out, print_
 from agent.store import archive
 from agent.store import backup as stored_backup
 from agent.store import restore as stored_restore
+from agent.store.database import require
 
 app = typer.Typer()
 
@@ -27,6 +28,7 @@ def backup(
 ) -> None:
     """Write a verified backup of the record; the agent may run."""
     site, files = load_site(config)
+    require(files.database)
     stored_backup.step_back()
     sheet = stored_backup.backup(files.database, files.key, file, site.agent.id, replay=not quick)
     data = {

@@ -18,12 +18,12 @@ import tomli_w
 
 from agent.core.gs1 import check_digit
 from agent.core.poolfile import Declared
+from drivers.shipped import CONFIG
 from drivers.sim import troubles as sim_troubles
 from drivers.sim.host import CameraSpec, HostSpec, PrinterSpec
 from drivers.sim.layout import Feed, Layout
 from drivers.sim.lines import Look, bottling, liquor
 
-CONFIG = Path(__file__).resolve().parents[2] / "config"
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 HOST = "https://q.example.cn"
 PRINT_TIME = 0.15

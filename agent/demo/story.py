@@ -25,10 +25,11 @@ from agent.core.errors import TransientError
 from agent.demo.cloudend import SITE, TENANT, CloudEnd
 from agent.demo.pda import Pda
 from agent.demo.process import Child, Mortal
-from agent.demo.scene import CONFIG, SCENES
+from agent.demo.scene import SCENES
 from agent.services.devices import ALLOWED
 from agent.services.pins import Pins
 from agent.services.users import Users
+from drivers.shipped import CONFIG
 
 T = TypeVar("T")
 

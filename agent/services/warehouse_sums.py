@@ -45,10 +45,10 @@ class Sums:
         """The party's warehouse."""
         found = self._sections.get(scope.party)
         if found is None:
+            of = f" of {scope.party[:64]}" if scope.party else ""
             raise DomainError(
                 "unknown_party",
-                f"No warehouse of {scope.party[:64] or 'nobody'} is here: add a [[warehouse]] to "
-                "the site file.",
+                f"No warehouse{of} is here: add a [[warehouse]] to the site file.",
             )
         return found
 

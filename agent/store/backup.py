@@ -225,7 +225,7 @@ def read_sheet(path: Path) -> Sheet:
             file.seek(max(0, size - SHEET))
             body = file.read(SHEET)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): name a backup.") from error
     try:
         sheet = msgspec.json.decode(body.strip(), type=Sheet)
     except (msgspec.DecodeError, UnicodeDecodeError):

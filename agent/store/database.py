@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ PAGE_SIZE = 1024
 """Bytes; small pages decide how much one bottle costs (docs/adr/0002-store.md)."""
 
 BUSY_SECONDS = 5.0
+LEAST_ROOM = 2_000_000
+"""Bytes of free disk below which it is called full when the database cannot be opened."""
 _ARCHIVES_OPEN = 4
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -137,13 +140,22 @@ def in_memory(epoch: str) -> Connection:
     return conn
 
 
+def _unopened(path: Path, error: Exception) -> TransientError:
+    """With what to do: SQLite calls a full disk an I/O error."""
+    free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else LEAST_ROOM
+    remedy = "look with `dmesg` whether the disk is failing, and whether this user may write there"
+    if free < LEAST_ROOM:
+        remedy = f"its disk is full ({free / 1e6:.1f} MB free): make room on it"
+    return TransientError(f"the database {path} cannot be opened: {error}; {remedy}")
+
+
 def connect(path: Path, key: str, *, read_only: bool) -> Connection:
     """An open connection; a wrong key shows at the first read, not here."""
     uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rwc")
     try:
         conn = _connection(uri)
     except dbapi2.OperationalError as error:
-        raise TransientError(f"the database {path} cannot be opened: {error}") from error
+        raise _unopened(path, error) from error
     conn.execute(f"PRAGMA key = \"x'{key}'\"")
     conn.execute(f"PRAGMA cipher_page_size = {PAGE_SIZE}")
     if read_only:
@@ -179,10 +191,17 @@ def _check(conn: Connection, path: Path, key_file: Path) -> None:
         raise ConfigError(f"{path} is a database of another program: name another file")
 
 
+def require(path: Path) -> None:
+    """ConfigError unless the database is there."""
+    if not path.exists():
+        raise ConfigError(
+            f"there is no database {path}: start the agent once, or name its site file by --config"
+        )
+
+
 def open_reader(path: Path, key_file: Path) -> Connection:
     """A read-only connection of its own. ConfigError: no such database, or not this key's."""
-    if not path.exists():
-        raise ConfigError(f"there is no database {path}: start the agent once, or name another")
+    require(path)
     conn = connect(path, load_key(key_file), read_only=True)
     try:
         _check(conn, path, key_file)
@@ -238,7 +257,7 @@ class Database:
                 raise
         except dbapi2.OperationalError as error:
             os.close(lock)
-            raise TransientError(f"the database {path} cannot be opened: {error}") from error
+            raise _unopened(path, error) from error
         except BaseException:
             os.close(lock)
             raise

@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from agent.core.errors import ConfigError
 from drivers.printers.label_template import LabelTemplate
+from drivers.shipped import CONFIG
 
-LABELS = Path(__file__).resolve().parents[2] / "config" / "labels"
+LABELS = CONFIG / "labels"
 
 
 def load_label(name: str, device: str) -> LabelTemplate:
@@ -21,9 +22,10 @@ def load_label(name: str, device: str) -> LabelTemplate:
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         known = ", ".join(sorted(p.stem for p in LABELS.glob("*.toml"))) or "none"
         raise ConfigError(
-            f"Device {device}: the label {path} cannot be read ({error}). "
+            f"Device {device}: the label {name} cannot be read ({why}). "
             f"Write one of: {known}; or the path of a .toml file."
         ) from error
     for element in data.get("elements", ()):

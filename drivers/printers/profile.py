@@ -13,8 +13,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.core.errors import ConfigError
+from drivers.shipped import CONFIG
 
-PROFILES = Path(__file__).resolve().parents[2] / "config" / "printers"
+PROFILES = CONFIG / "printers"
 
 
 def _check_bytes(text: str) -> str:
@@ -121,9 +122,10 @@ def load_profile(name: str, device: str) -> Profile:
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.toml"))) or "none"
         raise ConfigError(
-            f"Device {device}: the printer profile {path} cannot be read ({error}). "
+            f"Device {device}: the printer profile {name} cannot be read ({why}). "
             f"Write profile = one of: {known}; or the path of a .toml file."
         ) from error
     try:

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from agent.ports import Read
+from drivers.shipped import CONFIG
 
-PROFILES = Path(__file__).resolve().parents[2] / "config" / "readers"
+PROFILES = CONFIG / "readers"
 _AIM = re.compile(r"\][A-Za-z][0-9A-Za-z]")
 _NUMBER = re.compile(rb"\d{1,9}")
 _GS = "\x1d"
@@ -94,9 +95,10 @@ def load_profile(name: str) -> dict[str, Any]:
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         known = ", ".join(sorted(each.stem for each in PROFILES.glob("*.toml"))) or "none"
         raise ValueError(
-            f"the reader profile {path} cannot be read ({error}); write one of: {known}; or the "
+            f"the reader profile {name} cannot be read ({why}); write one of: {known}; or the "
             "path of a .toml file"
         ) from None
     return {key: value for key, value in data.items() if key not in ("title", "verified")}
