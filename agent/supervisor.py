@@ -154,7 +154,8 @@ class Session:
                 log.warning("%s is back.", self._name)
         elif before != "lost":
             self.health.losses += 1
-            log.warning("%s is lost: %s Trying again.", self._name, error)
+            why = (error or "no reason").rstrip(".")
+            log.warning("%s is lost: %s. Trying again.", self._name, why)
         if before != state:
             await self._changed(self.health)
 

@@ -100,6 +100,7 @@ class Agent:
         last = journal.last_wall_ms(database.conn)
         if last is not None:
             clockwatch.watch().began_after(last)
+        log.info("caselink %s starts: agent %s, state in %s.", *self._who())
         database.conn.offset_ms = self.site.offset_ms
         writer = self.writer = Writer(database.conn)
         gate = Gate(writer, [line.plan() for line in self.site.lines])
@@ -146,6 +147,10 @@ class Agent:
             if readers is not None:
                 readers.close()
             database.close()
+            log.info("caselink %s has ended: agent %s, state in %s.", *self._who())
+
+    def _who(self) -> tuple[str, str, Path]:
+        return version("caselink"), self.site.agent.id, self.files.data
 
     async def _serve(
         self, gate: Gate, writer: Writer, readers: Readers, vision: VisionWorkers

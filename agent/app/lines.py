@@ -199,7 +199,10 @@ class LineBuilder:
                 )
                 runner.desks.append(desk)
                 runner.healths.append(state)
-                line.sessions.append(Session(printer, state, desk.run, changed))
+                # One that hangs is connected to as well as any other.
+                session = Session(printer, state, desk.run, changed, ok_when_open=False)
+                desk.up = session.up
+                line.sessions.append(session)
         return line
 
     def _scans(

@@ -105,6 +105,10 @@ class Tally:
         return min(self.apart, key=abs) if len(self.apart) >= APART else 0
 
 
+async def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 class PrintDesk:
     """Print accounting of one station's printer. `run` is one session; the supervisor repeats it.
 
@@ -148,6 +152,8 @@ class PrintDesk:
         self._session: int | None = None
         self._tally = Tally()
         self.turned = monotonic()  # when its loop turned last
+        self.up: Callable[[], Awaitable[None]] = _nobody
+        """Called once in each session, when the device has answered."""
 
     def begin(self, ready: PrinterReady) -> None:
         """The record knows of this session: what is given in it may be handed over."""
@@ -210,7 +216,9 @@ class PrintDesk:
         if self._gate is not None:
             await self._gate.allow(0)
         stopped = isinstance(self.printer, Inhibit) and await self.printer.inhibit()
-        await self._report([await self._take_stock()], False)
+        stock = await self._take_stock()
+        await self.up()
+        await self._report([stock], False)
         if stopped and isinstance(self.printer, Inhibit):
             await self.printer.release()
         try:

@@ -19,6 +19,7 @@ from agent.core.facts import CodeKey
 from agent.core.life import CodeState
 from agent.health import Health
 from agent.line.printing import QUEUED, Pace, PrintDesk
+from agent.supervisor import Session
 from drivers.context import DeviceContext
 from drivers.printers.profile import Profile, load_profile
 from drivers.printers.text_coder import TextCoder, TextCoderConfig
@@ -526,3 +527,28 @@ def test_records_that_pile_up_are_refused_in_the_end(tmp_path: Path) -> None:
             stage.desk.give(SendCodes("coder", 1, 0, QUEUED, 1), texts)
 
     stage.play(scene)
+
+
+def test_a_coder_that_takes_connections_and_answers_nothing_stays_lost(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    told: list[str] = []
+
+    async def scene(stage: Stage) -> None:
+        async def changed(health: Health) -> None:
+            told.append(health.state)
+
+        supervised = Session(
+            stage.driver, stage.health, stage.desk.run, changed, ok_when_open=False
+        )
+        stage.desk.up = supervised.up
+        stage.server.wire.answers_lost = 2
+        task = asyncio.create_task(supervised.run())
+        try:
+            await stage.until(lambda: stage.health.state == "ok")
+        finally:
+            task.cancel()
+            await asyncio.wait([task], timeout=5)
+
+    stage.play(scene)
+    assert told == ["lost", "ok"]  # and not "ok" at each of the two connections between
+    assert stage.health.losses == 1
