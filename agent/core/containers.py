@@ -479,6 +479,7 @@ def _refuse(
         stopping.rejected(out, station.id, container.number)
     if has_gate(station):
         out.effects.append(SetSlot(station.id, container.number, passed=False))
+        doubt.goes_mixed(out, station, container)
 
 
 def gate(out: Outcome, what: i.GateReported) -> None:

@@ -326,6 +326,7 @@ def _pass(
         f.ItemPassed(station.id, item.number, unit, spec.name, order.number, codes, commissioned)
     )
     duplicates.resolve(out, unit, back, tuple(read[0] for read in reads.values()))
+    doubt.passes_mixed(out, item, unit)
     out.effects.append(SetSlot(station.id, item.number, passed=True))
     stopping.passed(out, station.id)
 
@@ -385,6 +386,7 @@ def _reject(
         )
     )
     out.effects.append(SetSlot(station.id, item.number, passed=False))
+    doubt.goes_mixed(out, station, item)
     if verdict is Verdict.VOID:
         out.alarm("void_code_on_product", 2, station.id, item.number)
     if not item.coasting:

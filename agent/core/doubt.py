@@ -5,6 +5,8 @@ may have changed unseen. Numbers name items again once those that lay there are 
 numbers, so their order stays doubtful until a full reading comes out as predicted (`anchors`).
 """
 
+from collections.abc import Iterable
+
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core import tracking
@@ -20,7 +22,7 @@ from agent.core.evolve import (
 )
 from agent.core.outcome import Outcome
 from agent.core.plan import PathKind, Station
-from agent.core.state import Container, Kept
+from agent.core.state import Container, Item, Kept
 from agent.core.verdict import Verdict
 
 COUNT = "count"
@@ -73,23 +75,78 @@ def _on_the_way(out: Outcome, station: str) -> bool:
 
 
 def _recall(out: Outcome, where: str, why: str) -> None:
-    """What stands between its picture and the gate may have changed places: nothing of it may pass,
-    whether it got a PASS that has not been obeyed yet or waits for its verdict, and what the gate
-    takes for one of these units may be another."""
-    units: set[int] = set()
+    """What stands between its picture and the gate may have changed places. While all of it is
+    good, whatever comes to the gate is good: it passes, and what hands may have taken out or
+    exchanged is in doubt. Once one of it is to go, the gate cannot tell which: nothing passes."""
     for station in out.plan.stations:
         if where not in ("", station.id) or not has_gate(station):
             continue
-        for number in tracking.in_flight(out.plan, out.state, station):
-            item = out.state.item(out.plan.zone[station.id], number)
-            if item is not None:
-                out.facts.append(f.ItemRead(station.id, "", number, (), Verdict.LATE))
-            if item is None or item.verdict:
-                out.effects.append(SetSlot(station.id, number, passed=False))
-            if item is not None and item.unit is not None:
-                units.add(item.unit)
+        numbers = tracking.in_flight(out.plan, out.state, station)
+        if not all(_may_pass(out, station, number) for number in numbers):
+            _send_off(out, station, numbers, why)
+            continue
+        found = [(number, _in_flight(out, station, number)) for number in numbers]
+        anew = {n: one for n, one in found if one is not None and one.mixed in ("", RESTART)}
+        mixed = [number for number, one in anew.items() if one.mixed != why]
+        if mixed:
+            out.facts.append(f.PlacesMixed(station.id, tuple(mixed), why))
+        _hands(out, [one for one in anew.values() if isinstance(one, Item)], why)
+
+
+def _in_flight(out: Outcome, station: Station, number: int) -> Item | Container | None:
+    zone = out.plan.zone[station.id]
+    return out.state.item(zone, number) or out.state.container(zone, number)
+
+
+def _may_pass(out: Outcome, station: Station, number: int) -> bool:
+    """Whether what triggered here is good, or its picture is being looked at. A container before
+    its label's camera has nothing but its number: in another place it would get another's label."""
+    one = _in_flight(out, station, number)
+    if isinstance(one, Item):
+        return not one.fault and one.verdict in ("", Verdict.PASS)
+    return one is not None and station.kind == "label" and not one.fault
+
+
+def _send_off(out: Outcome, station: Station, numbers: Iterable[int], why: str) -> None:
+    """None of these may pass, whether it got a PASS that has not been obeyed yet or waits for its
+    verdict, and what the gate takes for one of these units may be another."""
+    units: set[int] = set()
+    for number in numbers:
+        one = _in_flight(out, station, number)
+        item = one if isinstance(one, Item) else None
+        if item is not None:
+            out.facts.append(f.ItemRead(station.id, "", number, (), Verdict.LATE))
+        if item is None or item.verdict:
+            out.effects.append(SetSlot(station.id, number, passed=False))
+        if item is not None and item.unit is not None:
+            units.add(item.unit)
     if units:
         out.facts.append(f.UnitsDoubted(tuple(sorted(units)), why))
+
+
+def _hands(out: Outcome, items: Iterable[Item], why: str) -> None:
+    """Hands may have taken these, or put others in their places; a belt that starts does not."""
+    units = tuple(sorted(item.unit for item in items if item.unit is not None))
+    if units and why != RESTART:
+        out.facts.append(f.UnitsDoubted(units, why))
+
+
+def passes_mixed(out: Outcome, item: Item, unit: int) -> None:
+    """An item that may have changed places is good."""
+    if item.mixed not in ("", RESTART):
+        out.facts.append(f.UnitsDoubted((unit,), item.mixed))
+
+
+def goes_mixed(out: Outcome, station: Station, one: Item | Container) -> None:
+    """This one is to go, and may have changed places with others before the same gate."""
+    if not one.mixed:
+        return
+    rest = []
+    for number in tracking.in_flight(out.plan, out.state, station):
+        other = _in_flight(out, station, number)
+        if other is not None and other is not one and other.mixed:
+            rest.append(number)
+    _send_off(out, station, rest, one.mixed)
 
 
 def lanes_cleared(out: Outcome, what: i.LanesCleared) -> None:

@@ -23,7 +23,8 @@ class Item:
     `at_ms` is when (wall clock) it triggered there. `coasting`: it was on the line when a bypass
     ended, so that its reject says nothing of the line. `test`: it came in test mode.
     `shown` are codes with which it was rejected and that may be its own, `beside` those of items
-    that the gate took after this one had triggered: they may have stood in its picture.
+    that the gate took after this one had triggered: they may have stood in its picture. `mixed` is
+    why it may have changed places with others that stand before the same gate ("" = it has not).
     """
 
     number: int
@@ -42,6 +43,7 @@ class Item:
     test: bool = False
     shown: list[CodeKey] = field(default_factory=list)
     beside: list[CodeKey] = field(default_factory=list)
+    mixed: str = ""
 
     def codes(self) -> set[CodeKey]:
         """What was read on it and may be its own."""
@@ -58,7 +60,7 @@ class Container:
     `own` where; `closed` that nothing more goes in.
     `excused` of its unknown children passed in bypass; of those that strokes moved since the last
     picture, `blank` are no unit and `took` are those that are, by what was in the lanes.
-    `coasting`: see Item. `layer` is the index of the stroke that stands before the camera.
+    `coasting`, `mixed`: see Item. `layer` is the index of the stroke that stands before the camera.
     """
 
     number: int
@@ -88,6 +90,7 @@ class Container:
     coasting: bool = False
     took: list[int] = field(default_factory=list)
     layer: int = 0
+    mixed: str = ""
 
 
 @dataclass(slots=True)

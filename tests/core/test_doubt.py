@@ -315,16 +315,78 @@ def test_a_bottle_that_shows_in_the_next_case_is_where_it_is_seen(tmp_path: Path
         assert verify(line.conn).problems == []
 
 
-def test_nothing_passes_that_stood_before_the_gate_when_hands_were_there(tmp_path: Path) -> None:
+def slots(line: Line) -> list[tuple[int, bool]]:
+    return [(slot.number, slot.passed) for slot in line.effects(SetSlot)]
+
+
+def test_what_is_good_passes_in_doubt_when_hands_were_before_the_gate(tmp_path: Path) -> None:
     with by_order(tmp_path) as line:
         line.tell(i.ItemTriggered("verify", 0), read("B-0000", item=0))
         line.tell(i.ItemTriggered("verify", 1))
         line.tell(i.PathDisturbed("guard_open"))
+        assert line.unit(1).doubtful, "a hand may have taken it"
         line.tell(read("B-0001", item=1))
-        told = [(slot.number, slot.passed) for slot in line.effects(SetSlot)]
-        assert told == [(0, True), (0, False), (1, False)]
+        assert slots(line) == [(0, True), (1, True)], "whatever comes to the gate is good"
+        assert line.unit(2).doubtful
+        for lane in (0, 1):
+            line.tell(i.GateReported("verify", lane, GateSaw.PASSED))
+            line.tell(i.ItemEntered("packer", lane, lane))
+        line.tell(i.Stroked("packer", 0, (1, 1)))
+        labelled(line, "C-0000", number=0)
+        assert doubtful(line) == [True], "in another order, or others"
+
+
+def test_a_belt_that_starts_takes_no_bottle_out(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        line.tell(i.ItemTriggered("verify", 0), read("B-0000", item=0))
+        line.tell(i.ItemTriggered("verify", 1))
+        line.tell(i.PathDisturbed("restart"), read("B-0001", item=1))
+        assert slots(line) == [(0, True), (1, True)]
+        assert not any(line.unit(number).doubtful for number in (1, 2))
+        line.tell(i.PathDisturbed("jam"))
+        assert all(line.unit(number).doubtful for number in (1, 2)), "hands were there since"
+
+
+def test_nothing_passes_where_one_that_is_to_go_may_stand_in_its_place(tmp_path: Path) -> None:
+    with by_order(tmp_path) as line:
+        line.tell(i.ItemTriggered("verify", 0), read("B-0000", item=0))
+        line.tell(i.ItemTriggered("verify", 1), read(item=1))
+        line.tell(i.ItemTriggered("verify", 2))
+        line.tell(i.PathDisturbed("guard_open"))
+        line.tell(read("B-0002", item=2))
+        assert slots(line) == [(0, True), (1, False), (0, False), (1, False), (2, False)]
         assert line.unit(1).doubtful, "the gate may take another one for it"
-        assert [fact.verdict for fact in line.facts(f.ItemRejected)] == ["late"]
+        verdicts = [fact.verdict for fact in line.facts(f.ItemRejected)]
+        assert verdicts == ["no_read", "late"]
+
+
+@pytest.mark.parametrize("why", ["guard_open", "restart"])
+def test_one_that_is_found_bad_takes_those_with_it_that_it_may_be(tmp_path: Path, why: str) -> None:
+    with by_order(tmp_path) as line:
+        line.tell(i.ItemTriggered("verify", 0), read("B-0000", item=0))
+        line.tell(i.GateReported("verify", 0, GateSaw.PASSED))
+        line.tell(i.ItemTriggered("verify", 1), read("B-0001", item=1))
+        line.tell(i.ItemTriggered("verify", 2))
+        line.tell(i.PathDisturbed(why))
+        line.tell(i.ItemTriggered("verify", 3), read("B-0003", item=3))
+        line.tell(read(item=2))
+        assert slots(line) == [(0, True), (1, True), (3, True), (2, False), (1, False)]
+        assert [line.unit(number).doubtful for number in (1, 2, 3)] == [False, True, False]
+
+
+def test_a_case_that_its_label_names_passes_and_one_without_goes(tmp_path: Path) -> None:
+    packer = replace(PACKER, gate=True)
+    with by_order(tmp_path, chain(VERIFY, packer, LABEL, paths=("single_file", "captive"))) as line:
+        filled(line, 0, 1, number=1)
+        shown(line, "B-0000", "B-0001", number=1, gate=GateSaw.PASSED)
+        filled(line, 2, 3, number=2)
+        shown(line, "B-0002", "B-0003", number=2, gate=None)
+        line.tell(
+            i.ItemTriggered("label", 1), read("C-0001", item=1, station="label", reader="eye")
+        )
+        line.tell(i.PathDisturbed("guard_open"))
+        asked = [(slot.station, slot.number, slot.passed) for slot in line.effects(SetSlot)[-2:]]
+        assert asked == [("label", 1, True), ("packer", 2, False)]
 
 
 def test_who_sees_a_case_on_its_pallet_does_not_see_what_is_in_it(tmp_path: Path) -> None:

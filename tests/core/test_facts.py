@@ -34,6 +34,7 @@ FORGOTTEN_AT_RESTART = {
     "ChildrenSeen",
     "LaneRestated",
     "NeighbourSuspected",
+    "PlacesMixed",
 }
 """Facts that change a line's state and are not written: what is on its way when power fails."""
 

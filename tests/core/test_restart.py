@@ -36,11 +36,14 @@ def test_a_belt_with_nothing_on_the_way_starts_without_doubt(tmp_path: Path) -> 
         ]
 
 
-def test_what_stands_before_the_gate_is_rejected(tmp_path: Path) -> None:
+def test_what_is_to_go_takes_those_with_it_that_may_have_lagged_into_its_place(
+    tmp_path: Path,
+) -> None:
     with by_order(tmp_path) as line:
-        line.tell(i.ItemTriggered("verify", 1), read("B-0001", item=1))
+        line.tell(i.ItemTriggered("verify", 1), read(item=1))
+        line.tell(i.ItemTriggered("verify", 2), read("B-0002", item=2))
         done = line.tell(RESTART)
-        assert SetSlot("verify", 1, passed=False) in done.effects
+        assert SetSlot("verify", 2, passed=False) in done.effects
         assert disturbed(line) == [(("packer",), ())]
 
 

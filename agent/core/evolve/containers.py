@@ -64,6 +64,7 @@ def _container_seen(plan: LinePlan, state: LineState, fact: f.ContainerSeen) -> 
     container = _container(plan, state, station, fact.number)
     container.at = station.id
     container.judged = False
+    container.mixed = ""
     container.layer = fact.layer
     arrive(plan, state, station, fact.number)
     state.count(station.id).triggers += 1

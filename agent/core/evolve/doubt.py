@@ -201,6 +201,14 @@ def _items_disturbed(plan: LinePlan, state: LineState, station: str) -> None:
             item.expected = None
 
 
+def _places_mixed(plan: LinePlan, state: LineState, fact: f.PlacesMixed) -> None:
+    zone = plan.zone[fact.station]
+    for number in fact.numbers:
+        one = state.item(zone, number) or state.container(zone, number)
+        if one is not None:
+            one.mixed = fact.why
+
+
 def _items_missed(plan: LinePlan, state: LineState, fact: f.ItemsMissed) -> None:
     state.missed = [*state.missed, *fact.units][-KEPT:]
     for unit in fact.units:
@@ -375,6 +383,7 @@ TABLE: Table = {
     f.Packed: _packed,
     f.RunBegan: _run_began,
     f.PathDisturbed: _path_disturbed,
+    f.PlacesMixed: _places_mixed,
     f.ItemsMissed: _items_missed,
     f.LabelBound: _label_bound,
     f.ContainerClosed: _container_closed,

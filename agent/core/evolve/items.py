@@ -31,7 +31,7 @@ def _item_seen(plan: LinePlan, state: LineState, fact: f.ItemSeen) -> None:
         items[fact.item] = item
     item.at = station.id
     item.at_ms = fact.at_ms
-    item.verdict = ""
+    item.verdict = item.mixed = ""
     item.waiting = [reader.id for reader in station.readers]
     arrive(plan, state, station, fact.item)
     state.count(station.id).triggers += 1

@@ -18,6 +18,17 @@ class PathDisturbed(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class PlacesMixed(Fact):
+    """These numbers stand between their picture and the gate of a station, where hands or a stop
+    may have let them change places (`why`). All of them are good so far."""
+
+    durable: ClassVar[bool] = False
+    station: str
+    numbers: tuple[int, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChildrenSeen(Fact):
     """Some children were read in a container that was packed by order, and they were predicted."""
 
