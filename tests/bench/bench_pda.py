@@ -23,10 +23,10 @@ sys.path.insert(0, str(ROOT))
 
 from playwright.sync_api import sync_playwright  # noqa: E402
 
+from tests.web.pda_browser import Pda, known  # noqa: E402
 from tests.web.pda_proxy import Network  # noqa: E402
 from tests.web.pda_site import BADGE, PIN, PdaSite  # noqa: E402
 from tests.web.site import CHROMIUM  # noqa: E402
-from tests.web.test_pda import Pda, known  # noqa: E402
 
 ASN = "BENCH"
 

@@ -315,7 +315,7 @@ def look_at_the_rest(walk: Walk, page: Page, site: PdaSite) -> None:
     device = page.evaluate("async () => (await import('/pda/state.js')).app.device.device")
     site.local("POST", f"/devices/{device}/revoke", {"why": "lost", "by": "test"})
     page.evaluate("async () => (await import('/pda/sync.js')).syncNow()")
-    page.locator("#band[data-level=bad]").wait_for()
+    page.locator("#pill[data-state=stopped]").wait_for()
     walk.look("revoked")
 
 

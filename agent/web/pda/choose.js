@@ -94,16 +94,18 @@ class Keys extends Screen {
 
   /** A PDA with number keys types here as a scanner does. @param {string} text */
   code(text) {
-    if (!/^\d+$/.test(text)) return signal("refused");
+    if (!/^\d+$/.test(text) || this.part("ok").disabled) return signal("refused");
     this.entry = text.slice(0, this.asked.most);
     return this.done();
   }
 
   async done() {
-    if (!this.entry) return;
+    const { asked } = this;
+    if (!this.entry || this.part("ok").disabled) return;
     this.part("ok").disabled = true;
-    const wrong = (await this.asked.check?.(this.entry)) ?? "";
+    const wrong = (await asked.check?.(this.entry)) ?? "";
     this.part("ok").disabled = false;
+    if (this.asked !== asked) return; // given up meanwhile
     if (wrong) {
       put(this.part("bad"), wrong);
       this.entry = "";

@@ -86,6 +86,12 @@ class Finish extends Screen {
     this.part("close").disabled = this.busy || (differs && !this.seen);
   }
 
+  /** Not counted any more: it is heard, and listed. @param {string} text */
+  code(text) {
+    signal("refused");
+    return this.book.refuse(text, "meanwhile");
+  }
+
   async close() {
     const { book } = this;
     const { short, over } = this.difference();

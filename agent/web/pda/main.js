@@ -183,6 +183,10 @@ async function start() {
   await loadPlaces();
   bus.addEventListener("change", () => drawSoon());
   document.addEventListener("pointerup", firstTap, { once: true });
+  window.addEventListener("unhandledrejection", ({ reason }) => {
+    signal("stop");
+    say(t("failed", { why: String(reason?.name ?? reason) }));
+  });
   const field = /** @type {HTMLTextAreaElement} */ (document.querySelector(".wedge"));
   listen(field, onCode, onLeftOver);
   ownBackKey();

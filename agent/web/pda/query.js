@@ -6,9 +6,9 @@ import { ask, NoAnswer, Refused } from "./api.js";
 import { nameLevel } from "./asking.js";
 import { canonical, NotACode } from "./codes.js";
 import { find, parentsOf } from "./goods.js";
-import { add } from "./queue.js";
+import { add, notKept } from "./queue.js";
 import { drawLast, drawVerdict } from "./scan.js";
-import { back, pick, Screen } from "./screen.js";
+import { back, current, InTurn, pick, Screen } from "./screen.js";
 import { signal } from "./signals.js";
 import { app } from "./state.js";
 import { sendSoon } from "./sync.js";
@@ -16,6 +16,7 @@ import { enterCode, hasCamera } from "./type.js";
 import { age, levelName, moment, partyName, productName, unitWords } from "./words.js";
 
 const MS = 3000;
+const REREAD_MS = 3000;
 
 class Query extends Screen {
   /** @type {any} */
@@ -23,6 +24,7 @@ class Query extends Screen {
   /** @type {[string, string][]} */
   facts = [];
   hint = "";
+  asked = 0;
 
   connectedCallback() {
     for (const way of /** @type {const} */ (["type", "camera"])) {
@@ -48,9 +50,11 @@ class Query extends Screen {
   /** @param {string} raw */
   async code(raw) {
     let text = raw;
+    const asked = ++this.asked;
     try {
       text = canonical(raw);
       const told = await this.know(text);
+      if (asked !== this.asked) return; // the last scan is what a person wants to know of
       const known = Boolean(told?.known);
       this.shown = known
         ? told.verdict?.severity === "stop"
@@ -61,6 +65,7 @@ class Query extends Screen {
       this.facts = known ? factsOf(told) : [];
     } catch (error) {
       if (!(error instanceof NotACode || error instanceof Refused)) throw error;
+      if (asked !== this.asked) return;
       const word = error instanceof NotACode ? "not_a_code" : "refused";
       const args = { text: error.message };
       this.shown = { severity: "stop", word, code: text.slice(0, 200), args };
@@ -141,12 +146,21 @@ class Pack extends Screen {
   shown = { severity: "ready" };
   beat = 0;
 
+  /** What was opened or taken out since the screen was opened. @type {string[]} */
+  did = [];
+  /** The container that was read last. */
+  packed = { text: "", at: 0 };
+  turns = new InTurn();
+
   connectedCallback() {
     this.on("done", () => {
-      if (this.step === "pack" && this.children.length) this.step = "parent";
-      else back();
-      this.shown = { severity: "ready" };
-      this.draw();
+      void this.turns.next(() => {
+        if (current() !== this) return;
+        if (this.step === "pack" && this.children.length) this.step = "parent";
+        else if (this.step !== "parent") return back();
+        this.shown = { severity: "ready" };
+        this.draw();
+      });
     });
   }
 
@@ -154,9 +168,19 @@ class Pack extends Screen {
     return t("more.pack");
   }
 
+  leave() {
+    const n = this.children.length;
+    if (!n) return;
+    signal("refused");
+    const detail = { word: "not_packed", args: { n } };
+    document.dispatchEvent(new CustomEvent("said", { detail }));
+  }
+
   /** @param {{step?: any}} args */
   async enter({ step }) {
+    this.leave();
     this.children = [];
+    this.did = [];
     this.last = [];
     this.shown = { severity: "ready" };
     this.step = step ?? "all";
@@ -169,7 +193,13 @@ class Pack extends Screen {
   }
 
   /** @param {string} raw */
-  async code(raw) {
+  code(raw) {
+    return this.turns.next(() => this.one(raw));
+  }
+
+  /** @param {string} raw */
+  async one(raw) {
+    if (current() !== this) return signal("refused");
     let text;
     try {
       text = canonical(raw);
@@ -178,10 +208,13 @@ class Pack extends Screen {
       this.say({ word: "not_a_code", severity: "stop", args: {} }, raw.slice(0, 200));
       return;
     }
+    if (this.isAgain(text)) {
+      this.say({ word: "duplicate", severity: "again", args: {} }, text);
+      return;
+    }
     if (this.step === "pack") {
-      const again = this.children.includes(text);
-      if (!again) this.children.push(text);
-      this.say({ word: again ? "duplicate" : "collected", severity: again ? "again" : "ok", args: {} }, text);
+      this.children.push(text);
+      this.say({ word: "collected", severity: "ok", args: {} }, text);
       return;
     }
     let level = "";
@@ -194,13 +227,31 @@ class Pack extends Screen {
         ? { do: "pack", text, body: { children: this.children, ...(level ? { level } : {}) } }
         : { do: "unpack", text, body: this.step === "all" ? { all: true } : {} };
     const local = { word: "queued", severity: "ok", args: {}, code: text };
-    await add({ ...deed, document: "-" }, local);
-    this.say(local, text);
+    try {
+      await add({ ...deed, document: "-" }, local);
+    } catch (error) {
+      return this.say(notKept(error), text);
+    }
     if (this.step === "parent") {
+      this.packed = { text, at: Date.now() };
       this.children = [];
       this.step = "pack";
+    } else {
+      this.did.push(text);
     }
+    this.say(local, text);
     sendSoon();
+  }
+
+  /**
+   * Whether this is what was read already. The last unit, read once more where a container is asked
+   * for, is not its own container; a container, read once more, is not the first unit of the next.
+   * @param {string} text
+   */
+  isAgain(text) {
+    const same = text === this.packed.text && Date.now() - this.packed.at < REREAD_MS;
+    if (same) this.packed.at = Date.now();
+    return same || this.children.includes(text) || this.did.includes(text);
   }
 
   /**
@@ -220,7 +271,9 @@ class Pack extends Screen {
     if (this.shown.severity === "ready") put(this.part("word"), t(`pack.${this.step}_hint`));
     drawLast(this.part("list"), this.last);
     const n = this.children.length;
-    put(this.part("done"), this.step === "pack" && n ? t("pack.done", { n }) : t("back"));
+    const parent = this.step === "parent"; // only a scan goes on from there, or the way back
+    put(this.part("done"), n ? t(parent ? "pack.wait" : "pack.done", { n }) : t("back"));
+    this.part("done").disabled = parent;
   }
 }
 

@@ -24,6 +24,15 @@ export function add(fields, local = {}, also) {
 }
 
 /**
+ * The verdict where an item could not be written: the device's storage is full or broken.
+ * @param {unknown} error
+ */
+export function notKept(error) {
+  if (!(error instanceof DOMException)) throw error;
+  return { word: "not_kept", severity: "stop", args: { why: error.name } };
+}
+
+/**
  * @param {Record<string, any>} fields
  * @param {Record<string, any>} local
  * @param {((store: (name: string) => IDBObjectStore, record: any) => void) | undefined} also

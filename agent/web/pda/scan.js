@@ -4,8 +4,8 @@ import { attr, keep, put, show } from "../panel/dom.js";
 import { number, second, t } from "../panel/text.js";
 import { Book } from "./book.js";
 import { nameGoods, reasonFor } from "./asking.js";
-import { add } from "./queue.js";
-import { current, go, pick, Screen } from "./screen.js";
+import { add, notKept } from "./queue.js";
+import { current, go, InTurn, pick, Screen } from "./screen.js";
 import { signal } from "./signals.js";
 import { app, bus, may, waiting } from "./state.js";
 import { sendSoon } from "./sync.js";
@@ -19,8 +19,7 @@ class Scan extends Screen {
   book = null;
   removing = false;
   beat = 0;
-  /** @type {Promise<void>} one scan after the other, however fast they come */
-  chain = Promise.resolve();
+  turns = new InTurn();
   /** @type {any} */
   shown = { severity: "ready" };
 
@@ -29,12 +28,17 @@ class Scan extends Screen {
       this.removing = !this.removing;
       this.ready();
     });
-    this.on("finish", () => this.book && go("finish", { book: this.book }));
-    this.on("more", () => this.more());
+    this.on("finish", () => this.tap(() => go("finish", { book: this.book })));
+    this.on("more", () => this.tap(() => void this.more()));
     // Other PDAs work on it too: their progress, and that it was closed.
     bus.addEventListener("documents", () => {
-      this.chain = this.chain.then(() => this.reread()).then(() => this.draw());
+      void this.turns.next(() => this.reread().then(() => this.draw()));
     });
+  }
+
+  /** A tap waits for the scans before it, and is void when one of them stopped. @param {() => void} act */
+  tap(act) {
+    void this.turns.next(() => this.book && current() === this && act());
   }
 
   title() {
@@ -50,7 +54,7 @@ class Scan extends Screen {
     this.removing = false;
     this.shown = { severity: "ready" };
     if (!wanted || wanted === this.book?.number) this.ready();
-    this.chain = this.chain.then(() => this.open(wanted ?? this.book?.number ?? ""));
+    void this.turns.next(() => this.open(wanted ?? this.book?.number ?? ""));
   }
 
   /** @param {string} wanted */
@@ -79,16 +83,22 @@ class Scan extends Screen {
 
   /** @param {string} text */
   code(text) {
-    this.chain = this.chain.then(() => this.one(text));
-    return this.chain;
+    const remove = this.removing; // as it is now, not when the scans before it are done
+    return this.turns.next(() => this.one(text, remove));
   }
 
-  /** @param {string} text */
-  async one(text) {
+  /**
+   * @param {string} text
+   * @param {boolean} remove
+   */
+  async one(text, remove) {
     if (!this.book || current() !== this) return this.meanwhile(text);
     const other = app.documents.find((one) => one.number === text);
-    if (other && other.number !== this.book.number) return void go("scan", { number: text });
-    await this.judge(text, { remove: this.removing });
+    if (other && other.number !== this.book.number) {
+      this.removing = false;
+      return this.open(text); // at once: the scans that wait already are for it
+    }
+    return this.judge(text, { remove });
   }
 
   /**
@@ -97,7 +107,7 @@ class Scan extends Screen {
    */
   async judge(text, how) {
     const book = /** @type {Book} */ (this.book);
-    const { verdict, good, code, record } = await book.scan(text, how);
+    const { verdict, good, code, record } = await this.scanned(book, text, how);
     const units = unitWords(good?.level ?? record?.local.level, good?.pieces ?? record?.local.pieces);
     this.shown = { ...verdict, code, units };
     this.beat++;
@@ -106,6 +116,20 @@ class Scan extends Screen {
     if (verdict.severity === "stop") go("stop", { verdict, code });
     else if (verdict.severity === "ask") go("stop", { verdict, code, ...this.answers(how, good, code) });
     else this.draw();
+  }
+
+  /**
+   * @param {Book} book
+   * @param {string} text
+   * @param {import("./book.js").Scan} how
+   * @returns {Promise<any>}
+   */
+  async scanned(book, text, how) {
+    try {
+      return await book.scan(text, how);
+    } catch (error) {
+      return { verdict: notKept(error), code: text.slice(0, 200) };
+    }
   }
 
   /**
@@ -123,7 +147,7 @@ class Scan extends Screen {
       const book = /** @type {Book} */ (this.book);
       if (!good && word === "not_expected" && !book.named) more.named = await nameGoods();
       if (!good && word === "not_expected" && !book.named && !more.named) return this.ready();
-      this.chain = this.chain.then(() => this.judge(code, more));
+      void this.turns.next(() => this.judge(code, more));
     };
     const own = word === "around_scanned" ? ["all"] : reasonFor(this.book?.record.kind);
     return { answers: own, choose };

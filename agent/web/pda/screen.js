@@ -1,6 +1,7 @@
 // Screens and the way between them: one is shown, the others wait on a stack.
 
 import { put, show, View } from "../panel/dom.js";
+import { signal } from "./signals.js";
 
 /** @typedef {{label: string, hint?: string, value: any, match?: string}} Option */
 
@@ -28,8 +29,10 @@ export class Screen extends View {
   /** Something in the app changed. */
   draw() {}
 
-  /** A code was scanned. @param {string} _text @returns {any} */
-  code(_text) {}
+  /** A code was scanned; no screen is deaf. @param {string} _text @returns {any} */
+  code(_text) {
+    signal("refused");
+  }
 
   /** Press one of my parts. @param {string} name @param {() => unknown} act */
   on(name, act) {
@@ -37,9 +40,29 @@ export class Screen extends View {
   }
 }
 
+/** Scans and taps of a screen: one after the other, in the order in which they were made. */
+export class InTurn {
+  /** @type {Promise<unknown>} */
+  #last = Promise.resolve();
+
+  /**
+   * Do it when all that came before is done; what fails is told and holds up nothing.
+   * @template T
+   * @param {() => T | Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  next(work) {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+}
+
 /** @type {Screen[]} */
 const stack = [];
 let armed = false;
+/** The screen that the first tap of a double tap was for. @type {Screen | null} */
+let tapped = null;
 
 /** @param {string} name @returns {Screen} */
 const named = (name) => /** @type {Screen} */ (document.querySelector(`pda-${name}`));
@@ -113,6 +136,11 @@ export function digits(asked) {
 
 /** The back key of the device goes back here, and leaves the app only from the first screen. */
 export function ownBackKey() {
+  document.addEventListener("click", (event) => {
+    // A nervous thumb: the second tap must not press what the next screen has in the same place.
+    if (event.detail > 1 && current() !== tapped) event.stopPropagation();
+    else tapped = current();
+  }, true);
   document.addEventListener("pointerup", () => {
     if (armed || stack.length < 2) return;
     history.pushState(null, "");

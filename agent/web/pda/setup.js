@@ -14,6 +14,9 @@ import { enterCode, hasCamera } from "./type.js";
 const GS_CHARACTERS = ["", "|", "~", "^", "¦", "¬"];
 const PIN_MOST = 12;
 
+/** A QR that is read twice lets the device in once. */
+let enrolling = false;
+
 /** The code in a text that the panel's QR holds, or "". @param {string} text */
 export const enrolCode = (text) => /#enrol=([\w-]{8,64})/.exec(text)?.[1] ?? "";
 
@@ -206,6 +209,8 @@ export async function enrol(code) {
   if (app.device && waiting() > 0) {
     return go("setup", { step: "enrol", bad: t("enrol.waiting", { n: waiting() }) });
   }
+  if (enrolling) return;
+  enrolling = true;
   try {
     const key = await makeKey();
     const model = navigator.userAgent.slice(-64);
@@ -223,6 +228,8 @@ export async function enrol(code) {
   } catch (error) {
     signal("refused");
     go("setup", { step: "enrol", bad: failure(error) });
+  } finally {
+    enrolling = false;
   }
 }
 
