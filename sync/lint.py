@@ -7,7 +7,9 @@ document.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+import string
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 from sync.events import CONTEXT, MAX_BYTES, MAX_EVENTS
@@ -23,8 +25,8 @@ _TIME = re.compile(
 _OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):[0-5]\d")
 _UUID = re.compile(r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
-_PLAIN = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]+\n)+")
-"""Many URIs, one a line: one match for all takes a tenth of the time."""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_IN_URIS = (string.ascii_letters + string.digits + "._~:/?#@!$&'()*+,;=%-").encode()
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _ACTIONS = {"ADD", "OBSERVE", "DELETE"}
@@ -79,8 +81,10 @@ def problems(document: Any, size: int = 0) -> list[str]:
         return [*found, "no_events: epcisBody.eventList is missing or empty"]
     if len(events) > MAX_EVENTS:
         return [*found, f"too_many_events: {len(events)}, at most {MAX_EVENTS}"]
+    good: list[Any] = []
     for n, event in enumerate(events):
-        found += [f"{problem} (event {n})" for problem in event_problems(event, prefixes)]
+        if wrong := event_problems(event, prefixes, good):
+            found += [f"{problem} (event {n})" for problem in wrong]
     return found
 
 
@@ -97,8 +101,12 @@ def _prefixes(context: Any) -> tuple[set[str], list[str]]:
     return found, wrong
 
 
-def event_problems(event: Any, prefixes: Iterable[str] = ("cbvmda", "x")) -> list[str]:
-    """What is wrong with one event."""
+def event_problems(
+    event: Any, prefixes: Collection[str] = ("cbvmda", "x"), good: list[Any] | None = None
+) -> list[str]:
+    """What is wrong with one event. `good`: lists of names of the same document with which nothing
+    is wrong; a case's bottles are named when they are commissioned and when they are packed."""
+    good = [] if good is None else good
     if not isinstance(event, dict):
         return ["not_an_event: it is no JSON object"]
     found: list[str] = []
@@ -119,14 +127,14 @@ def event_problems(event: Any, prefixes: Iterable[str] = ("cbvmda", "x")) -> lis
     if "readPoint" not in event:
         found.append("no_read_point: readPoint is missing")
     found += _words(event)
-    found += _declared(event, set(prefixes))
+    found += _declared(event, prefixes)
     if kind == "ObjectEvent":
-        found += _objects(event)
+        found += _objects(event, good)
     else:
         found += [
             f"object_only: {name} is for ObjectEvents" for name in _OBJECT_ONLY if name in event
         ]
-        found += _family(event)
+        found += _family(event, good)
     error = event.get("errorDeclaration")
     if error is not None:
         found += _declaration(error)
@@ -134,12 +142,19 @@ def event_problems(event: Any, prefixes: Iterable[str] = ("cbvmda", "x")) -> lis
 
 
 def _time(value: Any, name: str) -> list[str]:
-    found = _TIME.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    year = _year(value) if isinstance(value, str) else None
+    if year is None:
         return [f"time: {name} is {value}, not like 2026-11-21T10:15:30.123+08:00"]
-    if not EARLIEST_YEAR <= int(found[1]) <= LATEST_YEAR:
-        return [f"year: {name} is in {found[1]}"]
+    if not EARLIEST_YEAR <= year <= LATEST_YEAR:
+        return [f"year: {name} is in {year:04d}"]
     return []
+
+
+@lru_cache(256)
+def _year(text: str) -> int | None:
+    """The year of a time, None: it is none. All events of a document give the same one."""
+    found = _TIME.fullmatch(text)
+    return int(found[1]) if found else None
 
 
 def _words(event: Mapping[str, Any]) -> list[str]:
@@ -153,24 +168,24 @@ def _words(event: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _declared(event: Mapping[str, Any], prefixes: set[str]) -> list[str]:
+def _declared(event: Mapping[str, Any], prefixes: Collection[str]) -> list[str]:
     names = [*event, *(event["ilmd"] if isinstance(event.get("ilmd"), dict) else ())]
     return [
         f"undeclared_prefix: {name}"
         for name in names
-        if ":" in name and name.partition(":")[0] not in prefixes
+        if ":" in name and name[: name.index(":")] not in prefixes
     ]
 
 
-def _objects(event: Mapping[str, Any]) -> list[str]:
+def _objects(event: Mapping[str, Any], good: list[Any]) -> list[str]:
     found = []
     epcs, quantities = event.get("epcList", []), event.get("quantityList", [])
     if not epcs and not quantities:
         found.append("no_epcs: an ObjectEvent names nothing")
-    found += _uris(epcs, "epcList")
+    found += _uris(epcs, "epcList", good)
     if isinstance(quantities, list):
         classes = [q.get("epcClass") if isinstance(q, dict) else None for q in quantities]
-        found += _uris(classes, "quantityList")
+        found += _uris(classes, "quantityList", good)
     else:
         found.append("no_list: quantityList is no list")
     if "ilmd" in event and (event.get("action"), event.get("bizStep")) != ("ADD", "commissioning"):
@@ -178,26 +193,29 @@ def _objects(event: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _family(event: Mapping[str, Any]) -> list[str]:
+def _family(event: Mapping[str, Any], good: list[Any]) -> list[str]:
     """Parent and children."""
     found = []
     parent, children = event.get("parentID"), event.get("childEPCs", [])
     if parent is None:
         found.append("no_parent: parentID is missing")
     else:
-        found += _uris([parent], "parentID")
+        found += _uris([parent], "parentID", good)
     if not children:
         found.append("no_children: childEPCs is missing or empty")
-    found += _uris(children, "childEPCs")
+    found += _uris(children, "childEPCs", good)
     if isinstance(children, list) and parent in children:
         found.append("own_child: the parent is among its children")
     return found
 
 
-def _uris(names: Any, where: str) -> list[str]:
+def _uris(names: Any, where: str, good: list[Any]) -> list[str]:
     if not isinstance(names, list):
         return [f"no_list: {where} is no list"]
+    if not names or names in good:
+        return []
     if _plainly_good(names):
+        good.append(names)
         return []
     found = []
     for name in names:
@@ -211,17 +229,25 @@ def _uris(names: Any, where: str) -> list[str]:
 
 
 def _plainly_good(names: list[Any]) -> bool:
-    """Whether nothing at all is wrong with these names; False where it needs a closer look."""
+    """Whether nothing at all is wrong with these names; False where it needs a closer look. All at
+    once takes a tenth of the time."""
     try:
-        lines = "\n".join(names) + "\n"
+        lines = "\n".join(names)
     except TypeError:
         return False
+    scheme = _SCHEME.match(lines)
+    if scheme is None:
+        return False
+    sizes = set(map(len, names))
+    data = lines.encode("utf-8", "surrogatepass")
     return (
-        lines.count("\n") == len(names) == len(set(names))
-        and _PLAIN.fullmatch(lines) is not None
+        lines.count("\n" + scheme[0]) == len(names) - 1
+        and data.translate(None, _IN_URIS) == b"\n" * (len(names) - 1)
+        and min(sizes) > len(scheme[0])
+        and max(sizes) <= MAX_URI
+        and len(set(names)) == len(names)
         and "/01/" not in lines
         and "/00/" not in lines
-        and len(max(names, key=len)) <= MAX_URI
         and ("%" not in lines or _BAD_PERCENT.search(lines) is None)
     )
 

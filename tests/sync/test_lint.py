@@ -129,3 +129,39 @@ def test_a_long_document_and_what_is_none_are_refused() -> None:
     assert problems(document(), 20_001) == ["too_long: 20001 bytes, at most 20000"]
     for other in (None, [], 7, "x"):
         assert problems(other) == ["not_a_document: it is no JSON object"]
+
+
+GOOD = "https://q.example.cn/B2"
+NAMES: list[tuple[str, str]] = [
+    ("https://q.example.cn/B3?a=%2F", ""),
+    ("urn:x:1", ""),
+    ("https:", "uri"),
+    ("", "uri"),
+    ("1:2", "uri"),
+    ("q.example.cn/B3", "uri"),
+    ("https://q.example.cn/B3\n", "uri"),
+    ("https://q.example.cn/B3\nhttps://q.example.cn/B4", "uri"),
+    ("https://q.example.cn/B 3", "uri"),
+    ("https://q.example.cn/B%3", "uri"),
+    ("https://q.example.cn/\udcff", "uri"),
+    ("https://q.example.cn/" + "B" * 2048, "uri"),
+    ("https://id.gs1.org/01/06901234000017", "check_digit"),
+]
+
+
+@pytest.mark.parametrize(("name", "reason"), NAMES)
+def test_a_name_is_judged_alike_alone_and_among_others(name: str, reason: str) -> None:
+    for names in ([name], [GOOD, name], [name, GOOD], [GOOD, name, "https://q.example.cn/B3"]):
+        changed = document()
+        event(0, epcList=names)(changed)
+        assert [each.split(":")[0] for each in problems(changed)] == [reason][: len(reason)]
+
+
+def test_a_list_that_was_good_says_nothing_of_one_that_differs_from_it() -> None:
+    changed = document()
+    event(0, epcList=FAMILY["childEPCs"])(changed)
+    assert problems(changed) == []
+    event(1, childEPCs=[*FAMILY["childEPCs"][:-1], "no uri"])(changed)
+    assert [each.split(":")[0] for each in problems(changed)] == ["uri"]
+    event(1, childEPCs=FAMILY["childEPCs"], parentID=FAMILY["childEPCs"][0])(changed)
+    assert [each.split(":")[0] for each in problems(changed)] == ["own_child"]
