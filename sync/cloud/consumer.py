@@ -1,9 +1,8 @@
 """The consumer at the broker: a thin shell that carries payloads to `Ingest` and receipts back.
 
-With PostgreSQL batches are prepared in one thread while the ones before are applied in another;
-what has queued up meanwhile is applied in one transaction. A receipt leaves after the commit and
-never before. When the database or the broker fails, what was in hand is dropped: the agents send
-it again.
+Batches are prepared in one thread while the ones before are applied in another; what has queued up
+meanwhile is applied in one transaction. A receipt leaves after the commit and never before. When
+the database or the broker fails, what was in hand is dropped: the agents send it again.
 """
 
 import asyncio
@@ -78,11 +77,9 @@ class Consumer:
         self._look = look
         self._backoff = backoff or Backoff(longest=15.0)
         self._applying = ThreadPoolExecutor(1, "cloud apply")
-        # SQLite gives up the interpreter's lock for every row and then waits for it: two threads
-        # are half as fast as one. COPY gives it up once for a table.
-        self._preparing = (
-            ThreadPoolExecutor(1, "cloud prepare") if database.several else self._applying
-        )
+        # Both back ends write a table's rows in one call, and give up the interpreter's lock for
+        # as long as it takes.
+        self._preparing = ThreadPoolExecutor(1, "cloud prepare")
         self._states: dict[str, State] = {}
         self._lost = False
 

@@ -1,14 +1,22 @@
 """Into the cloud's tables: the consumer on pre-built batches against the bare database on the rows
 that the consumer writes, in the same run.
 
-    python tests/bench/bench_cloud.py --bottles 1000000 --codes 1
+    python tests/bench/bench_cloud.py --bottles 1000000 --codes 1 --rounds 3
 
 `bare executemany` and `bare COPY` get the consumer's rows, built before the clock starts; COPY once
-from rows (psycopg's write_row) and once from the binary blocks. The payload of each batch is
-written by all. PostgreSQL is started in a folder of its own, as it comes (fsync on).
+from rows (psycopg's write_row) and once from the binary blocks. Tables, indexes, settings of the
+connection and commits (one a batch) are the same, the payload of each batch is written by all, and
+what stands in the tables afterwards is compared. PostgreSQL is started in a folder of its own, as
+it comes (fsync on).
+
+Printed are bottles a second, the processor time a bottle of the thread that prepares, of the one
+that applies and of the server's process, and the consumer's ratio to each bare loop: by the clock
+(the best of the rounds), by processor time if all of it runs on one processor, and by that of the
+longest way where preparing and applying have a processor each. The last two hold on a busy machine.
 """
 
 import argparse
+import os
 import random
 import shutil
 import sys
@@ -18,19 +26,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sync.cloud.answers import trace
-from sync.cloud.database import Database, open_database
+from sync.cloud.database import Connection, Database, open_database
 from sync.cloud.ingest import Ingest
 from sync.cloud.migrations.m0001_initial import COLUMNS
-from sync.cloud.postgres import Postgres
+from sync.cloud.postgres import Postgres, PostgresConnection
 from sync.cloud.rows import Rows, rows
-from sync.cloud.service import SWITCH_SECONDS
+from sync.cloud.service import quicken
 from sync.cloud.sqlite import Sqlite
 from sync.envelope import Batch, encode
 from tests.sync.cloud import postgres
@@ -88,33 +96,94 @@ def tables(found: Rows) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-def consumer(database: Database, payloads: Sequence[bytes]) -> float:
-    """Seconds of the consumer, as it works at the broker: two threads with PostgreSQL."""
+class Spent(NamedTuple):
+    """Seconds by the clock, and of processors: preparing, applying, the server's process."""
+
+    clock: float
+    preparing: float
+    applying: float
+    server: float
+
+    @property
+    def alone(self) -> float:
+        """On one processor."""
+        return self.preparing + self.applying + self.server
+
+    @property
+    def beside(self) -> float:
+        """On two, with preparing beside the rest."""
+        return max(self.preparing, self.applying + self.server, self.alone / 2)
+
+
+@contextmanager
+def measured(conn: Connection, preparing: list[float]) -> Iterator[list[Spent]]:
+    """Puts what the block took into the list; `preparing` is filled by whoever prepares."""
+    found: list[Spent] = []
+    clock, own, server = time.perf_counter(), time.thread_time(), server_seconds(conn)
+    yield found
+    found.append(
+        Spent(
+            time.perf_counter() - clock,
+            sum(preparing),
+            time.thread_time() - own,
+            server_seconds(conn) - server,
+        )
+    )
+
+
+def server_seconds(conn: Connection) -> float:
+    """Processor seconds of the process that serves a connection; 0 where there is none."""
+    if not isinstance(conn, PostgresConnection):
+        return 0.0
+    row = conn.one("SELECT pg_backend_pid()")
+    assert row is not None
+    fields = Path(f"/proc/{row[0]}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def consumer(database: Database, payloads: Sequence[bytes], _built: Sequence[Any]) -> Spent:
+    """The consumer as it works at the broker: one thread prepares the next batch meanwhile."""
     ingest = Ingest(database)
-    began = time.perf_counter()
-    if not database.several:
-        for payload in payloads:
-            done = ingest.prepare("brand/plant-1/edge-1", payload)
-            (ack,) = ingest.apply([done], NOW)  # type: ignore[list-item]
-            assert not ack.rewind
-        seconds = time.perf_counter() - began
-        ingest.close()
-        return seconds
-    with ThreadPoolExecutor(1) as preparing:
-        ahead = [preparing.submit(ingest.prepare, "brand/plant-1/edge-1", payloads[0])]
-        for n in range(len(payloads)):
-            if n + 1 < len(payloads):
-                ahead.append(
-                    preparing.submit(ingest.prepare, "brand/plant-1/edge-1", payloads[n + 1])
-                )
-            (ack,) = ingest.apply([ahead[n].result()], NOW)  # type: ignore[list-item]
-            ahead[n] = None  # type: ignore[call-overload]
+    preparing: list[float] = []
+
+    def prepare(payload: bytes) -> Any:
+        began = time.thread_time()
+        done = ingest.prepare("brand/plant-1/edge-1", payload)
+        preparing.append(time.thread_time() - began)
+        return done
+
+    with ThreadPoolExecutor(1) as pool, measured(ingest._conn, preparing) as found:
+        ahead = pool.submit(prepare, payloads[0])
+        for after in (*payloads[1:], None):
+            done = ahead.result()
+            if after is not None:
+                ahead = pool.submit(prepare, after)
+            (ack,) = ingest.apply([done], NOW)
             assert not ack.rewind
             assert not ack.reject
             assert not ack.fork, ack
-    seconds = time.perf_counter() - began
     ingest.close()
-    return seconds
+    return found[0]
+
+
+CONTENTS = (
+    "SELECT count(*), sum(id), sum(stream), sum(seq), sum(part), sum(ms) FROM event",
+    "SELECT count(*), sum(length(text)), sum(event) FROM unit",
+    "SELECT count(*), sum(length(text)), sum(event) FROM alias",
+    "SELECT count(*), sum(event) FROM link",
+    "SELECT count(*), sum(event), sum(length(text)), sum(length(children)) FROM box",
+    "SELECT count(*), sum(length(payload)) FROM batch",
+    "SELECT count(*), sum(length(body)) FROM detail",
+)
+
+
+def contents(database: Database) -> list[Any]:
+    """What must be the same, however it was written."""
+    conn = database.connect()
+    try:
+        return [[int(each or 0) for each in conn.one(query) or ()] for query in CONTENTS]
+    finally:
+        conn.close()
 
 
 def traces(database: Database, bottles: int) -> None:
@@ -133,26 +202,25 @@ def traces(database: Database, bottles: int) -> None:
     print(f"    trace: p50 {taken[TRACES // 2]:.2f} ms, p99 {taken[TRACES * 99 // 100]:.2f} ms")
 
 
-def bare_many(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> float:
-    """Seconds of executemany of the same rows."""
+def bare_many(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> Spent:
+    """executemany of the same rows."""
     conn = database.connect()
-    began = time.perf_counter()
-    for n, some in enumerate(built):
-        with conn.writing():
-            for table, each in some.items():
-                marks = ", ".join("?" * len(COLUMNS[table]))
-                conn.change_many(f"INSERT INTO {table} VALUES ({marks})", each)
-            conn.change(
-                "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
-                (1, n, n, bytes(16), bytearray(payloads[n]), NOW),
-            )
-    seconds = time.perf_counter() - began
+    with measured(conn, []) as found:
+        for n, some in enumerate(built):
+            with conn.writing():
+                for table, each in some.items():
+                    marks = ", ".join("?" * len(COLUMNS[table]))
+                    conn.change_many(f"INSERT INTO {table} VALUES ({marks})", each)
+                conn.change(
+                    "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
+                    (1, n, n, bytes(16), bytearray(payloads[n]), NOW),
+                )
     conn.close()
-    return seconds
+    return found[0]
 
 
-def bare_rows(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> float:
-    """Seconds of COPY of the same rows, given row by row."""
+def bare_rows(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> Spent:
+    """COPY of the same rows, given row by row."""
     types = {
         "key": "uuid",
         "unit": "uuid",
@@ -169,44 +237,42 @@ def bare_rows(database: Database, payloads: Sequence[bytes], built: Sequence[Any
     }
     conn = database.connect()
     raw: psycopg.Connection[Any] = conn._conn  # type: ignore[attr-defined]
-    began = time.perf_counter()
-    for n, some in enumerate(built):
-        with raw.transaction(), raw.cursor() as cursor:
-            for table, each in some.items():
-                if not each:
-                    continue
-                with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
-                    copy.set_types([types.get(name, "int8") for name in COLUMNS[table]])
-                    for row in each:
-                        copy.write_row(row)
-            conn.change(
-                "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
-                (1, n, n, bytes(16), bytearray(payloads[n]), NOW),
-            )
-    seconds = time.perf_counter() - began
+    with measured(conn, []) as found:
+        for n, some in enumerate(built):
+            with raw.transaction(), raw.cursor() as cursor:
+                for table, each in some.items():
+                    if not each:
+                        continue
+                    with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
+                        copy.set_types([types.get(name, "int8") for name in COLUMNS[table]])
+                        for row in each:
+                            copy.write_row(row)
+                conn.change(
+                    "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
+                    (1, n, n, bytes(16), bytearray(payloads[n]), NOW),
+                )
     conn.close()
-    return seconds
+    return found[0]
 
 
-def bare_blocks(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> float:
-    """Seconds of COPY of the same rows, packed before."""
+def bare_blocks(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> Spent:
+    """COPY of the same rows, packed before."""
     packed = [{table: database.pack(table, each) for table, each in some.items()} for some in built]
     conn = database.connect()
-    began = time.perf_counter()
-    for n, some in enumerate(packed):
-        with conn.writing():
-            for table, block in some.items():
-                conn.copy(table, block)
-            conn.change(
-                "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
-                (1, n, n, bytes(16), bytearray(payloads[n]), NOW),
-            )
-    seconds = time.perf_counter() - began
+    with measured(conn, []) as found:
+        for n, some in enumerate(packed):
+            with conn.writing():
+                for table, block in some.items():
+                    conn.copy(table, block)
+                conn.change(
+                    "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
+                    (1, n, n, bytes(16), bytearray(payloads[n]), NOW),
+                )
     conn.close()
-    return seconds
+    return found[0]
 
 
-Run = Callable[[Database, Sequence[bytes], Sequence[Any]], float]
+Run = Callable[[Database, Sequence[bytes], Sequence[Any]], Spent]
 
 
 @contextmanager
@@ -237,7 +303,7 @@ def main() -> None:
     parser.add_argument("--codes", type=int, default=1, help="codes on a bottle")
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
-    sys.setswitchinterval(SWITCH_SECONDS)
+    quicken()
     made = list(batches(options.bottles, options.codes))
     payloads = [encode(batch) for batch in made]
     bottles = sum(len(batch.docs) for batch in made) * CASE
@@ -259,36 +325,49 @@ def main() -> None:
     del made, found
 
     def run(name: str, server: str | None, runs: dict[str, Run]) -> None:
+        taken: dict[str, list[Spent]] = {what: [] for what in runs}
+        seen: list[Any] = []
         for _ in range(options.rounds):
-            figures: dict[str, float] = {}
             for what, job in runs.items():
                 with fresh(server) as database:
                     if what != "consumer":
                         conn = database.connect()
                         conn.change_many("INSERT INTO detail VALUES (?, ?)", details.items())
                         conn.close()
-                    spent = time.process_time()
-                    figures[what] = bottles / job(database, payloads, built)
-                    spent = (time.process_time() - spent) / bottles * 1e6
+                    spent = job(database, payloads, built)
+                    taken[what].append(spent)
+                    us = [f"{each / bottles * 1e6:.1f}" for each in spent[1:]]
                     print(
-                        f"  {name} {what}: {figures[what]:,.0f} bottles/s, "
-                        f"{spent:.1f} us of our processor a bottle",
+                        f"  {name} {what}: {bottles / spent.clock:,.0f} bottles/s, processors "
+                        f"{us[0]} + {us[1]} + {us[2]} us a bottle",
                         flush=True,
                     )
+                    seen.append(contents(database))
+                    assert seen[-1] == seen[0], f"other rows: {seen[0]} {seen[-1]}"
                     if what == "consumer":
                         traces(database, bottles)
-            for what, rate in figures.items():
-                if what != "consumer":
-                    print(f"  {name} consumer = {figures['consumer'] / rate:.2f} x {what}")
+        ours = taken.pop("consumer")
+        for what, theirs in taken.items():
+            clock, alone, beside = (
+                min(getattr(each, by) for each in theirs) / min(getattr(each, by) for each in ours)
+                for by in ("clock", "alone", "beside")
+            )
+            print(
+                f"  {name} consumer = {clock:.2f} x {what} by the clock, "
+                f"{alone:.2f} on one processor, {beside:.2f} on two"
+            )
 
-    consumed: Run = lambda database, payloads, _built: consumer(database, payloads)  # noqa: E731
-    run("SQLite", None, {"consumer": consumed, "bare executemany": bare_many})
+    run(
+        "SQLite",
+        None,
+        {"consumer": consumer, "bare executemany": bare_many, "bare statements": bare_blocks},
+    )
     with postgres.server(durable=True) as server:
         run(
             "PostgreSQL",
             server,
             {
-                "consumer": consumed,
+                "consumer": consumer,
                 "bare COPY (rows)": bare_rows,
                 "bare COPY (blocks)": bare_blocks,
             },

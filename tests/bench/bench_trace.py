@@ -1,11 +1,12 @@
 """How long `GET /trace` takes to answer where many units are.
 
-    python tests/bench/bench_trace.py --bottles 10000000 [--db postgresql]
+    python tests/bench/bench_trace.py --bottles 10000000 [--db postgresql] [--filled URL]
 
 The tables are filled with the rows that the consumer would write (24 a case, 40 cases a pallet),
 without keeping the batches and without syncing: only the answers are measured, by
 `sync.cloud.answers.trace` in this process, of bottles, cases and pallets at random. The first of
-each reads what no cache has.
+each reads what no cache has. The processor time of an answer, ours and the server's, holds on a
+busy machine too. With `--filled` the tables of a database that was filled so before are asked.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from sync.cloud.answers import trace
 from sync.cloud.database import Connection, Database, open_database
 from sync.cloud.keys import keys
 from sync.cloud.rows import rows
-from tests.bench.bench_cloud import CASE, name
+from tests.bench.bench_cloud import CASE, name, server_seconds
 from tests.sync.cloud import postgres
 from tests.sync.cloud.conftest import fresh_postgres
 from tests.sync.cloud.told import NOW, Teller
@@ -124,6 +125,7 @@ def fill(database: Database, conn: Connection, bottles: int) -> None:
 def ask(conn: Connection, what: str, codes: list[str]) -> None:
     """Print how long the answers take."""
     taken = []
+    own, server = time.thread_time(), server_seconds(conn)
     for code in codes:
         began = time.perf_counter()
         found = trace(conn, code)
@@ -132,11 +134,25 @@ def ask(conn: Connection, what: str, codes: list[str]) -> None:
         assert len(found["up"]) == {"bottle": 2, "case": 1, "pallet": 0}[what], found
     taken.sort()
     many = len(taken)
+    own, server = time.thread_time() - own, server_seconds(conn) - server
     print(
         f"  {what}: p50 {taken[many // 2]:.2f} ms, p99 {taken[many * 99 // 100]:.2f} ms, "
-        f"most {taken[-1]:.1f} ms",
+        f"most {taken[-1]:.1f} ms; "
+        f"processors {own / many * 1e3:.2f} + {server / many * 1e3:.2f} ms",
         flush=True,
     )
+
+
+def ask_all(conn: Connection, bottles: int, traces: int) -> None:
+    """Bottles, cases and pallets at random."""
+    dice = random.Random(1)
+
+    def some(step: int) -> list[int]:
+        return [dice.randrange(bottles // step) * step for _ in range(traces)]
+
+    ask(conn, "bottle", [name(n) for n in some(1)])
+    ask(conn, "case", [case(n) for n in some(CASE)])
+    ask(conn, "pallet", [pallet(n) for n in some(PALLET)])
 
 
 def main() -> None:
@@ -144,15 +160,21 @@ def main() -> None:
     parser.add_argument("--bottles", type=int, default=500_000)
     parser.add_argument("--db", choices=["sqlite", "postgresql"], action="append")
     parser.add_argument("--traces", type=int, default=1_000)
+    parser.add_argument("--filled", help="ask this database, filled so before")
     given = parser.parse_args()
     given.bottles -= given.bottles % PALLET
+    if given.filled:
+        database = open_database(given.filled)
+        ask_all(database.connect(), given.bottles, given.traces)
+        return
     for kind in given.db or ("sqlite", "postgresql"):
         with ExitStack() as stack:
             where = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caselink-")))
             if kind == "sqlite":
                 url = f"sqlite:///{where / 'cloud.db'}"
             else:
-                url = fresh_postgres(stack.enter_context(postgres.server()))
+                # As it comes, on the disk: the default of the tests is in memory.
+                url = fresh_postgres(stack.enter_context(postgres.server(durable=True)))
             database = open_database(url)
             stack.callback(database.close)
             conn = database.connect()
@@ -165,14 +187,7 @@ def main() -> None:
             stack.callback(conn.close)
             spent = time.perf_counter() - began
             print(f"{kind}: {given.bottles:,} bottles, filled in {spent:.0f} s", flush=True)
-            dice = random.Random(1)
-
-            def some(step: int, dice: random.Random = dice) -> list[int]:
-                return [dice.randrange(given.bottles // step) * step for _ in range(given.traces)]
-
-            ask(conn, "bottle", [name(n) for n in some(1)])
-            ask(conn, "case", [case(n) for n in some(CASE)])
-            ask(conn, "pallet", [pallet(n) for n in some(PALLET)])
+            ask_all(conn, given.bottles, given.traces)
 
 
 if __name__ == "__main__":
