@@ -7,6 +7,9 @@ such a byte the stroke is made two dots wide. Source: Epson's ESC/POS reference,
 docs/devices.md.
 """
 
+import re
+from functools import cache
+
 import numpy as np
 
 from drivers.printers.label_draw import Bitmap, bits
@@ -18,42 +21,45 @@ CLEAR = b"\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08"
 STATUS = b"\x10\x04\x01\x10\x04\x02\x10\x04\x03\x10\x04\x04"
 IN_ORDER = b"\x1dr\x01"
 MAX_ROWS = 255
-_DLE = 0x10
-_REAL_TIME = (0x04, 0x05, 0x14)
+_RASTER = b"\x1dv0\x00"
+_COMMAND = re.compile(rb"\x10(?=[\x04\x05\x14])")
+"""DLE before EOT, ENQ or DC4."""
 
 
 def label(picture: Bitmap, cut: bool) -> bytes:
     """The job that prints one label or slip, without what asks whether it came out."""
+    packed = bits(picture)
     parts, at = [INIT], 0
-    for top, bottom in bands(picture):
-        parts.append(raster(np.full((top - at, 8), 255, np.uint8)))
-        band = picture[top:bottom]
-        right = int((band == 0).any(axis=0).nonzero()[0][-1]) + 1
+    for top, bottom in bands(packed):
+        parts.append(blank(top - at))
+        band = packed[top:bottom]
+        right = int(np.flatnonzero(band.any(axis=0))[-1]) + 1
         parts.append(raster(band[:, :right]))
         at = bottom
-    parts.append(raster(np.full((picture.shape[0] - at, 8), 255, np.uint8)))
+    parts.append(blank(len(packed) - at))
     return b"".join(parts) + (CUT if cut else b"")
 
 
-def raster(dots: Bitmap) -> bytes:
-    """Rows of dots from the left edge, at most MAX_ROWS a command."""
+def raster(packed: Bitmap) -> bytes:
+    """Rows of bytes (1 = black) from the left edge, at most MAX_ROWS a command."""
     parts = []
-    for top in range(0, dots.shape[0], MAX_ROWS):
-        packed = harmless(bits(dots[top : top + MAX_ROWS]))
-        high, wide = packed.shape
-        parts.append(b"\x1dv0\x00" + wide.to_bytes(2, "little") + high.to_bytes(2, "little"))
-        parts.append(packed.tobytes())
+    for top in range(0, len(packed), MAX_ROWS):
+        rows = packed[top : top + MAX_ROWS]
+        high, wide = rows.shape
+        parts.append(_RASTER + wide.to_bytes(2, "little") + high.to_bytes(2, "little"))
+        parts.append(harmless(rows.tobytes()))
     return b"".join(parts)
 
 
-def harmless(packed: Bitmap) -> Bitmap:
+@cache
+def blank(rows: int) -> bytes:
+    """As many rows without ink."""
+    return raster(np.zeros((rows, 1), np.uint8))
+
+
+def harmless(data: bytes) -> bytes:
     """The bytes of a picture without a real-time command in them."""
-    flat = packed.reshape(-1)
-    pair = (flat[:-1] == _DLE) & np.isin(flat[1:], _REAL_TIME)
-    if pair.any():
-        flat = flat.copy()
-        flat[:-1][pair] = 0x30
-    return flat.reshape(packed.shape)
+    return _COMMAND.sub(b"\x30", data)
 
 
 def process(number: int) -> str:

@@ -26,17 +26,17 @@ def label(picture: Bitmap, density: float, gap: float) -> bytes:
         f"GAP {gap:g} mm,0 mm\r\nDIRECTION 1\r\nREFERENCE 0,0\r\nCLS\r\n"
     )
     parts = [head.encode()]
-    for top, bottom in bands(picture):
-        band = picture[top:bottom]
-        columns = (band == 0).any(axis=0).nonzero()[0]
-        left, right = int(columns[0]) // 8, int(columns[-1]) // 8 + 1
-        parts += _bitmaps(bits(band[:, left * 8 : right * 8]), left, top)
+    packed = bits(picture)
+    for top, bottom in bands(packed):
+        columns = np.flatnonzero(packed[top:bottom].any(axis=0))
+        left, right = int(columns[0]), int(columns[-1]) + 1
+        parts += _bitmaps(packed[top:bottom, left:right], left, top)
     return b"".join((*parts, b"PRINT 1,1\r\n"))
 
 
-def bands(picture: Bitmap) -> Iterator[tuple[int, int]]:
-    """Rows with ink, first and behind the last, apart by at least BAND_GAP blank ones."""
-    rows = (picture == 0).any(axis=1).nonzero()[0]
+def bands(packed: Bitmap) -> Iterator[tuple[int, int]]:
+    """Rows with ink (1 = black), first and behind the last, at least BAND_GAP blank ones apart."""
+    rows = np.flatnonzero(packed.any(axis=1))
     if not rows.size:
         return
     begins = np.concatenate(([0], (np.diff(rows) > BAND_GAP).nonzero()[0] + 1))

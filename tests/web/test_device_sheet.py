@@ -164,8 +164,11 @@ def test_one_device_shows_its_wire_and_what_a_check_found(
     expect(page.locator("dialog .found li").first).to_contain_text("It must move every 200 ms")
     expect(page.locator("dialog .found")).to_contain_text("run (register 1): 3")
     expect(page.locator("dialog .found li:not([data-good])")).to_have_count(1)
-    for language in LANGUAGES:
+    for language, told in zip(
+        LANGUAGES, ("运行号（寄存器 1）：3", "run (register 1): 3"), strict=True
+    ):
         assert faults(page, language) == []
+        expect(page.locator("dialog .found")).to_contain_text(told)
         shot(page, f"device-checked-{language}")
 
 

@@ -25,7 +25,7 @@ await new Promise((loaded) => {
 
 /** @typedef {import("/panel/types.js").Snapshot} Snapshot */
 /** @typedef {import("/panel/types.js").DeviceState} DeviceState */
-/** @typedef {{good: boolean, words?: string, said?: import("/panel/types.js").Said}} Finding */
+/** @typedef {{good: boolean, words?: string, doing?: string, said?: import("/panel/types.js").Said}} Finding */
 
 /** What a device says is wrong: its keys in words, a sentence as it is. @param {string | null} error */
 function wrong(error) {
@@ -97,7 +97,7 @@ function fill(node, device) {
   put(latency, device.latency_ms === null ? text.NONE : t("devices.latency", { n: Math.round(device.latency_ms * 10) / 10 }));
   put(last, t("devices.last", { time: text.second(device.last) }));
   put(error, device.said ? inOurs(device.said) : wrong(device.error));
-  error.translate = error.textContent !== device.error;
+  error.translate = !device.said && error.textContent !== device.error;
   show(error, device.error !== null);
   put(warned, soon(device));
   show(warned, warned.textContent !== "");
@@ -108,6 +108,9 @@ class DeviceSheet {
   /** @type {any[]} */
   #entries = [];
   #timer = 0;
+  /** @type {Finding[]} */
+  #found = [];
+  #language = text.currentLanguage();
 
   /** @param {string} id */
   constructor(id) {
@@ -173,6 +176,7 @@ class DeviceSheet {
     this.#rate(device.quality);
     show(this.look, device.kind === "camera");
     this.test.name(t("devices.test"));
+    if (this.#language !== text.currentLanguage()) this.#say(this.#found);
     show(this.nothing, this.#entries.length === 0);
     keep(this.wire, this.#entries.length, () => el("li", "", el("time"), el("b"), el("span"), el("code")));
     this.#entries.forEach((entry, index) => {
@@ -201,7 +205,7 @@ class DeviceSheet {
 
   /** @param {string} doing key @param {() => Promise<Finding[]>} act */
   async #do(doing, act) {
-    this.#say([{ good: true, words: t(doing) }]);
+    this.#say([{ good: true, doing }]);
     allow(this.check, false);
     allow(this.test.node, false);
     try {
@@ -217,9 +221,11 @@ class DeviceSheet {
 
   /** @param {Finding[]} found */
   #say(found) {
+    this.#found = found;
+    this.#language = text.currentLanguage();
     const ordered = [...found.filter((each) => !each.good), ...found.filter((each) => each.good)];
     this.said.replaceChildren(...ordered.map((each) => {
-      const words = el("span", "", each.said ? inOurs(each.said) : each.words);
+      const words = el("span", "", each.said ? inOurs(each.said) : each.doing ? t(each.doing) : each.words);
       words.translate = false;
       const node = el("li", "", icon(each.good ? "check" : "warn"), words);
       attr(node, "data-good", each.good ? "" : null);
