@@ -11,7 +11,7 @@ import zxingcpp
 from numpy.typing import NDArray
 
 from agent.ports import Image, Read
-from agent.vision import quality_linear, quality_matrix
+from agent.vision import quality_bars, quality_linear, quality_matrix
 from agent.vision.attempts import ATTEMPTS, Attempt
 from agent.vision.cascade import is_picture
 from agent.vision.formats import FORMATS
@@ -20,7 +20,7 @@ from agent.vision.quality_scale import Parameter, Quality
 
 __all__ = ["GRADED", "Parameter", "Quality", "grade"]
 
-GRADED = frozenset({"QRCode", "DataMatrix", *quality_linear.RULES})
+GRADED = frozenset({"QRCode", "DataMatrix", *quality_bars.RULES})
 """Symbologies that have a quality index."""
 
 
@@ -34,7 +34,7 @@ def grade(image: Image, read: Read, symbology: str, white: float = 255.0) -> Qua
     if symbology not in GRADED or not is_picture(image) or len(read.corners) != 4:
         return None
     corners = np.array(read.corners, np.float64)
-    if symbology in quality_linear.RULES:
+    if symbology in quality_bars.RULES:
         return quality_linear.grade(image, corners, read.text, symbology, white)
     part = quality_matrix.crop(image, corners)
     if part.size == 0:

@@ -1,21 +1,19 @@
 """The quality index of a bar code: ten scan lines, after ISO/IEC 15416 clause 5.
 
 What differs from the standard: reflectance is the grey value over the station's white, the camera's
-pixel is the aperture along the line, and of the symbologies' own reference decoding only the
-distances from edge to similar edge are used (ISO/IEC 15417 and 15420).
+pixel is the aperture along the line, and of the symbologies' own reference decoding only what
+agent.vision.quality_bars says of the elements' widths is used.
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.ports import Image
+from agent.vision.quality_bars import RULES, Rule
 from agent.vision.quality_grid import Floats, look
 from agent.vision.quality_scale import (
     BAR_MODULATION,
@@ -42,31 +40,6 @@ MOST = 4096
 """Pixels that a bar code is wide at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """How the bars of a symbology are grouped. `modules` of a character of `elements`; `fixed` are
-    the elements of the whole symbol, 0 where it may have any number of characters; `guards` are
-    elements (first, behind the last) that belong to no character, `start` those before the first
-    character, `stop` the elements and modules after the last."""
-
-    modules: int
-    elements: int
-    fixed: int = 0
-    start: int = 0
-    stop: tuple[int, int] = (0, 0)
-    guards: tuple[int, int] = (0, 0)
-
-
-RULES: Final[Mapping[str, Rule]] = MappingProxyType(
-    {
-        "Code128": Rule(11, 6, stop=(7, 13)),
-        "EAN13": Rule(7, 4, 59, start=3, stop=(3, 3), guards=(27, 32)),
-        "EAN8": Rule(7, 4, 43, start=3, stop=(3, 3), guards=(19, 24)),
-    }
-)
-"""Symbologies whose bars are graded."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:
     """Scan lines of one symbol: grey values (lines x samples), samples per pixel FINE, and where
@@ -91,41 +64,40 @@ def grade(
     Rmax - Rmin. min_reflectance: Rmin / Rmax, at most 0.5. min_edge_contrast: the least step from a
     bar to its neighbour, at least 0.15. modulation: that step over the contrast. defects: the
     largest peak within a bar or dip within a space, over the contrast. decodability: how far the
-    worst distance between similar edges is from being taken for another. decode: lines that can be
+    worst width is from being taken for another. decode: lines that can be
     decoded. Print growth: how much wider than a module the bars are, reported only.
     """
-    rule = RULES[symbology]
+    rules = RULES[symbology]
     lines = _lines(image, corners)
     if lines is None:
         return None
     edges = [_edges(line, lines) for line in lines.grey]
-    count = _count(edges, rule)
+    count = _count(edges, rules[0])
     if count is None:
         return None
     good = np.array([len(each) == count + 1 for each in edges])
     placed = np.array([each for each, fits in zip(edges, good, strict=True) if fits])
     widths = np.diff(placed, axis=1)
-    decodability, growth = _decodability(widths, rule)
-    module = float(np.median(placed[:, -1] - placed[:, 0])) / _modules(count, rule) / FINE
+    judged = max((rule.judge(widths) for rule in rules), key=lambda each: each.decodability.mean())
     high, low = lines.grey.max(axis=1), lines.grey.min(axis=1)
     contrast = np.maximum(high - low, 1e-9)
     step, defect = _profile(lines.grey[good], placed, contrast[good])
     decoded = np.zeros(LINES)
-    decoded[good] = np.where(decodability > 0, 1.0, 0.0)
+    decoded[good] = np.where(judged.decodability > 0, 1.0, 0.0)
     floor = low / np.maximum(high, 1e-9)
     return Quality(
         symbology,
         str(len(text)),
-        module,
+        judged.module / FINE,
         (
             _mean("contrast", contrast / white, CONTRAST),
             _limit("min_reflectance", floor, floor <= 0.5),
             _limit("min_edge_contrast", step / white, step / white >= 0.15, good),
             _mean("modulation", step / contrast[good], BAR_MODULATION, good),
             _mean("defects", defect, DEFECTS, good),
-            _mean("decodability", decodability, DECODABILITY, good),
+            _mean("decodability", judged.decodability, DECODABILITY, good),
             _limit("decode", decoded, decoded > 0),
-            Parameter("print_growth", growth, None),
+            Parameter("print_growth", judged.growth, None),
         ),
     )
 
@@ -251,45 +223,8 @@ def _edges(line: Floats, lines: Lines) -> Floats:
 def _count(edges: list[Floats], rule: Rule) -> int | None:
     """Elements that most lines show, of the numbers that the symbology can have."""
     counts = Counter(len(each) - 1 for each in edges)
-    able = {
-        n: many
-        for n, many in counts.items()
-        if (
-            n == rule.fixed
-            if rule.fixed
-            else n > rule.stop[0] and (n - rule.stop[0]) % rule.elements == 0
-        )
-    }
+    able = {n: many for n, many in counts.items() if rule.fits(n)}
     return max(able, key=lambda n: able[n]) if able else None
-
-
-def _modules(count: int, rule: Rule) -> int:
-    between = rule.guards[1] - rule.guards[0]
-    characters = (count - rule.start - rule.stop[0] - between) // rule.elements
-    return rule.start + between + rule.modules * characters + rule.stop[1]
-
-
-def _decodability(widths: Floats, rule: Rule) -> tuple[Floats, float]:
-    """Per line, and the print growth in modules. 1 when all distances from edge to similar edge are
-    whole modules, 0 when one is halfway to the next or beyond (15417, 15420: V = K / (S / 2n))."""
-    last = widths.shape[1] - rule.stop[0]
-    starts = [
-        n
-        for first, end in ((rule.start, rule.guards[0] or last), (rule.guards[1] or last, last))
-        for n in range(first, end, rule.elements)
-    ]
-    groups = np.stack([widths[:, n : n + rule.elements] for n in starts], axis=1)
-    unit = groups.sum(axis=-1, keepdims=True) / rule.modules
-    pairs = (groups[..., :-1] + groups[..., 1:])[..., : rule.elements - 2] / unit
-    # What most lines say is what is printed there.
-    truth = np.rint(np.median(pairs, axis=0))
-    values: Floats = np.clip(1 - 2 * np.abs(pairs - truth), 0, None).min(axis=(1, 2))
-    bars = (groups / unit).mean(axis=0)
-    whole = np.maximum(np.rint(bars), 1)
-    first_is_bar = np.array([n % 2 == 0 for n in starts])[:, None]
-    is_bar = (np.arange(rule.elements) % 2 == 0) == first_is_bar
-    growth = float((bars - whole)[is_bar].mean())
-    return values, growth
 
 
 def _profile(grey: Floats, edges: Floats, contrast: Floats) -> tuple[Floats, Floats]:

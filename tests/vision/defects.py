@@ -15,6 +15,7 @@ Modules = NDArray[np.bool_]
 
 URL = "https://q.example.cn/ABCDEFGHJKLMN"
 FORMATS = zxingcpp.BarcodeFormat
+_WRITTEN = {"ITF14": "ITF", "DataBar": "DataBarOmni"}  # without bearer bars; one of several
 _FINE = 12  # px per module of the printing plate
 _OVER = 3  # drawn so many times larger than the picture
 
@@ -22,10 +23,13 @@ _OVER = 3  # drawn so many times larger than the picture
 def modules(kind: str, text: str = URL, level: str = "M") -> Modules:
     """The modules of a symbol; a bar code's bars are 20 rows high."""
     options = {"QRCode": {"ec_level": level}, "DataMatrix": {"force_square": True}}
-    barcode = zxingcpp.create_barcode(text, getattr(FORMATS, kind), **options.get(kind, {}))
+    barcode = zxingcpp.create_barcode(
+        text, getattr(FORMATS, _WRITTEN.get(kind, kind)), **options.get(kind, {})
+    )
     drawn = np.array(barcode.to_image(scale=1, add_quiet_zones=False)) == 0
     if kind not in options:
-        return np.repeat(drawn[:1], 20, axis=0)
+        bars = np.flatnonzero(drawn[0])
+        return np.repeat(drawn[:1, bars[0] : bars[-1] + 1], 20, axis=0)
     return drawn
 
 

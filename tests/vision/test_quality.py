@@ -19,7 +19,13 @@ from agent.vision.quality_scale import AXIAL, CONTRAST, Parameter, letter
 from tests.vision.defects import FORMATS, Look, Modules, modules, paint, read
 
 MATRIX = ("QRCode", "DataMatrix")
-BARS = {"Code128": "CASE000123", "EAN13": "6901234567892", "EAN8": "69012341"}
+BARS = {
+    "Code128": "CASE000123",
+    "EAN13": "6901234567892",
+    "EAN8": "69012341",
+    "ITF14": "16901234567899",
+    "DataBar": "06901234567892",
+}
 
 
 def symbol(kind: str) -> Modules:
@@ -223,24 +229,40 @@ def _marked(kind: str, depth: float, *, dark: bool, rows: int = 20) -> Quality:
     return found
 
 
-def test_bars_that_are_not_where_they_should_be_are_hard_to_decode() -> None:
+@pytest.mark.parametrize(
+    ("kind", "eighths"),
+    [("Code128", (0, 1, 2, 3)), ("ITF14", (0, 2, 4)), ("DataBar", (0, 1, 2))],
+)
+def test_bars_that_are_not_where_they_should_be_are_hard_to_decode(
+    kind: str, eighths: Sequence[int]
+) -> None:
     found = []
-    for moved in (0, 1, 2, 3):
-        plate = np.kron(symbol("Code128"), np.ones((1, 8), bool))
+    for moved in eighths:
+        plate = np.kron(symbol(kind), np.ones((1, 8), bool))
         # Every other edge of a bar lies beside its place: pairs of edges do not add up.
         edges = np.flatnonzero(np.diff(plate[0].astype(int))) + 1
         for edge in edges[4::4]:
             plate[:, edge : edge + moved] = plate[:, edge - 1][:, None]
         image = paint(np.repeat(plate, 2, axis=0), Look(px=1.0), quiet=90)
-        result = grade(image, read(image, "Code128"), "Code128")
+        result = grade(image, read(image, kind), kind)
         assert result is not None
         found.append(result["decodability"].score or 0.0)
     assert falls(found)
 
 
-def test_print_growth_of_bars_is_reported() -> None:
+def test_a_limited_databar_is_told_from_an_omnidirectional_one() -> None:
+    limited = zxingcpp.create_barcode("06901234567892", FORMATS.DataBarLtd)
+    row = np.array(limited.to_image(scale=1, add_quiet_zones=False))[:1] == 0
+    bars = np.flatnonzero(row)
+    found = quality(np.repeat(row[:, bars[0] : bars[-1] + 1], 20, axis=0), "DataBar", Look(px=4))
+    assert found.letter == "A"
+    assert found.module_px == pytest.approx(4, rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["EAN13", "ITF14"])
+def test_print_growth_of_bars_is_reported(kind: str) -> None:
     for growth in (-0.25, 0.0, 0.25):
-        found = quality(symbol("EAN13"), "EAN13", Look(px=6, growth=growth))
+        found = quality(symbol(kind), kind, Look(px=6, growth=growth))
         assert found["print_growth"].value == pytest.approx(growth, abs=0.05)
 
 
