@@ -20,6 +20,7 @@ from agent.core.evolve import (
     is_fresh,
     unseen_on_path,
 )
+from agent.core.facts import CodeKey
 from agent.core.outcome import Outcome
 from agent.core.plan import PathKind, Station
 from agent.core.state import Container, Item, Kept
@@ -27,6 +28,8 @@ from agent.core.verdict import Verdict
 
 COUNT = "count"
 """More came out of a lane than was seen to go in."""
+REJECT_FAILED = "reject_failed"
+"""The gate did not take what it was to take."""
 CHILD = "child"
 """A child is in doubt itself."""
 
@@ -147,6 +150,18 @@ def goes_mixed(out: Outcome, station: Station, one: Item | Container) -> None:
         if other is not None and other is not one and other.mixed:
             rest.append(number)
     _send_off(out, station, rest, one.mixed)
+
+
+def let_through(out: Outcome, station: str, number: int, one: Item | Container | None) -> None:
+    """The gate was to take this number (`one`, where it is known) and did not: what was to leave
+    the line is on it, and so are the codes that were read on it."""
+    codes: tuple[CodeKey, ...] = ()
+    if one is not None and one.fault:
+        codes = tuple(dict.fromkeys(one.shown))
+        if one.unit is not None:
+            out.facts.append(f.UnitsDoubted((one.unit,), REJECT_FAILED))
+    out.facts.append(f.RejectFailed(station, number, codes))
+    out.alarm(REJECT_FAILED, 1, station, number)
 
 
 def lanes_cleared(out: Outcome, what: i.LanesCleared) -> None:

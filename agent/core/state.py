@@ -61,6 +61,7 @@ class Container:
     `excused` of its unknown children passed in bypass; of those that strokes moved since the last
     picture, `blank` are no unit and `took` are those that are, by what was in the lanes.
     `coasting`, `mixed`: see Item. `layer` is the index of the stroke that stands before the camera.
+    `shown` are codes of its level that were read where it was judged last.
     """
 
     number: int
@@ -91,6 +92,7 @@ class Container:
     took: list[int] = field(default_factory=list)
     layer: int = 0
     mixed: str = ""
+    shown: list[CodeKey] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -156,6 +156,7 @@ def audit(
     printers: Printers | None = None,
     signed: Collection[str] = (),
     hands_told: bool = True,
+    let_through: Collection[str] = (),
 ) -> Result:
     """Hold the plant's account against the record.
 
@@ -164,7 +165,8 @@ def audit(
     did not see everything that the gates did; so it is when the PLC could not tell it. `printers`:
     None where they go on while one looks. `signed` are the codes of units that are in doubt for
     nothing but that a person signed for them as missing, when the line was cleared; `hands_told`:
-    the record says that hands may have changed what lay on the belts.
+    the record says that hands may have changed what lay on the belts. `let_through` are codes of
+    which the record says that a gate failed to take what carried them.
     """
     result = Result(strict=strict)
     physical = list(truth)
@@ -177,7 +179,7 @@ def audit(
     _bad_ones(result, plant["bad_kept"], _refused(physical, fates), strict=strict)
     if not blind:
         _gates(result, plant, account, stations or {})
-    contents(result, physical, fates, recorded)
+    contents(result, physical, fates, recorded, let_through)
     if printers is not None:
         _printers(result, printers)
     return result
@@ -368,8 +370,10 @@ def contents(
     physical: list[Mapping[str, Any]],
     fates: list[Mapping[str, Any]],
     recorded: Sequence[Mapping[str, Any]],
+    let_through: Collection[str] = (),
 ) -> None:
-    """What is physically inside of each container against the record of it."""
+    """What is physically inside of each container against the record of it. Of one that was
+    `let_through` the record tells its code, where it was, and that it has no content for it."""
     codes = Counter(each["code"] for each in recorded if each["code"] is not None)
     for code, count in codes.items():
         if count > 1:
@@ -383,7 +387,10 @@ def contents(
     for container, fate in zip(physical, fates, strict=True):
         inside = fate.get("container") in refused[container["level"]]
         beside = _beside(container, fate, physical, fates, recorded)
-        _one(result, container, fate, left, inside=inside, packed=parents, beside=beside)
+        known = container["code"] in let_through
+        _one(
+            result, container, fate, left, inside=inside, packed=parents, beside=beside, known=known
+        )
     gone = [each for each, fate in zip(physical, fates, strict=True) if fate["rejected"]]
     for each in left:
         # Its code was read on its neighbour, whose record took its place above: what it says of
@@ -428,10 +435,11 @@ def _one(
     inside: bool,
     packed: Collection[str],
     beside: Sequence[Mapping[str, Any]],
+    known: bool,
 ) -> None:
     """One physical container; its record is taken out of `left`. `inside`: it is in another one
     that was rejected; `packed` are the codes of what stands in some record's content; `beside`:
-    `_beside`."""
+    `_beside`; `known`: the record says that a gate let it through."""
     rejected = bool(fate["rejected"])
     name = f"{container['level']} {container['code']}"
     if container["level"] == "case":
@@ -467,7 +475,8 @@ def _one(
     if said is None or not named or not said["integrity"] or said["state"] == "rejected":
         for each in beside[:1]:
             _wrong(result, each, f"was read on {name}")
-        if not beside:
+        told = known and (said is None or bool(said.get("doubtful")))
+        if not beside and not told:
             result.missing += 1
             result.notes.append(f"{name} has no closed record that names it")
     if said is not None:

@@ -35,7 +35,7 @@ from agent.demo.audit import Result, audit, truth_level
 from agent.demo.cloudend import CloudEnd
 from agent.demo.operator import Operator
 from agent.demo.process import Child, Ending, Mortal
-from agent.demo.signing import doubted, hands_told
+from agent.demo.signing import doubted, hands_told, let_through
 from agent.demo.story import Story, Told, books, local_client, whole_pallet
 from agent.services import pool_files, reports
 from agent.store import balance, outbox
@@ -379,6 +379,7 @@ class Demo:
                 killed=self._gaps,
                 signed=self._signed,
                 hands_told=hands_told(conn),
+                let_through=let_through(conn),
                 stations={each.id: each.index for line in site.lines for each in line.stations},
             )
             if self._cloud is not None and site.sync is not None:

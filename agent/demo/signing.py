@@ -1,8 +1,9 @@
 """What the record says around a clearance that the audit must know: who is in doubt only because a
-person signed for it, and whether hands were told to have been at the belts."""
+person signed for it, whether hands were told to have been at the belts, and what gates let through.
+"""
 
 from agent.core import facts
-from agent.store import balance, journal
+from agent.store import balance, journal, trace
 from agent.store.database import Connection
 
 HANDS = frozenset({"jam", "guard_open"})
@@ -19,4 +20,14 @@ def hands_told(conn: Connection) -> bool:
     return any(
         isinstance(entry.fact, facts.PathDisturbed) and entry.fact.why in HANDS
         for entry in journal.read_kinds(conn, facts.PathDisturbed)
+    )
+
+
+def let_through(conn: Connection) -> frozenset[str]:
+    """The codes that were read on things which a gate was to take and did not."""
+    return frozenset(
+        trace.shown(conn, key)
+        for entry in journal.read_kinds(conn, facts.RejectFailed)
+        if isinstance(entry.fact, facts.RejectFailed)
+        for key in entry.fact.codes
     )

@@ -29,7 +29,7 @@ from agent.core.errors import ConfigError, TransientError
 from agent.demo import scene as scenes
 from agent.demo import simfates
 from agent.demo.audit import Printers, Result, audit, truth_level
-from agent.demo.signing import doubted, hands_told
+from agent.demo.signing import doubted, hands_told, let_through
 from agent.demo.simagent import Moment, SimAgent
 from agent.demo.simeyes import MemoryCamera
 from agent.demo.simfates import BLINDING, Fates
@@ -498,6 +498,7 @@ class Shift:
             printers=Printers(held, self._unprinted) if self._asked else None,
             signed=self._signed,
             hands_told=hands_told(conn),
+            let_through=let_through(conn),
         )
         return result, blake2b(body, digest_size=16).hexdigest(), slips(conn, truth, told)
 

@@ -255,6 +255,10 @@ def _container_refused(conn: Connection, seq: int, line: str, fact: facts.Contai
         )
 
 
+def _reject_failed(conn: Connection, seq: int, line: str, fact: facts.RejectFailed) -> None:
+    units.let_codes_go(conn, seq, fact.codes)
+
+
 def _label_assigned(conn: Connection, seq: int, line: str, fact: facts.LabelAssigned) -> None:
     _keep_event(conn, fact.container, "assigned")
     conn.change(
@@ -383,6 +387,7 @@ _CHANGES: dict[type[Fact], Callable[[Connection, int, str, Any], None]] = {
     facts.ContainerFormed: _container_formed,
     facts.Packed: _packed,
     facts.ContainerRefused: _container_refused,
+    facts.RejectFailed: _reject_failed,
     facts.LabelAssigned: _label_assigned,
     facts.LabelBound: _label_bound,
     facts.ContainerClosed: _container_closed,
@@ -403,7 +408,6 @@ _NO_TABLE: frozenset[type[Fact]] = frozenset(
         facts.AgentStarted,
         facts.PrinterSessionBegan,
         facts.PrinterCounted,
-        facts.RejectFailed,
         facts.PartialAllowed,
         facts.BypassBegan,
         facts.BypassEnded,

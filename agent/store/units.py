@@ -374,6 +374,17 @@ def void_codes(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
         conn.execute(_MOVE, (code_id(key), CODE_NUMBER[move_code(state, CodeState.VOID)], seq))
 
 
+def let_codes_go(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
+    """Codes seen on a thing that was to be rejected and went on: SUSPECT, and not rejected."""
+    for key in keys:
+        state, unit = code_state(conn, key)
+        if unit is None and state not in (CodeState.ATTACHED, CodeState.VOID):
+            lose_codes(conn, seq, (key,))
+            found = "id = ?1 AND state = ?2 AND unit IS NULL"
+            given = (code_id(key), CODE_NUMBER[CodeState.SUSPECT], seq)
+            conn.execute(f"UPDATE code SET unit_state = NULL, moved = ?3 WHERE {found}", given)
+
+
 def lose_codes(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
     """Codes seen on (or printed on) a thing that is rejected without having become a unit.
 

@@ -11,7 +11,7 @@ from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel, SetSlot
 from agent.core.evolve import evolve
-from agent.core.facts import Integrity, LinkEvidence, OwnCode
+from agent.core.facts import CodeKey, Integrity, LinkEvidence, OwnCode
 from agent.core.inputs import GateSaw
 from agent.core.life import CodeState, UnitState
 from agent.core.plan import ReaderPlan
@@ -19,7 +19,10 @@ from agent.core.scheme import LevelSpec
 from agent.core.state import LineState
 from agent.core.tracking import differences
 from agent.services import reports
+from agent.store.pools import pool_counts
+from agent.store.verify import verify
 from tests.core.lines import (
+    CASES,
     CODER,
     LABEL,
     PACKER,
@@ -30,6 +33,7 @@ from tests.core.lines import (
     filled,
     labelled,
     order,
+    read,
     scheme,
     shown,
 )
@@ -361,6 +365,34 @@ def test_a_gate_that_does_not_do_its_work_is_an_alarm(tmp_path: Path) -> None:
         filled(line, 0, 1)
         shown(line, "B-0000", gate=GateSaw.PASSED)  # refused, and let pass
         assert line.alarms["reject_failed"] == 1
+
+
+def test_a_refused_case_that_the_gate_let_through_is_told_with_its_code(tmp_path: Path) -> None:
+    """Its content was refused, or nobody knows it; its label is on a case that went on."""
+    with Line(tmp_path).start() as line:
+        filled(line, 0, 1)
+        shown(line, "B-0000", "B-0001")
+        seen = i.ItemTriggered("label", 7), read("C-0000", item=7, station="label", reader="eye")
+        line.tell(*seen)
+        counts = pool_counts(line.conn, CASES, 0)
+        assert (counts.codes[CodeState.SUSPECT], counts.rejected) == (1, 1)
+        line.tell(i.GateReported("label", 7, GateSaw.FAILED))
+        (failed,) = line.facts(f.RejectFailed)
+        assert (failed.item, failed.codes) == (7, (CodeKey(CASES, 0, 0),))
+        counts = pool_counts(line.conn, CASES, 0)
+        assert (counts.codes[CodeState.SUSPECT], counts.rejected) == (1, 0), "it is not off"
+        assert verify(line.conn).problems == []
+
+
+def test_a_rejected_case_that_the_gate_let_through_is_in_doubt(tmp_path: Path) -> None:
+    with Line(tmp_path).start() as line:
+        filled(line, 0, 1)
+        shown(line, "B-0000", "B-0001")
+        line.tell(i.ItemTriggered("label", 1), read(item=1, station="label", reader="eye"))
+        assert not line.unit(3).doubtful
+        line.tell(i.GateReported("label", 1, GateSaw.FAILED))
+        assert line.unit(3).state is UnitState.REJECTED
+        assert line.unit(3).doubtful, "the record says that it is off the line, and it is not"
 
 
 def test_a_good_case_that_the_gate_took_off_is_rejected(tmp_path: Path) -> None:

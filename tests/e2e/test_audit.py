@@ -47,9 +47,12 @@ def recorded(
     }
 
 
-def judged(plant: list[tuple[Row, Row]], record: list[Row]) -> Result:
+def judged(
+    plant: list[tuple[Row, Row]], record: list[Row], let_through: tuple[str, ...] = ()
+) -> Result:
     result = Result(bottles=1)
-    contents(result, [each for each, _ in plant], [fate for _, fate in plant], record)
+    fates = [fate for _, fate in plant]
+    contents(result, [each for each, _ in plant], fates, record, let_through)
     return result
 
 
@@ -68,6 +71,20 @@ def test_a_proven_box_that_holds_something_else_is_wrong_and_proven() -> None:
         result = judged([physical("box", "B1", "b", **fate)], [recorded("box", "B1", "a")])
         assert wrong(result)["proven"] == 1, fate
         assert not result.good
+
+
+def test_a_refused_case_on_the_pallet_is_missing_unless_the_record_says_that_a_gate_failed() -> (
+    None
+):
+    plant = [physical("case", "C1", "a", "b")]
+    gone = recorded("case", None, "a", "b", worth=None, state="rejected")
+    unsure = {**gone, "doubtful": True}
+    for record in ([], [gone], [unsure]):
+        assert wrong(judged(plant, record)) == {"missing": 1}
+        assert wrong(judged(plant, record, ("C2",))) == {"missing": 1}
+    assert wrong(judged(plant, [gone], ("C1",))) == {"missing": 1}, "it says that it is off"
+    for record in ([], [unsure]):
+        assert wrong(judged(plant, record, ("C1",))) == {}
 
 
 def test_where_a_proven_box_is_was_said_by_its_case() -> None:

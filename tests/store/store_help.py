@@ -177,6 +177,7 @@ def shift(plant: Plant) -> Iterable[list[Fact]]:
     yield [f.AlarmAcknowledged("plc_lost", "li"), f.AlarmCleared("plc_lost")]
     yield [f.AlarmRaised("plc_lost", 1, "plc_lost"), f.PartialAllowed("pack", "last", "li")]
     yield [f.ForeignRejected("fill", 30), f.RejectFailed("verify", 31), f.AgentStarted("1")]
+    yield [f.RejectFailed("pack", 16, (key(BOTTLES, 23, BODY),))]
     yield from rework(plant)
     yield [f.OrderPaused(ORDER.number, "li"), f.OrderStarted(ORDER.number, "li")]
     yield [

@@ -77,6 +77,7 @@ def _container_judged(plan: LinePlan, state: LineState, fact: f.ContainerJudged)
     container = state.containers.get(plan.zone[fact.station], {}).get(fact.number)
     if container is not None:
         container.judged = True
+        container.shown = list(fact.codes)
         container.took.clear()
 
 

@@ -32,12 +32,14 @@ class ContainerSeen(Fact):
 @dataclass(frozen=True, slots=True)
 class ContainerJudged(Fact):
     """A verdict was given for the container at this station; what it was is in other facts.
-    `shown` are the units that strokes moved into it and the picture of its content shows."""
+    `shown` are the units that strokes moved into it and the picture of its content shows, `codes`
+    what was read of its own level."""
 
     durable: ClassVar[bool] = False
     station: str
     number: int
     shown: tuple[int, ...] = ()
+    codes: tuple[CodeKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,10 +136,12 @@ class RejectConfirmed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class RejectFailed(Fact):
-    """The gate did not do its work: an item with a reject verdict is on the belt."""
+    """The gate did not do its work: an item with a reject verdict is on the belt. `codes` were read
+    on it and are on no unit: they went on with it."""
 
     station: str
     item: int
+    codes: tuple[CodeKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
