@@ -22,6 +22,7 @@ from agent.services.users import Users
 from agent.store.readers import Readers
 from agent.store.writer import Writer
 from agent.web.devices import devices_router
+from agent.web.door import Limits
 from agent.web.lan import Certificate, create_pda_app
 from agent.web.pda_api import pda_router
 from agent.web.pda_route import Workers
@@ -129,12 +130,16 @@ class Lan:
         lan, context = self._lan, self._certificate.context
         if "https" not in serving and context is not None:
             app = create_pda_app(lan.names, pda_router(self._scanning))
-            server = WebServer(app, lan.host, lan.port, tls=context, setting="web.lan.port")
+            server = WebServer(
+                app, lan.host, lan.port, tls=context, setting="web.lan.port", limits=Limits()
+            )
             self.port = server.port
             serving["https"] = server, asyncio.create_task(server.run(), name="web for PDAs")
         if "setup" not in serving and lan.setup_port:
             app = create_setup_app(self._shown)
-            server = WebServer(app, lan.host, lan.setup_port, setting="web.lan.setup_port")
+            server = WebServer(
+                app, lan.host, lan.setup_port, setting="web.lan.setup_port", limits=Limits()
+            )
             self.setup_port = server.port
             serving["setup"] = server, asyncio.create_task(server.run(), name="set-up for PDAs")
 

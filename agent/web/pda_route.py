@@ -22,7 +22,7 @@ from agent.web.words import refusal, wanted_language
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-THREADS = 2
+THREADS = 4
 WAITING = 64
 """Requests that may wait for a thread; more are told to come again."""
 SECONDS = 20.0

@@ -11,36 +11,58 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from agent.core.errors import ConfigError, TransientError
+from agent.web.door import BACKLOG, Door, Limits, Unhurried
 from agent.web.live import Hub
 
 STOP_SECONDS = 3
 """What uvicorn gives open connections when it stops."""
-
-BACKLOG = 128
-"""Connections that may wait to be taken."""
 
 _STUCK_MS = 10_000
 """A peer that acknowledges nothing for so long is cut off by the kernel."""
 
 
 class _Uvicorn(uvicorn.Server):
-    """The signals are ours, and `up` says when it listens."""
+    """The signals are ours, and `up` says when it listens. With `limits` our door takes the
+    connections."""
 
-    def __init__(self, config: uvicorn.Config, up: asyncio.Event) -> None:
+    def __init__(
+        self, config: uvicorn.Config, up: asyncio.Event, limits: Limits | None = None
+    ) -> None:
         super().__init__(config)
         self._up = up
+        self._limits = limits
+        self._door: Door | None = None
+        self._taking: asyncio.Task[None] | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
+        if self._limits is None or sockets is None:
+            await super().startup(sockets=sockets)
+        else:
+            self.servers = []
+            self._door = Door(sockets[0], self.config.ssl, self._protocol, self._limits)
+            self._taking = asyncio.create_task(self._door.run(), name="door")
+            self.started = True
         self._up.set()
+
+    def _protocol(self) -> Unhurried:
+        return Unhurried(self.config, self.server_state, {})
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            await asyncio.wait({self._taking})
+        await super().shutdown(sockets=sockets)
+        if self._door is not None:
+            await self._door.close()
 
 
 class WebServer:
-    """Serves an application inside the running loop, by https where `tls` is given.
+    """Serves an application inside the running loop, by https where `tls` is given; with `limits`
+    for peers that nobody knows (door).
 
     `run()` is the task to supervise; `started()` waits until it listens and `port` says where
     (for port 0); `stop()` ends it within about STOP_SECONDS. `setting` names the port's key in the
@@ -55,6 +77,7 @@ class WebServer:
         *,
         tls: ssl.SSLContext | None = None,
         setting: str = "web.port",
+        limits: Limits | None = None,
     ) -> None:
         """Binds at once. ConfigError when host and port cannot be had."""
         self._up = asyncio.Event()
@@ -63,7 +86,7 @@ class WebServer:
         self._port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=Unhurried,
             ws="websockets-sansio",
             ws_max_size=4096,  # a panel has nothing to say on the feed
             ws_per_message_deflate=False,  # a snapshot is encoded once for all, not once per client
@@ -79,7 +102,7 @@ class WebServer:
             timeout_graceful_shutdown=STOP_SECONDS,
             ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         )
-        self._server = _Uvicorn(config, self._up)
+        self._server = _Uvicorn(config, self._up, limits)
 
     @property
     def port(self) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from drivers.sim.render import encode, render
-from drivers.sim.world import Exposure
+from drivers.sim.world import Exposure, Scene
 
 _TIMEOUT = 2.0
 
@@ -87,6 +87,9 @@ class PushCamera:
         self._thread.join(_TIMEOUT)
 
     def _run(self) -> None:
+        # A real camera needs no time for its first picture: what every rendering uses is made now
+        # (30 ms), and not while the plant's PLC waits for the interpreter.
+        render(Scene(64, 64, ()))
         while not self._stopping.is_set():
             try:
                 exposure = self._exposures.get(timeout=0.2)
