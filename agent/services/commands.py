@@ -36,9 +36,10 @@ _LATER = frozenset({"import_runs", "starting"})
 """Refusals that pass by themselves."""
 MOST_TEXT = 2_000
 AT_ONCE = 2_000
-"""Goods that are told with their document; of more, each transaction tells IN_STEP: lines wait so
-long for it."""
+"""Goods that are told with their document; of more, each transaction tells IN_STEP while a line
+writes, which waits so long for it, and where none does AT_EASE: each transaction syncs the disk."""
 IN_STEP = 64
+AT_EASE = 500
 
 
 class Opens(Protocol):
@@ -215,8 +216,10 @@ class Desk:
         """Tell many new goods by name, in short jobs of the writer, so that the lines go on: the
         document that makes them expected comes last, and names the outermost."""
         for fact in told:
-            for n in range(0, len(fact.goods), IN_STEP):
-                some = fact.goods[n : n + IN_STEP]
+            left = fact.goods
+            while left:
+                step = IN_STEP if self._writer.lively else AT_EASE
+                some, left = left[:step], left[step:]
                 named = dataclasses.replace(fact, document="", goods=some)
                 self._writer.wait(lambda conn, named=named: record(conn, "", (named,), clock()))  # type: ignore[misc]
         tops = [

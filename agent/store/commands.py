@@ -11,7 +11,7 @@ from agent.store.database import Connection
 
 MOST_OPEN = 4
 """Commands that may be incomplete at once; the oldest gives way and is asked for anew."""
-PARTS_AT_ONCE = 16
+PARTS_AT_ONCE = 4
 """Parts that one job removes."""
 
 

@@ -86,6 +86,11 @@ class Turns:
         if self._for_line:
             self._line_wrote = self._now()
 
+    @property
+    def lively(self) -> bool:
+        """Whether a line wrote just now, so that it probably will again."""
+        return self._now() - self._line_wrote < LIVELY
+
     def first(self) -> Waiter | None:
         """Wait for the first job of the next transaction; None: there is none any more."""
         with self._news:
@@ -125,7 +130,7 @@ class Turns:
             self._left[Turn.LINE] = len(line)
             return True
         self._left[Turn.ANY] = 1 if line else len(others)
-        lively = now - self._line_wrote < LIVELY and not self._closed
+        lively = self.lively and not self._closed
         if short and not line and (not lively or now - short[0].since >= COMPANY):
             self._left[Turn.SHORT] = len(short)
         return any(self._left.values())

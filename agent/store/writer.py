@@ -57,6 +57,11 @@ class Writer:
         run jobs was lost, before those jobs are told."""
         self._on_rollback.append(callback)
 
+    @property
+    def lively(self) -> bool:
+        """Whether a line writes now: what can be done in short jobs should be."""
+        return self._turns.lively
+
     def start(self) -> None:
         """Start the thread."""
         if self._thread is not None:

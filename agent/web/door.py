@@ -23,26 +23,26 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 128
 """Connections that the kernel lets wait to be taken."""
-HANDSHAKE_SECONDS = 5.0
-"""A handshake that takes longer is given up."""
 HEAD_SECONDS = 10.0
 """Without a request for so long, begun or not, a connection is closed."""
 ANSWER_SECONDS = 60.0
-"""So long an answer may take, the reading of it included."""
+"""So long an answer to the network may take, the reading of it included."""
 _REFUSED_SECONDS = 0.001
 """Between two refusals: a flood gets a twentieth of the loop."""
 _TOLD_SECONDS = 60.0
 
 
 class Limits(NamedTuple):
-    """Of one listener: connections in all and of one address, new ones of an address, and
-    handshakes at once in all and of one address."""
+    """Of one listener: connections in all and of one address, new ones of an address, handshakes
+    at once in all and of one address; seconds for a handshake and for a request's head."""
 
     most: int = 400
     each: int = 100
     new: Rate = Rate(30, 300)
     handshakes: int = 16
     handshakes_each: int = 4
+    handshake_seconds: float = 5.0
+    head_seconds: float = HEAD_SECONDS
 
 
 class Door:
@@ -131,7 +131,7 @@ class Door:
 
         def protocol() -> asyncio.Protocol:
             made = self._factory()
-            made.gone = gone
+            made.gone, made.head_seconds = gone, self._limits.head_seconds
             return made
 
         try:
@@ -139,7 +139,9 @@ class Door:
                 protocol,
                 peer,
                 ssl=self._tls,
-                ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_SECONDS,
+                ssl_handshake_timeout=(
+                    None if self._tls is None else self._limits.handshake_seconds
+                ),
             )
         except OSError:  # the peer's own fault: ssl.SSLError, the time-out and a reset are OSErrors
             peer.close()
@@ -150,7 +152,8 @@ class Door:
 class Unhurried(H11Protocol):
     """HTTP for peers that may be slow, within limits; uvicorn's own waits for a head for ever."""
 
-    gone: asyncio.Event | None = None
+    gone: asyncio.Event | None = None  # set at its end; None: not from the network
+    head_seconds = HEAD_SECONDS
     _look: asyncio.TimerHandle | None = None
     _before: Any = None  # the request that was the newest when we looked last
     _since: float = 0.0
@@ -158,7 +161,7 @@ class Unhurried(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._since = monotonic()
-        self._look = self.loop.call_later(HEAD_SECONDS, self._see)
+        self._look = self.loop.call_later(self.head_seconds, self._see)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -171,10 +174,11 @@ class Unhurried(H11Protocol):
         """Whether it gets on."""
         if self.transport.get_protocol() is not self:
             return  # it speaks WebSocket now
-        answering = self.cycle is not None and not self.cycle.response_complete
+        unfinished = self.cycle is not None and not self.cycle.response_complete
+        answering = unfinished or self.transport.get_write_buffer_size() > 0
         if self.cycle is not self._before:
             self._before, self._since = self.cycle, monotonic()
-        elif not answering or monotonic() - self._since >= ANSWER_SECONDS:
+        elif not answering or (self.gone and monotonic() - self._since >= ANSWER_SECONDS):
             self.transport.abort()
             return
-        self._look = self.loop.call_later(HEAD_SECONDS, self._see)
+        self._look = self.loop.call_later(self.head_seconds, self._see)

@@ -89,8 +89,11 @@ def test_what_others_wrote_does_not_make_a_line_lively() -> None:
     bench = Bench()
     bench.put("pool", turn=ANY)
     assert bench.transaction() == ["pool"]
+    assert not bench.turns.lively
     bench.put("scan", turn=SHORT)
     assert bench.transaction() == ["scan"]
+    bench.line_writes()
+    assert bench.turns.lively
 
 
 def test_nobody_waits_for_ever_behind_lines() -> None:
