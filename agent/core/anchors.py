@@ -4,6 +4,8 @@ A full reading that comes out as predicted shows that the order was right up to 
 with nothing unexplained between make what was packed between them *anchored* (DOMAIN.md).
 """
 
+from collections.abc import Iterable
+
 from agent.core import facts as f
 from agent.core.outcome import Outcome
 from agent.core.state import Kept, Packing
@@ -21,14 +23,35 @@ def unanchored(packing: Packing, most: int) -> int:
 
 def halving(packing: Packing) -> list[int]:
     """The doubtful containers among which a slip began, the one that is best scanned first: the
-    middle one. Empty: no such slip is open."""
+    middle one of the longest run that no full reading divides. Empty: no such slip is open."""
     for gap in packing.gaps:
-        inside = [kept for kept in packing.kept if kept.unit in gap.containers]
-        doubtful = [kept.unit for kept in inside if kept.doubt and kept.worth and not kept.whole]
-        if doubtful:
-            middle = len(doubtful) // 2
-            return sorted(doubtful, key=lambda unit: abs(doubtful.index(unit) - middle))
+        runs: list[list[int]] = [[]]
+        for kept in packing.kept:
+            if kept.unit in gap.containers and kept.whole:
+                runs.append([])
+            elif kept.unit in gap.containers and kept.doubt and kept.worth:
+                runs[-1].append(kept.unit)
+        found: list[int] = []
+        for run in sorted(runs, key=len, reverse=True):
+            middle = len(run) // 2
+            found += sorted(run, key=lambda unit: abs(run.index(unit) - middle))
+        if found:
+            return found
     return []
+
+
+def best(packing: Packing, *, asked: bool) -> list[int]:
+    """The closed containers of which a scan tells most, the best one first. While the panel asks
+    for one, the newest behind the last full reading: it shows where the lanes stand now, and with
+    it what is before it. One that lies before a full reading says nothing of what comes; it tells
+    where a slip began."""
+    newest: list[int] = []
+    for kept in reversed(packing.kept if asked else ()):
+        if kept.whole:
+            break
+        if kept.worth:
+            newest.append(kept.unit)
+    return [*newest, *(unit for unit in halving(packing) if unit not in newest)]
 
 
 def ask(out: Outcome, station: str, number: int) -> None:
@@ -40,6 +63,26 @@ def ask(out: Outcome, station: str, number: int) -> None:
     count = unanchored(packing, wanted)
     if count >= wanted:
         out.alarm("anchor_wanted", 3, station, number, count=str(count))
+
+
+def suspect(out: Outcome, stations: Iterable[str]) -> None:
+    """Something was read that does not fit what was packed by order at these stations: ask for a
+    hand-scanned container at once, if there is one that would tell."""
+    for station in stations:
+        count = 0
+        for kept in reversed(out.state.packing[station].kept):
+            if kept.whole:
+                break
+            count += bool(kept.worth)
+        if count and _every(out, station):
+            out.alarm("anchor_wanted", 3, station, count=str(count))
+
+
+def unconfirmed(out: Outcome, station: str) -> None:
+    """The order was set right by the reading that found the slip, and by nothing else: ask for one
+    more of what comes."""
+    if _every(out, station):
+        out.alarm("slip_unconfirmed", 3, station)
 
 
 def ask_last(out: Outcome) -> None:
@@ -57,6 +100,18 @@ def _every(out: Outcome, station: str) -> int:
     return out.plan.anchor_every if own is None else own
 
 
+def read(out: Outcome, station: str, container: int) -> None:
+    """All of this container was read, whatever it said: nobody needs to scan another one for what
+    was packed until then."""
+    packing, count = out.state.packing[station], 0
+    for kept in reversed(packing.kept):
+        if kept.whole or kept.unit == container:
+            break
+        count += bool(kept.worth)
+    if count < max(1, _every(out, station)):
+        out.clear("anchor_wanted", station)
+
+
 def confirm(out: Outcome, station: str, kept: Kept, *, settles: bool) -> None:
     """A full reading of this container came out as predicted; `settles`: what follows is certain
     with it."""
@@ -68,7 +123,8 @@ def confirm(out: Outcome, station: str, kept: Kept, *, settles: bool) -> None:
     for first, last in ((before, at), (at, after)):
         if first is not None and last is not None:
             _between(out, station, packing.kept[first : last + 1])
-    out.clear("anchor_wanted", station)
+    if all(not kept.whole or kept.fit for kept in packing.kept[at:]):
+        out.clear("slip_unconfirmed", station)
     if settles:
         out.clear("order_doubtful", station)
 

@@ -8,7 +8,9 @@ when a container that should stand on a pallet comes past its label's camera aga
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from agent.core import anchors
 from agent.core import facts as f
+from agent.core.evolve import kept_of
 from agent.core.known import KnownUnit
 from agent.core.outcome import Outcome
 from agent.core.pack import Content
@@ -18,6 +20,8 @@ from agent.core.state import Container
 def seen_elsewhere(out: Outcome, station: str, children: Iterable[KnownUnit], why: str) -> None:
     """These units were seen, and not in the containers that the record has them in."""
     by = {child.parent: child.unit for child in children if child.parent is not None}
+    held = [kept_of(out.state, parent) for parent in by]
+    anchors.suspect(out, dict.fromkeys(at for at, kept in filter(None, held) if not kept.whole))
     mark(out, station, tuple(by), next(iter(by.values()), 0), why)
 
 

@@ -4,8 +4,9 @@ Which of two things has the code nobody can say at that moment, so both are in d
 later tells: the other one shows its own code, or this one is read where it belongs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from agent.core import anchors
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.doubt import CHILD
@@ -15,7 +16,7 @@ from agent.core.life import UnitState
 from agent.core.outcome import Outcome
 from agent.core.plan import Station
 from agent.core.scheme import LevelSpec
-from agent.core.state import Item, Kept, LineState
+from agent.core.state import Item, Kept, LineState, Packing
 from agent.core.tracking import units_on_line
 
 DUPLICATE = "duplicate"
@@ -55,6 +56,10 @@ def doubt(out: Outcome, others: tuple[int, ...], expected: f.CodeKey | None) -> 
         for kept in packing.kept
         if not kept.whole and not set(others).isdisjoint(kept.children)
     )
+    anchors.suspect(
+        out,
+        [name for name, packing in out.state.packing.items() if _holds(out, name, packing, others)],
+    )
     # By the record one of them is in a container that nobody looked into: or is it here?
     out.facts.append(f.UnitsDoubted((*others, *by_order), DUPLICATE))
     if expected is not None:
@@ -76,6 +81,13 @@ def resolve(out: Outcome, unit: int, back: int | None, keys: Iterable[f.CodeKey]
                 }
                 out.clear("order_doubtful", station)
     seen(out, right)
+
+
+def _holds(out: Outcome, station: str, packing: Packing, units: Collection[int]) -> bool:
+    """Whether one of them is by count in a lane of this packer, or in a container of it."""
+    lanes = out.state.lanes.get(station, {}).values()
+    kept = (kept.children for kept in packing.kept if not kept.whole)
+    return any(unit in units for held in (*lanes, *kept) for unit in held)
 
 
 def uncertain(out: Outcome, kept: Kept, children: Iterable[int | None]) -> bool:

@@ -46,6 +46,7 @@ CONDITION_ALARMS = frozenset(
         "pool_in_question",
         "order_doubtful",
         "anchor_wanted",
+        "slip_unconfirmed",
         "scan_refused",
         "bypass",
         "test_mode",

@@ -50,6 +50,8 @@ def content_seen(
     if kept.changed and kept.astray:
         return False  # broken: what is missing in it says nothing of the order
     packing = out.state.packing[station]
+    if whole:
+        anchors.read(out, station, container)
     at = packing.kept.index(kept)
     read = copy(kept)
     read.seen, read.whole = sorted({*kept.seen, *seen}), whole or kept.whole
@@ -230,6 +232,7 @@ class _Reading:
         forgotten = () if since else tuple(self.out.state.packing[self.station].forgotten)
         if forgotten:  # nothing is remembered of what they were packed from
             self.out.facts.append(f.UnitsDoubted(forgotten, SLIP))
+        anchors.unconfirmed(self.out, self.station)
         self.out.alarm("slip_found", 2, self.station, count=str(len(doubtful) + len(forgotten)))
 
     def _restate(self, new: dict[int, Content]) -> None:

@@ -8,16 +8,16 @@ from agent.core import inputs as i
 from agent.core.state import LineState
 from drivers.sim.truth import Item, Truth
 
-ASKING = ("order_doubtful", "anchor_wanted")
+ASKING = ("order_doubtful", "anchor_wanted", "slip_unconfirmed")
 LOOKS = 2
 """Looks at the panel between the alarm and the scan: a container of what came after it is taken."""
 BY = "demo"
 
 
 class Hand:
-    """Scans the newest closed container of the packer that asks; one of which a code cannot be read
-    is passed over. `canonical` makes the text of a code of what the scanner reads, `code` says the
-    code of a unit as the panel shows it."""
+    """Scans the closed container of the packer that asks which tells most; one of which a code
+    cannot be read is passed over. `canonical` makes the text of a code of what the scanner reads,
+    `code` says the code of a unit as the panel shows it."""
 
     def __init__(
         self,
@@ -37,21 +37,30 @@ class Hand:
         found: list[i.Input] = []
         for station, looks in sorted(self._since.items()):
             if looks > LOOKS:
-                packing = state.packing[station]
-                newest = [kept.unit for kept in reversed(packing.kept) if kept.worth]
-                wanted = newest if station in self._asking(state) else anchors.halving(packing)
-                scan = self._scan(wanted)
+                asked = station in self._asking(state)
+                scan = self._scan(anchors.best(state.packing[station], asked=asked))
                 found += [scan] if scan is not None else []
         return found
 
     def asked(self, state: LineState) -> set[str]:
         """The packers of which the panel asks for a container, or lists some to scan."""
-        listed = {
+        return self._asking(state) | self._named(state, asked=False)
+
+    def wanted(self, state: LineState) -> set[str]:
+        """Those of which there is one to be scanned now."""
+        return {
+            station
+            for asked in (True, False)
+            for station in self._named(state, asked=asked)
+            if not asked or station in self._asking(state)
+        }
+
+    def _named(self, state: LineState, *, asked: bool) -> set[str]:
+        return {
             station
             for station, packing in state.packing.items()
-            if not self._scanned.issuperset(anchors.halving(packing))
+            if not self._scanned.issuperset(anchors.best(packing, asked=asked))
         }
-        return self._asking(state) | listed
 
     @staticmethod
     def _asking(state: LineState) -> set[str]:

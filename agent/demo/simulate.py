@@ -210,8 +210,8 @@ class _Stage:
 
     @property
     def asked(self) -> set[str]:
-        """The packers of which the panel asks for a container."""
-        return self.agent.gate.look(self.agent.runner.plan.id, self.hand.asked)
+        """The packers of which the panel asks for a container that there is."""
+        return self.agent.gate.look(self.agent.runner.plan.id, self.hand.wanted)
 
     def begin(self) -> None:
         """Let the agent see the plant, and run."""

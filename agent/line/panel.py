@@ -17,6 +17,7 @@ from agent.core.errors import said_data
 from agent.core.plan import Station
 from agent.core.state import LineState
 from agent.core.stopping import AGENT
+from agent.line import asking
 from agent.line.runner import LineRunner
 from agent.line.watch import LastPicture, Watch
 from agent.now import monotonic, wall_ns
@@ -154,7 +155,7 @@ class LinePanel:
             "backlog": {"events": None, "oldest": None},
             "operator": None,
             "shift": None,
-            "alarms": [*self._shell_alarms(state.line, now), *_alarms(state)],
+            "alarms": [*self._shell_alarms(state.line, now), *_alarms(state, self._seen.labels)],
             **self._numbers(state, now),
             "current": self._current(state),
             "camera": self._camera(state),
@@ -383,7 +384,7 @@ def excerpt(state: LineState) -> LineState:
         },
         paused_by=state.paused_by,
         paused_why=state.paused_why,
-        alarms={name: replace(alarm) for name, alarm in state.alarms.items()},
+        alarms=asking.alarms(state),
         tally=replace(
             state.tally, reasons=dict(state.tally.reasons), closed=dict(state.tally.closed)
         ),
@@ -434,7 +435,7 @@ def _startable(state: LineState) -> list[dict[str, Any]]:
     ]
 
 
-def _alarms(state: LineState) -> list[dict[str, Any]]:
+def _alarms(state: LineState, labels: Mapping[int, str | None]) -> list[dict[str, Any]]:
     return [
         {
             "id": name,
@@ -443,7 +444,7 @@ def _alarms(state: LineState) -> list[dict[str, Any]]:
             "args": {
                 "station": alarm.station,
                 **({"item": str(alarm.item)} if alarm.item is not None else {}),
-                **alarm.args,
+                **asking.shown(alarm.args, labels),
             },
             "since": alarm.since_ms,
             "acked": alarm.acknowledged,

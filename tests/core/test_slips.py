@@ -5,6 +5,7 @@ Two lanes, two bottles of each in a case; a person scans cases by hand.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from agent.core import anchors
 from agent.core import facts as f
 from agent.core import inputs as i
+from agent.core.plan import LinePlan
 from agent.core.scheme import LevelSpec
 from agent.store.verify import verify
 from tests.core.lines import LABEL, VERIFY, Line, chain, labelled, order, scheme
@@ -88,10 +90,10 @@ class Hall:
 
 
 @contextmanager
-def hall(where: Path) -> Iterator[Hall]:
+def hall(where: Path, plan: LinePlan = PLAN) -> Iterator[Hall]:
     """A line in order; at the end the tables are what the journal says."""
     made = order(scheme=scheme(case=FOUR))
-    with Line(where, PLAN, bottles=80, cases=20, preprinted=True, made=made).start() as line:
+    with Line(where, plan, bottles=80, cases=20, preprinted=True, made=made).start() as line:
         yield Hall(line)
         report = verify(line.conn)
         assert report.problems == []
@@ -298,6 +300,86 @@ def test_what_nothing_explains_is_right_again_from_the_reading_on(tmp_path: Path
         here.cases(1)
         assert here.doubtful()[-1] < last - 3
         assert wrong
+
+
+def test_a_full_reading_that_finds_a_slip_ends_the_wish_for_one(tmp_path: Path) -> None:
+    plan = replace(PLAN, anchor_every=3)
+    with hall(tmp_path, plan) as here:
+        here.cases(2)
+        here.arrive(here.bottle(), lane=1)
+        for _ in range(3):
+            here.arrive(here.bottle())
+        here.pack()
+        here.cases(4)
+        assert "anchor_wanted" in here.line.alarms
+        here.scan(1)
+        assert "anchor_wanted" in here.line.alarms, "five behind it are not read"
+        here.scan(6)
+        assert shifts(here.line) != []
+        assert "anchor_wanted" not in here.line.alarms, "another one says nothing new"
+
+
+def test_a_person_is_sent_to_what_tells_most(tmp_path: Path) -> None:
+    with hall(tmp_path) as here:
+        here.cases(2)
+        here.scan(1)
+        here.arrive(here.bottle(), lane=1)
+        for _ in range(3):
+            here.arrive(here.bottle())
+        here.pack()
+        here.cases(6)
+        packing = here.line.state.packing["packer"]
+
+        def best(*, asked: bool) -> list[int]:
+            units = [kept.unit for kept in packing.kept]
+            return [units.index(unit) for unit in anchors.best(packing, asked=asked)]
+
+        assert best(asked=False) == [], "nothing is known to have slipped"
+        assert best(asked=True) == [8, 7, 6, 5, 4, 3, 2], "behind the last full reading"
+        here.scan(8)
+        packing = here.line.state.packing["packer"]
+        middle = best(asked=False)
+        assert middle[0] == 5, "the middle one of those that are doubtful"
+        assert best(asked=True) == middle, "one before a full reading says nothing of what comes"
+        here.cases(1)
+        packing = here.line.state.packing["packer"]
+        assert best(asked=True)[:2] == [9, 5]
+
+
+def test_a_slip_that_was_set_right_asks_for_one_more_case_to_confirm_it(tmp_path: Path) -> None:
+    with hall(tmp_path, replace(PLAN, anchor_every=20)) as here:
+        here.cases(2)
+        here.scan(1)
+        here.arrive(here.bottle())
+        here.arrive(here.bottle(), seen=False)
+        here.cases(3)
+        here.scan(4)
+        assert here.wrong() == []
+        assert "slip_unconfirmed" in here.line.alarms
+        here.scan(3)
+        assert "slip_unconfirmed" in here.line.alarms, "it says nothing of what came since"
+        here.cases(2)
+        here.scan(6)
+        assert "slip_unconfirmed" not in here.line.alarms
+        here.cases(2)
+        here.scan(8)
+        assert here.worth(7) == ["anchored"]
+
+
+def test_a_packed_bottle_that_shows_itself_elsewhere_asks_for_a_case_at_once(
+    tmp_path: Path,
+) -> None:
+    """It was taken out of the lane, or it is a copy: one case tells."""
+    with hall(tmp_path, replace(PLAN, anchor_every=20)) as here:
+        here.cases(2)
+        here.scan(1)
+        here.line.see_bottle(90, "B-0002", gate=i.GateSaw.REJECTED)
+        assert "anchor_wanted" not in here.line.alarms, "nobody has packed anything since"
+        here.cases(2)
+        here.line.see_bottle(91, "B-0010", gate=i.GateSaw.REJECTED)
+        assert "anchor_wanted" in here.line.alarms
+        here.scan(3)
+        assert "anchor_wanted" not in here.line.alarms
 
 
 def halve(here: Hall) -> list[int]:
