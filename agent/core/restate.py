@@ -4,6 +4,7 @@ lose a child to them. A child is in one container, so no correction stands alone
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent.core import duplicates
 from agent.core import facts as f
 from agent.core.align import Content
 from agent.core.evolve import kept_of
@@ -83,9 +84,33 @@ def restate(
         if before is not None:
             contents[parent] = [None if c in taken else c for c in before.content]
             losers.append(parent)
+    moved = [
+        child
+        for container, content in contents.items()
+        for child in content
+        if child is not None and _parent(out, child) != container
+    ]
     for container, content in contents.items():
         _correct(out, container, content, reads.get(container), why)
+    unsure = tuple(sorted(child for child in moved if _content_doubtful(out, child)))
+    if unsure:
+        # Who found where they are has not looked into them.
+        out.facts.append(f.UnitsDoubted(unsure, why))
     return losers
+
+
+def _content_doubtful(out: Outcome, child: int) -> bool:
+    """Whether the child is a container, and in doubt for what it holds and not for its place (where
+    nobody knows for which: for both)."""
+    found = kept_of(out.state, child)
+    if found is not None:
+        kept = found[1]
+        return bool(kept.doubt) and not kept.whole and not duplicates.of_place(out.state, child)
+    unit = out.known.units.get(child)
+    if unit is None or not unit.doubtful:
+        return False
+    order = out.known.orders.get(unit.order)
+    return order is None or order.scheme.below(unit.level) is not None
 
 
 def _parent(out: Outcome, child: int) -> int | None:

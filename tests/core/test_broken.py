@@ -70,6 +70,19 @@ def test_a_full_scan_that_takes_a_child_from_another_breaks_that_one(desk: Desk)
     assert record(desk, 5) == ("proven", False, False)
 
 
+def test_a_case_whose_content_is_in_doubt_stays_so_where_it_is_found(desk: Desk) -> None:
+    """A scan of the pallet says where the case is, not what is in it."""
+    before = desk.trace(PALLET[0])["children"]
+    desk.do(i.HandScanned((CASE[0], BOTTLE[0], BOTTLE[4]), False, "li"))
+    assert record(desk, 5)[1] is True
+    desk.do(i.Unpack(**WHO, text=PALLET[0], children=(CASE[0],)))
+    desk.do(i.HandScanned((PALLET[0], *before), True, "li"))
+    assert sorted(desk.trace(PALLET[0])["children"]) == sorted(before)
+    assert record(desk, 5)[1] is True
+    desk.do(i.HandScanned((CASE[0], *BOTTLE[:4]), True, "li"))
+    assert record(desk, 5)[1] is False, "it was opened"
+
+
 def four(tmp_path: Path) -> Line:
     plan = chain(VERIFY, PACKER, LABEL, paths=("single_file", "captive"))
     made = order(scheme=scheme(case=FOUR), pools={"case/case-outer": 2})
