@@ -43,6 +43,7 @@ def content_seen(
     remembered here, or tells nothing of the order."""
     found = kept_of(out.state, container)
     if found is None:
+        _of_old(out, container, set(seen), whole=whole)
         return False
     if not seen:
         return True
@@ -77,6 +78,21 @@ def content_seen(
     else:
         reading.as_predicted(run, solution)
     return True
+
+
+def _of_old(out: Outcome, container: int, seen: set[int], *, whole: bool) -> None:
+    """Only the name is remembered of this container and of those around it. What does not fit its
+    record says that the order was wrong, not for which of them."""
+    held = out.known.containers.get(container)
+    recorded = {link.child for link in held.links if link.child} if held is not None else seen
+    if seen <= recorded and (not whole or recorded <= seen):
+        return
+    for station, packing in out.state.packing.items():
+        others = tuple(unit for unit in packing.forgotten if unit != container)
+        if container in packing.forgotten and others:
+            out.facts.append(f.UnitsDoubted(others, SLIP))
+            out.alarm("slip_found", 2, station, count=str(len(others)))
+            anchors.suspect(out, [station])
 
 
 def _in_gap(reading: "_Reading", kept: list[Kept], gap: Gap) -> bool:

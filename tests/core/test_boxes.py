@@ -121,6 +121,21 @@ def test_boxes_of_which_only_the_name_is_remembered_are_in_doubt_too(tmp_path: P
         assert here.doubtful() == list(range(many - 2))
 
 
+def test_an_old_box_that_holds_another_bottle_puts_those_around_it_in_doubt(tmp_path: Path) -> None:
+    many = KEPT_CHILDREN + 30
+    with boxer(tmp_path, many, every=480) as here:
+        here.boxes(4)
+        here.short()
+        here.boxes(many - 6)
+        forgotten = len(here.line.state.packing["packer"].forgotten)
+        assert forgotten > 8
+        here.scan(2)
+        assert here.doubtful() == [], "it holds what the record says"
+        here.scan(6)
+        assert here.doubtful() == [n for n in range(forgotten) if n != 6]
+        assert {"slip_found", "anchor_wanted"} <= here.line.alarms.keys()
+
+
 def test_a_box_stays_in_doubt_when_one_came_close_behind_its_bottle(tmp_path: Path) -> None:
     with boxer(tmp_path) as here:
         here.boxes(2)
