@@ -21,7 +21,7 @@ from agent.core.decide import decide, questions
 from agent.core.effects import Effect, PrintLabel, SendCodes
 from agent.core.evolve import evolve
 from agent.core.facts import CodeKey, Fact
-from agent.core.inputs import RunChanged
+from agent.core.inputs import ItemReadings, ItemTriggered, RunChanged
 from agent.core.known import Clock, Questions
 from agent.core.plan import LinePlan
 from agent.core.state import LineState
@@ -75,9 +75,9 @@ class Gate:
     async def submit(self, line: str, inputs: Sequence[Stamped]) -> Committed:
         """ports.CommitGate.submit."""
         began = time.perf_counter()
-        done = await self._writer.run(
-            lambda conn: self.decide(conn, line, inputs), PATIENCE, Turn.LINE
-        )
+        urgent = any(isinstance(what, ItemTriggered | ItemReadings) for what, _ in inputs)
+        turn = Turn.LINE if urgent else Turn.REPORT
+        done = await self._writer.run(lambda conn: self.decide(conn, line, inputs), PATIENCE, turn)
         return replace(done, commit=time.perf_counter() - began - done.decide)
 
     async def view(self, line: str, read: Callable[[LineState], T]) -> T:

@@ -1,9 +1,10 @@
 """Whose turn it is to be written: what a line waits for goes first, short things ride with it.
 
 A verdict is waited for by a bottle on a belt; a PDA's scan, a pool file or what the cloud tells are
-not. While a line writes, a short job of somebody else goes along in the line's own transaction, so
-that it costs the line no sync of the disk; if the line has nothing to write it goes by itself soon.
-Longer jobs get transactions of their own while no line waits, and in the end also when one does.
+not. While a line writes, a short job of somebody else goes along in the transaction of what the
+line only reports, so that it costs the line no sync of the disk and a verdict nothing; if the line
+has nothing to report it goes by itself soon. Longer jobs get transactions of their own while no
+line waits, and in the end also when one does.
 """
 
 import math
@@ -23,11 +24,11 @@ WAITING = 1024
 """Jobs of each turn that may wait; more means that the disk does not keep up."""
 GROUP = 64
 """Jobs that may share a transaction."""
-COMPANY = 0.05
-"""Seconds that a short job waits for a line's next transaction."""
+COMPANY = 0.04
+"""Seconds that a short job waits for a line's next report."""
 LIVELY = 0.25
 """Seconds since a line wrote within which it is worth while to wait for its next transaction."""
-RIDE = 0.001
+RIDE = 0.002
 """Seconds after which no further short job goes along with a line's."""
 PATIENCE = 0.5
 """Seconds after which any job has its turn although lines wait."""
@@ -36,17 +37,19 @@ PATIENCE = 0.5
 class Turn(Enum):
     """How a job takes its place."""
 
-    LINE = auto()  # a line waits for it
+    LINE = auto()  # a line waits for it: a verdict is made of it, or soon will be
+    REPORT = auto()  # a line tells what has happened: with LINE, in their order
     SHORT = auto()  # a millisecond or two, and somebody waits for it
     ANY = auto()
 
 
 class Waiter(NamedTuple):
-    """A job, whom it is answered to, and since when it waits."""
+    """A job, whom it is answered to, since when it waits, and whether short ones may go along."""
 
     job: Job
     future: Future[Any]
     since: float
+    carries: bool
 
 
 class Turns:
@@ -62,16 +65,17 @@ class Turns:
         # Of the transaction that is being put together:
         self._left: dict[Turn, int] = dict.fromkeys(Turn, 0)
         self._size = 0
-        self._for_line = False
+        self._for_line = self._carries = False
         self._full_at = 0.0  # no further short job goes along then; 0: none goes along yet
 
     def put(self, job: Job, future: Future[Any], turn: Turn) -> bool:
         """Let a job wait; False: too many do."""
         with self._news:
-            queue = self._waiting[turn]
+            report = turn is Turn.REPORT
+            queue = self._waiting[Turn.LINE if report else turn]
             if len(queue) >= WAITING:
                 return False
-            queue.append(Waiter(job, future, self._now()))
+            queue.append(Waiter(job, future, self._now(), carries=report))
             self._news.notify()
             return True
 
@@ -122,14 +126,15 @@ class Turns:
 
     def _begin(self, now: float) -> bool:
         """Choose for whom the next transaction is; False: nobody's turn has come."""
-        line, short, others = (self._waiting[turn] for turn in Turn)
+        line, short, others = (self._waiting[turn] for turn in (Turn.LINE, Turn.SHORT, Turn.ANY))
         self._left = dict.fromkeys(Turn, 0)
         starved = bool(others) and now - others[0].since >= PATIENCE
         self._for_line = bool(line) and not starved
         if self._for_line:
             self._left[Turn.LINE] = len(line)
+            self._carries = all(each.carries for each in line)
             return True
-        self._left[Turn.ANY] = 1 if line else len(others)
+        self._left[Turn.ANY] = len(others)
         lively = self.lively and not self._closed
         if short and not line and (not lively or now - short[0].since >= COMPANY):
             self._left[Turn.SHORT] = len(short)
@@ -151,7 +156,7 @@ class Turns:
             return False
         if not self._for_line:
             return not self._waiting[Turn.LINE]
-        if not self._left[Turn.LINE] and self._waiting[Turn.SHORT]:
+        if not self._left[Turn.LINE] and self._carries and self._waiting[Turn.SHORT]:
             self._full_at = self._full_at or now + RIDE
             self._left[Turn.SHORT] = 1 if now < self._full_at else 0
         return True

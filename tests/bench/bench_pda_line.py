@@ -21,6 +21,8 @@ from typing import Any
 
 import httpx
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from agent.app import Files
 from agent.config import load
 from agent.demo import scene as scenes

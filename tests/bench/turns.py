@@ -12,7 +12,10 @@ import json
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from agent.cli.entry import main
 
@@ -48,6 +51,6 @@ def _say(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.Handle._run = _timed  # type: ignore[method-assign]
+    asyncio.Handle._run = _timed  # type: ignore[method-assign, assignment]
     signal.signal(signal.SIGUSR1, _say)
     main()

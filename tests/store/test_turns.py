@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.store.turns import COMPANY, GROUP, LIVELY, PATIENCE, RIDE, WAITING, Turn, Turns
 
-LINE, SHORT, ANY = Turn
+LINE, REPORT, SHORT, ANY = Turn
 
 
 class Bench:
@@ -54,24 +54,37 @@ def test_a_transaction_of_others_ends_when_a_line_waits() -> None:
     assert bench.transaction() == ["pool 2", "pool 3"]
 
 
-def test_a_short_job_waits_for_the_lines_next_transaction_and_goes_with_it() -> None:
+def test_a_short_job_waits_for_the_lines_next_report_and_goes_with_it() -> None:
     bench = Bench()
     bench.line_writes()
     bench.put("scan", turn=SHORT)
     bench.put("pool", turn=ANY)
     assert bench.transaction() == ["pool"]
+    bench.put("passed", "stroke", turn=REPORT)
+    assert bench.transaction() == ["passed", "stroke", "scan"]
+
+
+def test_a_verdict_carries_nobody() -> None:
+    bench = Bench()
+    bench.line_writes()
+    bench.put("scan", turn=SHORT)
     bench.put("verdict", turn=LINE)
-    assert bench.transaction() == ["verdict", "scan"]
+    assert bench.transaction() == ["verdict"]
+    bench.put("passed", turn=REPORT)
+    bench.put("verdict", turn=LINE)
+    assert bench.transaction() == ["passed", "verdict"]
+    bench.put("passed", turn=REPORT)
+    assert bench.transaction() == ["passed", "scan"]
 
 
 def test_short_jobs_go_along_only_for_a_moment() -> None:
     bench = Bench()
     bench.line_writes()
     bench.put("a", "b", "c", "d", turn=SHORT)
-    bench.put("verdict", turn=LINE)
-    assert bench.transaction(each=0.6 * RIDE) == ["verdict", "a", "b"]
-    bench.put("verdict", turn=LINE)
-    assert bench.transaction(each=5 * RIDE) == ["verdict", "c"]
+    bench.put("passed", turn=REPORT)
+    assert bench.transaction(each=0.6 * RIDE) == ["passed", "a", "b"]
+    bench.put("passed", turn=REPORT)
+    assert bench.transaction(each=5 * RIDE) == ["passed", "c"]
 
 
 def test_a_short_job_goes_alone_when_the_line_has_nothing_to_write() -> None:
