@@ -186,6 +186,9 @@ def main() -> int:
     shown = ("p50", "p95", "p99", "max")
     print(f"{'ms':<24}{'count':>7}" + "".join(f"{name:>9}" for name in (*shown, "cpu %", "turn")))
     for name, row in bench.parts:
+        if "total" not in row:
+            print(f"line, {name} PDAs: it stood")
+            continue
         longest = max(row["turns"].items(), key=lambda each: each[1]["most"])
         for of in ("total", "frame", "decode", "queue", "decide", "commit", "write"):
             times = "".join(f"{row[of][at]:>9.2f}" for at in shown)
@@ -205,9 +208,10 @@ def main() -> int:
     times = "".join(f"{each:>9.2f}" for each in at)
     print(f"{f'scan, {pdas} PDAs':<24}{len(scans):>7}{times}")
     for of in ("p50", "p99"):
-        alone = [row["total"][of] for name, row in bench.parts if name == "without"]
-        beside = [row["total"][of] for name, row in bench.parts if name == "with"]
-        ratios = [two / one for one, two in zip(alone, beside, strict=True)]
+        rows = [row.get("total", {}).get(of) for _, row in bench.parts]
+        ratios = [b / a for a, b in zip(rows[::2], rows[1::2], strict=True) if a and b]
+        if not ratios:
+            continue
         told = ", ".join(f"{ratio:.2f}" for ratio in ratios)
         print(f"line {of} with / without: median {statistics.median(ratios):.2f} ({told})")
     refused = [verdict for keeper in bench.keepers for verdict in keeper.refused]

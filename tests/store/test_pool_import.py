@@ -21,6 +21,7 @@ from agent.store import lookup, pools, trace
 from agent.store.database import Connection
 from agent.store.pool_import import clean, import_in_steps, import_pool
 from agent.store.record import record
+from agent.store.turns import Turn
 from agent.store.verify import rebuild, verify
 from tests.store.store_help import LINE, RULE, Plant, at, codes, listed
 
@@ -257,7 +258,7 @@ def test_verdicts_hardly_wait_while_200_000_codes_come_in(tmp_path: Path) -> Non
         unit = len(waits) + 1
         verdict = partial(record, line=LINE, facts=(plant.bottle(unit, unit),), clock=at(0))
         began = perf_counter()
-        plant.writer.submit(verdict).result(DEADLINE)
+        plant.writer.submit(verdict, Turn.LINE).result(DEADLINE)
         waits.append(perf_counter() - began)
         pause.wait(0.01)  # a bottle comes every 10 ms, three times as many as on a quick line
     thread.join(DEADLINE)
