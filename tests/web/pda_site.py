@@ -1,6 +1,7 @@
 """A real agent with two warehouses, and a PDA's browser: what the tests of the app work with."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -95,6 +96,13 @@ def goods(
     return rows
 
 
+async def _all_threads() -> None:
+    """The event loop's own threads, as many as it will ever have, are there after this, too."""
+    count = min(32, (os.cpu_count() or 1) + 4)
+    together = threading.Barrier(count)
+    await asyncio.gather(*(asyncio.to_thread(together.wait, SECONDS) for _ in range(count)))
+
+
 class PdaSite:
     """The agent in a thread with a loop of its own; it can stop and come back on its port."""
 
@@ -141,6 +149,7 @@ class PdaSite:
         with ThreadPoolExecutor(8) as asking:
             for _ in range(32):
                 asking.submit(httpx.post, f"{self.url}/api/pda/v1/query", json={"text": "x"})
+        asyncio.run_coroutine_threadsafe(_all_threads(), self._loop).result(SECONDS)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self.agent.stop)

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from fastapi import APIRouter
+from playwright.sync_api import Page, expect
 
 from agent.core.errors import CaselinkError, DomainError
 from agent.web.api import BypassBody, NewOrder
@@ -29,6 +30,13 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> float:
         assert monotonic() - begun < seconds, f"not within {seconds} s: {what}"
         sleep(0.01)
     return monotonic() - begun
+
+
+def held(page: Page) -> None:
+    """Wait while a button is held down until it has acted, however slow the browser is."""
+    holding = page.locator("[data-holding]")
+    expect(holding).to_have_count(1)
+    expect(holding).to_have_count(0)
 
 
 def snapshot() -> dict[str, Any]:

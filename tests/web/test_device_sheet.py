@@ -23,7 +23,7 @@ from drivers.context import no_mask
 from drivers.sim.modbus_server import SimPlcServer
 from drivers.sim.world import PlcImage
 from drivers.wirelog import WireLog
-from tests.web.site import ScriptedLine, Site
+from tests.web.site import ScriptedLine, Site, held
 from tests.web.test_look import AXE, AXE_TAGS, LANGUAGES, LOOK, OWN_WORDS, mixed, settle, switch
 
 SITE = """
@@ -124,7 +124,7 @@ def hold(page: Page, name: str) -> None:
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
-    page.wait_for_timeout(1150)
+    held(page)
     page.mouse.up()
 
 

@@ -12,6 +12,7 @@ from tests.web.site import (
     Site,
     alarm,
     empty_snapshot,
+    held,
     snapshot,
     wait_for,
 )
@@ -116,12 +117,15 @@ def test_server_gone_and_back(browser: Browser) -> None:
         site.stop()
 
 
-def hold(page: Page, box: object, seconds: float = 1.15) -> None:
-    """Press and hold the middle of a box."""
+def hold(page: Page, box: object, seconds: float = 0) -> None:
+    """Press and hold the middle of a box, so long or until it acts."""
     assert isinstance(box, dict)
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
-    page.wait_for_timeout(seconds * 1000)
+    if seconds:
+        page.wait_for_timeout(seconds * 1000)
+    else:
+        held(page)
     page.mouse.up()
 
 
@@ -188,7 +192,7 @@ def test_finish_by_keyboard_must_be_held_too(site: Site, open_panel: OpenPanel) 
     page.keyboard.press("Enter")
     assert site.line.commands == []
     page.keyboard.down(" ")
-    page.wait_for_timeout(1150)
+    held(page)
     page.keyboard.up(" ")
     wait_for(lambda: bool(site.line.commands), 2, "finished")
     assert site.line.commands == [("finish", "L1", "李敏")]

@@ -56,7 +56,7 @@ LOOK = """() => {
   return faults;
 }"""
 NOT_TRANSLATED = (
-    r"MILK\d|[0-9A-Z]{8}|[0-9a-f]{12}|[A-Z]{2}-[\w-]+|PIN|PDA|QR|GS|\(0x1D\)"
+    r"\w+Error|MILK\d|[0-9A-Z]{8}|[0-9a-f]{12}|[A-Z]{2}-[\w-]+|PIN|PDA|QR|GS|\(0x1D\)"
     r"|https?:\S+|/setup|Enter|Scan|DOCK|B-01|A-0\d"
 )
 LATIN = re.compile(r"[A-Za-z]{2}")
@@ -288,6 +288,33 @@ def look_at_the_rest(walk: Walk, page: Page, site: PdaSite) -> None:
     page.locator("pda-setup .tests li").first.wait_for()
     walk.press("pda-setup footer button >> nth=0")
     walk.look("self-test")
+    walk.home()
+    page.evaluate(
+        """async () => {
+          (await import('/pda/state.js')).app.ahead = 315_360_000_000;
+          document.dispatchEvent(new Event('redraw'));
+        }"""
+    )
+    page.locator("#band:not([hidden])").wait_for()
+    walk.look("the clock is wrong")
+    page.evaluate("async () => (await import('/pda/screen.js')).go('pack', { step: 'pack' })")
+    for n in (0, 5):
+        walk.scan(case_code(look, n))
+    walk.look("pack")
+    walk.press("pda-pack [data-v=done]")
+    page.locator("pda-pack [data-v=done]:disabled").wait_for()
+    walk.look("pack: the container")
+    walk.home()
+    page.locator("#band:not([hidden])").wait_for()
+    walk.look("not packed")
+    page.evaluate(
+        """async () => {
+          const args = { why: 'QuotaExceededError' };
+          const verdict = { word: 'not_kept', severity: 'stop', args };
+          (await import('/pda/screen.js')).go('stop', { verdict, code: 'https://q.example.cn/A' });
+        }"""
+    )
+    walk.look("not kept")
     walk.home()
     # What the agent sees differently, a revoked device, and the sun.
     site.do("pda-2", "scan", order, case_code(look, 4))

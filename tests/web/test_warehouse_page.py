@@ -16,12 +16,12 @@ from agent.core.documentread import COLUMNS, PROBLEMS
 from agent.core.goods import ALL_WORDS
 from agent.web.app import PANEL, STATIC, WAREHOUSE
 from tests.web.desk_site import PIN, SUPERVISOR, DeskSite
+from tests.web.site import held
 from tests.web.test_look import AXE, AXE_TAGS, LANGUAGES, LOOK, OWN_WORDS, settle
 
 OpenPage = Callable[..., Page]
 SIZES = ((1280, 800), (1024, 600))
 SHARED = ("base.css", "dialog.css", "dom.js", "hold.js", "server.js", "text.js")
-HOLD = 1150
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def hold(page: Page, button: Locator) -> None:
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
-    page.wait_for_timeout(HOLD)
+    held(page)
     page.mouse.up()
 
 
@@ -363,7 +363,8 @@ def test_stock_and_ledger_say_the_same(site: DeskSite, open_page: OpenPage) -> N
     expect(page.locator("tbody tr")).to_have_count(1)
     go(page, "ledger")
     row = page.locator("tbody tr", has_text="Milk powder").first.locator("td")
-    assert [row.nth(n).inner_text() for n in (3, 4, 9)] == ["4", "0", "4"]
+    for n, said in ((3, "4"), (4, "0"), (9, "4")):
+        expect(row.nth(n)).to_have_text(said)
 
 
 def test_an_exception_is_settled_by_a_person(site: DeskSite, open_page: OpenPage) -> None:

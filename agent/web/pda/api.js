@@ -62,6 +62,8 @@ export async function ask(path, body, { ms = TIMEOUT_MS, device = app.device } =
   } catch (error) {
     throw new NoAnswer(String(error)); // fetch and json fail in several ways, with one remedy
   }
+  const date = Date.parse(answer.headers.get("date") ?? "");
+  if (date) app.ahead = Date.now() - date;
   if (answer.ok) return told;
   if (answer.status >= 500 || answer.status === 429) throw new NoAnswer(String(told.message ?? answer.status));
   throw new Refused(answer.status, told);

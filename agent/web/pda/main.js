@@ -17,9 +17,10 @@ import { signal, wakeSound } from "./signals.js";
 import { app, bus, changed, loadState, loggedIn, waiting } from "./state.js";
 import { startSync } from "./sync.js";
 import { listen } from "./wedge.js";
-import { verdictWords } from "./words.js";
+import { dateTime, verdictWords } from "./words.js";
 
 const SAID_MS = 8000;
+const CLOCK_OFF_MS = 600_000;
 const NEWER_CHECK_MS = 1_800_000;
 
 const pill = /** @type {HTMLElement} */ (document.getElementById("pill"));
@@ -76,12 +77,19 @@ function drawBand() {
   else if (app.troubles.length && current() !== document.querySelector("pda-queue")) {
     now = [t("band.troubles", { n: app.troubles.length }), "bad", "queue"];
   } else if (said) now = [said, ""];
+  else if (Math.abs(app.ahead) > CLOCK_OFF_MS) now = [clockWords(), ""];
   else if (app.newer && waiting() === 0) now = [t("newer"), "", "newer"];
   show(band, now !== null);
   if (!now) return;
   put(band, now[0]);
   attr(band, "data-level", now[1] || null);
   attr(band, "data-tap", now[2] ?? null);
+}
+
+/** What the clock says, what it should say, and that scans count all the same. */
+function clockWords() {
+  const [shown, right] = [Date.now(), Date.now() - app.ahead].map(dateTime);
+  return t("band.clock", { shown, right });
 }
 
 band.addEventListener("click", () => {
@@ -116,6 +124,7 @@ function writeLanguage() {
 
 /** @param {string} text */
 function onCode(text) {
+  app.touched = performance.now();
   const code = enrolCode(text);
   if (code && app.secure) void enrol(code);
   else void current().code(text);
@@ -183,6 +192,7 @@ async function start() {
   await loadPlaces();
   bus.addEventListener("change", () => drawSoon());
   document.addEventListener("pointerup", firstTap, { once: true });
+  document.addEventListener("pointerup", () => (app.touched = performance.now()));
   window.addEventListener("unhandledrejection", ({ reason }) => {
     signal("stop");
     say(t("failed", { why: String(reason?.name ?? reason) }));

@@ -3,6 +3,8 @@
 import { all, endKey, get, setMeta, write } from "./db.js";
 
 const REFUSED_KEPT = 500;
+/** What asks by itself would keep a log-in going for ever: it ends so long after the last deed. */
+const QUIET_MS = 600_000;
 
 /**
  * @typedef {object} Settings
@@ -39,6 +41,10 @@ export const app = {
   uploaded: { at: 0, day: "", n: 0 },
   /** @type {any[]} items about which a person has to choose */
   troubles: [],
+  /** How much the device's clock is ahead of the agent's, ms, as of the last answer. */
+  ahead: 0,
+  /** When a person did something here last, by performance.now(). */
+  touched: performance.now(),
   /** Whether a newer version waits for a tap. */
   newer: false,
   secure: globalThis.isSecureContext,
@@ -99,4 +105,5 @@ export function may(operation) {
 export const loggedIn = () => app.session !== null && Date.now() < app.session.here;
 
 /** Whether the agent would answer this person's questions too, not only take what was scanned. */
-export const mayAsk = () => loggedIn() && !app.session.idle;
+export const mayAsk = () =>
+  loggedIn() && !app.session.idle && performance.now() - app.touched < QUIET_MS;

@@ -56,13 +56,19 @@ class Camera extends Screen {
   /** @param {any} asked */
   enter(asked) {
     this.asked = asked;
-    this.film().catch((error) => put(this.part("hint"), t("camera.failed", { why: error.name })));
+    this.film().catch((error) => {
+      const none = ["NotFoundError", "OverconstrainedError"].includes(error.name);
+      put(this.part("hint"), none ? t("camera.none") : t("camera.failed", { why: error.name }));
+    });
   }
 
   async film() {
     put(this.part("hint"), t("camera.hint"));
     const video = { facingMode: "environment", width: { ideal: 1280 } };
-    this.stream = await navigator.mediaDevices.getUserMedia({ video });
+    const { asked } = this;
+    const stream = await navigator.mediaDevices.getUserMedia({ video });
+    if (this.hidden || this.asked !== asked) return stop(stream); // given up while it was asked for
+    this.stream = stream;
     const node = this.part("video");
     node.srcObject = this.stream;
     await node.play();
@@ -84,10 +90,15 @@ class Camera extends Screen {
   }
 
   leave() {
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    if (this.stream) stop(this.stream);
     this.stream = null;
     this.asked.done?.("");
   }
+}
+
+/** @param {MediaStream} stream */
+function stop(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }
 
 customElements.define("pda-type", Type);

@@ -54,6 +54,12 @@ export function moment(ms) {
   return `${new Date(ms).toLocaleDateString(tag, { month: "short", day: "numeric" })} ${minute(ms)}`;
 }
 
+/** With the year. @param {number} ms */
+export function dateTime(ms) {
+  const tag = document.documentElement.lang;
+  return new Date(ms).toLocaleString(tag, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
+}
+
 /** How old what is kept is. @param {number} ms */
 export function age(ms) {
   if (!ms) return t("age.never");
