@@ -48,13 +48,13 @@ class AlarmRow extends View {
   #failed = "";
 
   connectedCallback() {
-    this.part("ack").addEventListener("click", () => this.#acknowledge());
+    this.piece("ack").addEventListener("click", () => this.#acknowledge());
   }
 
   async #acknowledge() {
     const alarm = this.#first;
     if (!alarm) return;
-    allow(this.part("ack"), false);
+    allow(this.piece("ack"), false);
     try {
       await acknowledge(alarm);
       this.#failed = "";
@@ -62,7 +62,7 @@ class AlarmRow extends View {
       if (!(error instanceof Refusal)) throw error;
       this.#failed = error.message;
     }
-    allow(this.part("ack"), true);
+    allow(this.piece("ack"), true);
     if (state.snapshot) this.render(state.snapshot);
   }
 
@@ -80,17 +80,17 @@ class AlarmRow extends View {
     if (!row) return;
     attr(row, "data-level", first ? first.priority : "none");
     attr(row, "data-blink", first && !first.acked ? "" : null);
-    put(this.part("mark"), first ? String(first.priority) : "");
-    put(this.part("title"), first ? alarmText(first, "title") : t("alarm.none"));
-    put(this.part("subject"), first ? alarmSubject(first) : "");
-    put(this.part("since"), first ? second(first.since) : "");
-    put(this.part("cause"), first ? alarmText(first, "cause") : "");
-    put(this.part("do"), this.#failed || (first ? alarmText(first, "do") : ""));
-    put(this.part("others"), others.length ? t("alarm.others", { n: others.length }) : "");
-    show(this.part("others"), others.length > 0);
-    show(this.part("ack"), first !== null);
-    put(this.part("ack"), t(first?.acked ? "alarm.acknowledged" : "alarm.acknowledge"));
-    allow(this.part("ack"), first !== null && !first.acked);
+    put(this.piece("mark"), first ? String(first.priority) : "");
+    put(this.piece("title"), first ? alarmText(first, "title") : t("alarm.none"));
+    put(this.piece("subject"), first ? alarmSubject(first) : "");
+    put(this.piece("since"), first ? second(first.since) : "");
+    put(this.piece("cause"), first ? alarmText(first, "cause") : "");
+    put(this.piece("do"), this.#failed || (first ? alarmText(first, "do") : ""));
+    put(this.piece("others"), others.length ? t("alarm.others", { n: others.length }) : "");
+    show(this.piece("others"), others.length > 0);
+    show(this.piece("ack"), first !== null);
+    put(this.piece("ack"), t(first?.acked ? "alarm.acknowledged" : "alarm.acknowledge"));
+    allow(this.piece("ack"), first !== null && !first.acked);
   }
 
   /** The data is old: the row says so, before anything else. @param {number} age in ms */
@@ -99,18 +99,18 @@ class AlarmRow extends View {
     if (!row) return;
     attr(row, "data-level", "stale");
     attr(row, "data-blink", null);
-    put(this.part("mark"), "");
+    put(this.piece("mark"), "");
     const at = state.snapshot?.at ?? null;
     put(
-      this.part("title"),
+      this.piece("title"),
       Number.isFinite(age) ? t("stale.title", { n: Math.floor(age / 1000) }) : t("stale.never"),
     );
-    put(this.part("subject"), "");
-    put(this.part("since"), at === null ? "" : t("stale.since", { time: second(at) }));
-    put(this.part("cause"), "");
-    put(this.part("do"), t("stale.do"));
-    show(this.part("others"), false);
-    show(this.part("ack"), false);
+    put(this.piece("subject"), "");
+    put(this.piece("since"), at === null ? "" : t("stale.since", { time: second(at) }));
+    put(this.piece("cause"), "");
+    put(this.piece("do"), t("stale.do"));
+    show(this.piece("others"), false);
+    show(this.piece("ack"), false);
   }
 }
 

@@ -25,9 +25,9 @@ class CameraView extends View {
   /** @param {import("./types.js").Snapshot} s */
   render(s) {
     const camera = s.camera;
-    put(this.part("id"), camera?.id ?? "");
+    put(this.piece("id"), camera?.id ?? "");
     put(
-      this.part("counts"),
+      this.piece("counts"),
       camera
         ? t("camera.counts", { good: camera.good, bad: camera.no_read, wait: camera.waiting })
         : text.NONE,
@@ -38,13 +38,13 @@ class CameraView extends View {
     }
     this.#marks(camera);
     if (camera) void this.#ask(camera);
-    put(this.part("empty"), t(camera ? "camera.no_picture" : "camera.none"));
+    put(this.piece("empty"), t(camera ? "camera.no_picture" : "camera.none"));
   }
 
   #blank() {
     this.#shown = "";
-    show(this.part("canvas"), false);
-    show(this.part("empty"), true);
+    show(this.piece("canvas"), false);
+    show(this.piece("empty"), true);
   }
 
   /** @param {import("./types.js").Camera} camera */
@@ -69,21 +69,21 @@ class CameraView extends View {
   /** @param {Blob} blob @param {string} frame */
   async #draw(blob, frame) {
     const bitmap = await createImageBitmap(blob);
-    const canvas = this.part("canvas");
+    const canvas = this.piece("canvas");
     if (canvas.width !== bitmap.width) canvas.width = bitmap.width;
     if (canvas.height !== bitmap.height) canvas.height = bitmap.height;
     canvas.getContext("2d").drawImage(bitmap, 0, 0);
     bitmap.close();
     this.#shown = frame;
     show(canvas, true);
-    show(this.part("empty"), false);
+    show(this.piece("empty"), false);
     if (state.snapshot?.camera) this.#marks(state.snapshot.camera);
   }
 
   /** @param {import("./types.js").Camera | null} camera */
   #marks(camera) {
-    const layer = this.part("marks");
-    show(layer, camera !== null && !this.part("canvas").hasAttribute("hidden"));
+    const layer = this.piece("marks");
+    show(layer, camera !== null && !this.piece("canvas").hasAttribute("hidden"));
     if (!camera) return;
     const { width, height } = camera;
     attr(layer, "viewBox", `0 0 ${width} ${height}`);
@@ -111,7 +111,7 @@ class CameraView extends View {
       put(label, named ? t(`mark.${mark.s}`) : "");
     });
     attr(
-      this.part("canvas"),
+      this.piece("canvas"),
       "aria-label",
       t("camera.counts", { good: camera.good, bad: camera.no_read, wait: camera.waiting }),
     );

@@ -13,10 +13,10 @@ class Cells extends View {
 
   connectedCallback() {
     // One listener for all: a cell that changes under the finger is still the same node.
-    this.part("grid").addEventListener("click", (/** @type {MouseEvent} */ event) => {
+    this.piece("grid").addEventListener("click", (/** @type {MouseEvent} */ event) => {
       const cell = /** @type {Element} */ (event.target).closest("button");
       if (cell && this.#current) {
-        openCell(this.#current, [...this.part("grid").children].indexOf(cell));
+        openCell(this.#current, [...this.piece("grid").children].indexOf(cell));
       }
     });
   }
@@ -25,15 +25,15 @@ class Cells extends View {
   render(s) {
     const current = (this.#current = s.current);
     const level = text.tOr("level", current?.level ?? "case");
-    put(this.part("title"), t("current.title", { level }));
-    put(this.part("number"), current?.number == null ? "" : `#${current.number}`);
-    put(this.part("count"), `${text.number(current?.count)} / ${text.number(current?.of)}`);
-    show(this.part("grid"), current !== null);
-    show(this.part("legend"), current !== null);
-    show(this.part("empty"), current === null);
-    put(this.part("empty"), current ? "" : t("current.none"));
+    put(this.piece("title"), t("current.title", { level }));
+    put(this.piece("number"), current?.number == null ? "" : `#${current.number}`);
+    put(this.piece("count"), `${text.number(current?.count)} / ${text.number(current?.of)}`);
+    show(this.piece("grid"), current !== null);
+    show(this.piece("legend"), current !== null);
+    show(this.piece("empty"), current === null);
+    put(this.piece("empty"), current ? "" : t("current.none"));
     const cells = current ? current.cells.slice(0, LIMIT) : [];
-    const grid = this.part("grid");
+    const grid = this.piece("grid");
     const columns = Math.max(1, current?.columns ?? 1);
     grid.style.setProperty("--columns", String(columns));
     grid.style.setProperty("--rows", String(Math.ceil(cells.length / columns) || 1));

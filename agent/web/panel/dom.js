@@ -76,22 +76,22 @@ export function button(className, act = false) {
   return node;
 }
 
-/** Base of the panel's elements: finds its parts by `data-v`. */
+/** Base of the panel's elements: finds its pieces by `data-v`. */
 export class View extends HTMLElement {
   /** @type {Map<string, any>} */
-  #parts = new Map();
+  #pieces = new Map();
 
   /**
-   * The part of this element that carries data-v=name.
+   * The piece of this element that carries data-v=name.
    * @param {string} name
    * @returns {any}
    */
-  part(name) {
-    let node = this.#parts.get(name);
+  piece(name) {
+    let node = this.#pieces.get(name);
     if (!node) {
       node = this.querySelector(`[data-v="${name}"]`);
-      if (!node) throw new Error(`${this.tagName} has no part ${name}`);
-      this.#parts.set(name, node);
+      if (!node) throw new Error(`${this.tagName} has no piece ${name}`);
+      this.#pieces.set(name, node);
     }
     return node;
   }

@@ -16,11 +16,11 @@ class Figures extends View {
       .sort((a, b) => b[1] - a[1])
       .slice(0, 1)
       .map(([reason, n]) => `${text.tOr("why", reason)} ${number(n)}`);
-    put(this.part("rejected-reasons"), top.join(" · "));
+    put(this.piece("rejected-reasons"), top.join(" · "));
     this.#speed(s.speed);
     this.#value("oee", text.percent(s.oee.value), s.oee.value != null);
     put(
-      this.part("stops"),
+      this.piece("stops"),
       s.oee.stops == null
         ? text.NONE
         : t("oee.stops", { n: s.oee.stops, time: text.duration(s.oee.stopped_s) }),
@@ -29,22 +29,22 @@ class Figures extends View {
 
   /** @param {string} name @param {string} words @param {boolean} known */
   #value(name, words, known) {
-    put(this.part(name), words);
-    attr(this.part(name), "data-none", known ? null : "");
+    put(this.piece(name), words);
+    attr(this.piece(name), "data-none", known ? null : "");
   }
 
   /** @param {import("./types.js").Snapshot} s */
   #good(s) {
     const target = s.order?.target ?? null;
-    put(this.part("target"), target === null ? "" : t("good.target", { n: target }));
+    put(this.piece("target"), target === null ? "" : t("good.target", { n: target }));
     this.#value("good", number(s.good), s.good != null);
     const share = (/** @type {number | null} */ n) =>
       n == null || !target ? null : Math.max(0, Math.min(1000, (n / target) * 1000));
-    attr(this.part("done"), "width", (share(s.good) ?? 0).toFixed(1));
+    attr(this.piece("done"), "width", (share(s.good) ?? 0).toFixed(1));
     const tick = share(s.plan);
-    attr(this.part("tick-mark"), "x", tick === null ? -19 : Math.min(tick, 990).toFixed(1));
-    show(this.part("tick"), tick !== null);
-    put(this.part("plan-words"), againstPlan(s));
+    attr(this.piece("tick-mark"), "x", tick === null ? -19 : Math.min(tick, 990).toFixed(1));
+    show(this.piece("tick"), tick !== null);
+    put(this.piece("plan-words"), againstPlan(s));
   }
 
   /**
@@ -62,35 +62,35 @@ class Figures extends View {
     const over = share !== null && limit !== null && share * 100 > limit;
     const words = [text.finePercent(share)];
     if (limit !== null) words.push(t("limit", { value: text.finePercent(limit / 100) }));
-    put(this.part(`${name}-share`), words.join("  "));
-    attr(this.part(`${name}-card`), "data-over", over ? "" : null);
-    put(this.part(`${name}-over`), over ? t("over_limit") : "");
+    put(this.piece(`${name}-share`), words.join("  "));
+    attr(this.piece(`${name}-card`), "data-over", over ? "" : null);
+    put(this.piece(`${name}-over`), over ? t("over_limit") : "");
   }
 
   /** @param {import("./types.js").Snapshot["speed"]} speed */
   #speed(speed) {
-    put(this.part("speed-label"), t("speed.label", { unit: text.tOr("unit", speed.unit) }));
+    put(this.piece("speed-label"), t("speed.label", { unit: text.tOr("unit", speed.unit) }));
     this.#value("speed", number(speed.per_min), speed.per_min != null);
     const { per_min: now, low, high } = speed;
     const banded = low !== null && high !== null;
     put(
-      this.part("speed-band"),
+      this.piece("speed-band"),
       banded ? t("speed.band", { low: number(low), high: number(high) }) : "",
     );
     let word = text.NONE;
     if (now !== null && banded) {
       word = t(now < low ? "speed.low" : now > high ? "speed.high" : "speed.normal");
     }
-    put(this.part("speed-words"), word);
+    put(this.piece("speed-words"), word);
     // The scale runs from two bands below to two above; beyond it the mark stays at the end.
     const span = banded ? Math.max(high - low, 1) : 1;
     const y = (/** @type {number} */ v) =>
       98 - ((Math.max(-2, Math.min(3, (v - (low ?? 0)) / span)) + 2) / 5) * 96;
-    attr(this.part("gauge-band"), "y", banded ? y(high).toFixed(1) : 0);
-    attr(this.part("gauge-band"), "height", banded ? (y(low) - y(high)).toFixed(1) : 0);
+    attr(this.piece("gauge-band"), "y", banded ? y(high).toFixed(1) : 0);
+    attr(this.piece("gauge-band"), "height", banded ? (y(low) - y(high)).toFixed(1) : 0);
     const shown = now !== null && banded;
-    show(this.part("gauge"), banded);
-    attr(this.part("gauge-mark"), "transform", `translate(0 ${shown ? y(now).toFixed(1) : -99})`);
+    show(this.piece("gauge"), banded);
+    attr(this.piece("gauge-mark"), "transform", `translate(0 ${shown ? y(now).toFixed(1) : -99})`);
   }
 }
 

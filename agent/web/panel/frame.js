@@ -19,47 +19,47 @@ class Frame extends View {
   #tick() {
     if (!state.snapshot) return;
     const now = state.snapshot.at + (Number.isFinite(state.age) ? state.age : 0);
-    put(this.part("clock"), text.minute(now));
-    put(this.part("date"), text.day(now));
+    put(this.piece("clock"), text.minute(now));
+    put(this.piece("date"), text.day(now));
   }
 
   /** @param {import("./types.js").Snapshot} s */
   render(s) {
-    put(this.part("line"), text.named(s.line.names, s.line.id));
-    attr(this.part("state"), "data-state", s.state.packml);
-    attr(this.part("state-icon"), "href", `#i-${s.state.packml}`);
-    put(this.part("state-word"), text.tOr("state", s.state.packml));
+    put(this.piece("line"), text.named(s.line.names, s.line.id));
+    attr(this.piece("state"), "data-state", s.state.packml);
+    attr(this.piece("state-icon"), "href", `#i-${s.state.packml}`);
+    put(this.piece("state-word"), text.tOr("state", s.state.packml));
     const word = causeWord(s.state.cause);
     const since = t("since", { time: text.minute(s.state.since) });
-    put(this.part("since"), word ? `${since} · ${word}` : since);
-    show(this.part("bypass"), Boolean(s.bypass));
+    put(this.piece("since"), word ? `${since} · ${word}` : since);
+    show(this.piece("bypass"), Boolean(s.bypass));
     if (s.bypass) {
       const n = Object.values(s.bypass.unseen).reduce((sum, one) => sum + one, 0);
       const time = text.duration(s.bypass.left_s);
-      put(this.part("bypass-more"), t("bypass.more", { time, n }));
+      put(this.piece("bypass-more"), t("bypass.more", { time, n }));
     }
-    show(this.part("test"), Boolean(s.test));
+    show(this.piece("test"), Boolean(s.test));
     if (s.test) {
       const n = Object.values(s.test.seen).reduce((sum, one) => sum + one, 0);
-      put(this.part("test-more"), t("test.more", { ok: s.test.seen.pass ?? 0, n }));
+      put(this.piece("test-more"), t("test.more", { ok: s.test.seen.pass ?? 0, n }));
     }
     const order = s.order;
-    put(this.part("order"), order ? order.number : t("order.none"));
-    attr(this.part("order"), "translate", order ? "no" : null);
-    attr(this.part("order-button"), "data-call", order || s.orders.length === 0 ? null : "");
-    show(this.part("order-tag"), order !== null);
-    put(this.part("product"), order ? text.named(order.names, order.sku) : "");
-    put(this.part("lot"), order ? t("order.lot", { lot: order.lot }) : t("order.choose"));
-    put(this.part("devices"), `${text.number(s.devices.ok)}/${text.number(s.devices.all)}`);
+    put(this.piece("order"), order ? order.number : t("order.none"));
+    attr(this.piece("order"), "translate", order ? "no" : null);
+    attr(this.piece("order-button"), "data-call", order || s.orders.length === 0 ? null : "");
+    show(this.piece("order-tag"), order !== null);
+    put(this.piece("product"), order ? text.named(order.names, order.sku) : "");
+    put(this.piece("lot"), order ? t("order.lot", { lot: order.lot }) : t("order.choose"));
+    put(this.piece("devices"), `${text.number(s.devices.ok)}/${text.number(s.devices.all)}`);
     const offline = s.backlog.connected === false;
-    put(this.part("backlog-label"), t(offline ? "backlog.offline" : "backlog.label"));
-    put(this.part("backlog"), backlogAge(s));
-    put(this.part("operator"), s.operator ?? text.NONE);
-    put(this.part("shift"), s.shift ?? t("operator.label"));
-    attr(this.part("shift"), "translate", s.shift ? "no" : null);
+    put(this.piece("backlog-label"), t(offline ? "backlog.offline" : "backlog.label"));
+    put(this.piece("backlog"), backlogAge(s));
+    put(this.piece("operator"), s.operator ?? text.NONE);
+    put(this.piece("shift"), s.shift ?? t("operator.label"));
+    attr(this.piece("shift"), "translate", s.shift ? "no" : null);
     const other = text.otherLanguage();
-    put(this.part("language"), other === "en" ? "English" : "中文");
-    attr(this.part("language"), "lang", other === "en" ? "en" : "zh-CN");
+    put(this.piece("language"), other === "en" ? "English" : "中文");
+    attr(this.piece("language"), "lang", other === "en" ? "en" : "zh-CN");
     this.#tick();
     badge("alarm-badge", s.alarms.length);
     badge("device-badge", s.devices.list.filter((device) => troubled(device.state)).length);

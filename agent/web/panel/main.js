@@ -62,8 +62,8 @@ async function start() {
   const lines = await askLines();
   clearInterval(waiting);
   if (lines.length === 0) {
-    row.part("title").textContent = t("lines.none");
-    row.part("do").textContent = t("lines.none_do");
+    row.piece("title").textContent = t("lines.none");
+    row.piece("do").textContent = t("lines.none_do");
     return;
   }
   const asked = new URLSearchParams(location.search).get("line") ?? "";

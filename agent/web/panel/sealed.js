@@ -12,16 +12,16 @@ const ICONS = { proven: "check", anchored: "anchor", inferred: "dashed", incompl
 
 class Sealed extends View {
   connectedCallback() {
-    new ResizeObserver(() => state.snapshot && this.render(state.snapshot)).observe(this.part("list"));
+    new ResizeObserver(() => state.snapshot && this.render(state.snapshot)).observe(this.piece("list"));
   }
 
   /** @param {import("./types.js").Snapshot} s */
   render(s) {
-    const list = this.part("list");
+    const list = this.piece("list");
     const level = text.tOr("unit", s.current?.level ?? s.sealed[0]?.level ?? "case");
-    put(this.part("title"), t("sealed.title", { level }));
-    show(this.part("empty"), s.sealed.length === 0);
-    put(this.part("empty"), s.sealed.length ? "" : t("sealed.none"));
+    put(this.piece("title"), t("sealed.title", { level }));
+    show(this.piece("empty"), s.sealed.length === 0);
+    put(this.piece("empty"), s.sealed.length ? "" : t("sealed.none"));
     const row = parseFloat(getComputedStyle(list).getPropertyValue("--row"));
     const rows = s.sealed.slice(0, Math.max(1, Math.floor(list.clientHeight / row)));
     keep(list, rows.length, makeRow);

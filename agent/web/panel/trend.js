@@ -19,7 +19,7 @@ function roundStep(top) {
 
 class TrendView extends View {
   connectedCallback() {
-    const plot = this.part("plot");
+    const plot = this.piece("plot");
     for (const name of ["rules", "plan", "line", "dot", "words"]) {
       plot.append(svg(name === "rules" || name === "words" ? "g" : "path", { class: name }));
     }
@@ -28,7 +28,7 @@ class TrendView extends View {
 
   /** @param {import("./types.js").Snapshot} s */
   render(s) {
-    const plot = this.part("plot");
+    const plot = this.piece("plot");
     const { clientWidth: width, clientHeight: height } = plot.parentElement;
     if (width < 80 || height < 50) return;
     attr(plot, "viewBox", `0 0 ${width} ${height}`);

@@ -21,7 +21,7 @@ class Stop extends Screen {
   /** @type {string[]} */
   refused = [];
 
-  title() {
+  heading() {
     return t(this.args.verdict?.severity === "ask" ? "stop.asked" : "stop.title");
   }
 
@@ -30,7 +30,7 @@ class Stop extends Screen {
     this.args = args;
     this.refused = [];
     const options = args.answers ?? [];
-    const box = this.part("answers");
+    const box = this.piece("answers");
     box.replaceChildren();
     box.classList.toggle("pairs", options.length > 1);
     keep(box, options.length + 1, (at) => {
@@ -69,14 +69,14 @@ class Stop extends Screen {
     const { verdict, code, answers = [] } = this.args;
     if (!verdict) return;
     drawVerdict(this, { ...verdict, code });
-    put(this.part("do"), verdictWords(verdict, "do"));
-    put(this.part("hint"), t(this.refused.length ? "stop.refused" : "stop.blocked"));
-    for (const node of this.part("answers").children) {
+    put(this.piece("do"), verdictWords(verdict, "do"));
+    put(this.piece("hint"), t(this.refused.length ? "stop.refused" : "stop.blocked"));
+    for (const node of this.piece("answers").children) {
       const { answer } = node.dataset;
       const none = answers.length ? "ask.aside" : "stop.got_it";
       put(node, answer ? t(`ask.${answer}`) : t(none));
     }
-    const list = this.part("meanwhile");
+    const list = this.piece("meanwhile");
     keep(list, this.refused.length, () => document.createElement("li"));
     for (const [at, text] of this.refused.entries()) {
       put(list.children[at], shortCode(text));

@@ -9,14 +9,14 @@ class Choose extends Screen {
   /** @type {any} */
   asked = { options: [] };
 
-  title() {
+  heading() {
     return this.asked.title;
   }
 
   /** @param {any} asked */
   enter(asked) {
     this.asked = asked;
-    const list = this.part("options");
+    const list = this.piece("options");
     list.replaceChildren();
     list.classList.toggle("grid", Boolean(asked.grid));
     keep(list, asked.options.length, (at) => {
@@ -28,8 +28,8 @@ class Choose extends Screen {
       node.addEventListener("click", () => this.choose(asked.options[at].value));
       return node;
     });
-    put(this.part("hint"), asked.hint ?? "");
-    show(this.part("empty"), asked.options.length === 0);
+    put(this.piece("hint"), asked.hint ?? "");
+    show(this.piece("empty"), asked.options.length === 0);
   }
 
   /** @param {any} value */
@@ -63,12 +63,12 @@ class Keys extends Screen {
       node.textContent = key;
       if (key) node.addEventListener("click", () => this.press(key));
       if (key === "⌫") node.dataset.tLabel = "keys.back";
-      this.part("pad").append(node);
+      this.piece("pad").append(node);
     }
     this.on("ok", () => this.done());
   }
 
-  title() {
+  heading() {
     return this.asked.title;
   }
 
@@ -76,8 +76,8 @@ class Keys extends Screen {
   enter(asked) {
     this.asked = asked;
     this.entry = "";
-    put(this.part("bad"), "");
-    put(this.part("hint"), asked.hint ?? "");
+    put(this.piece("bad"), "");
+    put(this.piece("hint"), asked.hint ?? "");
   }
 
   leave() {
@@ -88,26 +88,26 @@ class Keys extends Screen {
   press(key) {
     if (key === "⌫") this.entry = this.entry.slice(0, -1);
     else if (this.entry.length < this.asked.most) this.entry += key;
-    put(this.part("bad"), "");
+    put(this.piece("bad"), "");
     this.draw();
   }
 
   /** A PDA with number keys types here as a scanner does. @param {string} text */
   code(text) {
-    if (!/^\d+$/.test(text) || this.part("ok").disabled) return signal("refused");
+    if (!/^\d+$/.test(text) || this.piece("ok").disabled) return signal("refused");
     this.entry = text.slice(0, this.asked.most);
     return this.done();
   }
 
   async done() {
     const { asked } = this;
-    if (!this.entry || this.part("ok").disabled) return;
-    this.part("ok").disabled = true;
+    if (!this.entry || this.piece("ok").disabled) return;
+    this.piece("ok").disabled = true;
     const wrong = (await asked.check?.(this.entry)) ?? "";
-    this.part("ok").disabled = false;
+    this.piece("ok").disabled = false;
     if (this.asked !== asked) return; // given up meanwhile
     if (wrong) {
-      put(this.part("bad"), wrong);
+      put(this.piece("bad"), wrong);
       this.entry = "";
       signal("refused");
       this.draw();
@@ -120,8 +120,8 @@ class Keys extends Screen {
   }
 
   draw() {
-    put(this.part("entry"), this.asked.secret ? "●".repeat(this.entry.length) : this.entry);
-    put(this.part("ok"), t("keys.ok"));
+    put(this.piece("entry"), this.asked.secret ? "●".repeat(this.entry.length) : this.entry);
+    put(this.piece("ok"), t("keys.ok"));
   }
 }
 

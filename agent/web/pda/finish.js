@@ -30,7 +30,7 @@ class Finish extends Screen {
     this.on("close", () => this.close());
   }
 
-  title() {
+  heading() {
     return t(this.all ? "more.all" : "scan.finish");
   }
 
@@ -68,7 +68,7 @@ class Finish extends Screen {
     const differs = short + over > 0;
     const n = number(book.units);
     put(
-      this.part("what"),
+      this.piece("what"),
       this.all
         ? t("finish.all", { n })
         : counting
@@ -77,13 +77,13 @@ class Finish extends Screen {
             ? t(short && over ? "finish.both" : short ? "finish.short" : "finish.over", { short, over })
             : t("finish.fits", { n }),
     );
-    drawLines(this.part("lines"), counting ? [] : book.lines);
-    put(this.part("hint"), t(app.online ? "finish.hint" : "finish.offline"));
-    show(this.part("seen"), differs);
-    attr(this.part("seen"), "aria-pressed", String(this.seen));
-    put(this.part("seen"), t(this.seen ? "finish.seen" : "finish.see"));
-    put(this.part("close"), t(this.busy ? "finish.busy" : differs ? "finish.anyway" : "finish.do"));
-    this.part("close").disabled = this.busy || (differs && !this.seen);
+    drawLines(this.piece("lines"), counting ? [] : book.lines);
+    put(this.piece("hint"), t(app.online ? "finish.hint" : "finish.offline"));
+    show(this.piece("seen"), differs);
+    attr(this.piece("seen"), "aria-pressed", String(this.seen));
+    put(this.piece("seen"), t(this.seen ? "finish.seen" : "finish.see"));
+    put(this.piece("close"), t(this.busy ? "finish.busy" : differs ? "finish.anyway" : "finish.do"));
+    this.piece("close").disabled = this.busy || (differs && !this.seen);
   }
 
   /** Not counted any more: it is heard, and listed. @param {string} text */

@@ -63,6 +63,7 @@ export async function keepGoods(document, fetchPage) {
     const n = chunk;
     /** @type {[number, number][]} */
     const found = [];
+    /** @type {{document: string, n: number, rows: string}[]} */
     const parts = [];
     for (let row = 0; row < goods.length; row += CHUNK) {
       const some = goods.slice(row, row + CHUNK);

@@ -21,7 +21,7 @@ class Home extends Screen {
       node.dataset.kind = kind;
       node.append(document.createElement("span"), document.createElement("small"));
       node.addEventListener("click", () => (kind === "query" ? go("query") : openKind(kind)));
-      this.part("kinds").append(node);
+      this.piece("kinds").append(node);
     }
     this.on("queue", () => go("queue"));
     this.on("settings", () => go("setup", { step: "settings" }));
@@ -31,7 +31,7 @@ class Home extends Screen {
     });
   }
 
-  title() {
+  heading() {
     return app.session?.name ?? t("app");
   }
 
@@ -48,19 +48,19 @@ class Home extends Screen {
   }
 
   draw() {
-    for (const node of this.part("kinds").children) {
+    for (const node of this.piece("kinds").children) {
       const { kind } = node.dataset;
       const n = app.documents.filter((one) => kindOf(one) === kind).length;
       put(node.children[0], t(`home.${kind}`));
       put(node.children[1], n ? t("home.waiting", { n }) : "");
       node.disabled = !this.#allowed(kind);
     }
-    put(this.part("language"), otherLanguage() === "zh" ? "中文" : "EN");
-    put(this.part("queue"), t("home.queue", { n: waiting(), e: app.troubles.length }));
-    put(this.part("age"), t("home.open", { age: age(app.fetched) }));
-    show(this.part("empty"), app.documents.length === 0);
-    put(this.part("empty"), t("home.none"));
-    drawDocuments(this.part("documents"), app.documents);
+    put(this.piece("language"), otherLanguage() === "zh" ? "中文" : "EN");
+    put(this.piece("queue"), t("home.queue", { n: waiting(), e: app.troubles.length }));
+    put(this.piece("age"), t("home.open", { age: age(app.fetched) }));
+    show(this.piece("empty"), app.documents.length === 0);
+    put(this.piece("empty"), t("home.none"));
+    drawDocuments(this.piece("documents"), app.documents);
   }
 
   /** @param {string} kind */

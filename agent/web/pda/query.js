@@ -35,7 +35,7 @@ class Query extends Screen {
     }
   }
 
-  title() {
+  heading() {
     return t("home.query");
   }
 
@@ -93,9 +93,9 @@ class Query extends Screen {
 
   draw() {
     drawVerdict(this, this.shown);
-    put(this.part("hint"), this.hint);
-    show(this.part("camera"), hasCamera());
-    const list = this.part("facts");
+    put(this.piece("hint"), this.hint);
+    show(this.piece("camera"), hasCamera());
+    const list = this.piece("facts");
     keep(list, this.facts.length, () => {
       const row = document.createElement("div");
       row.append(document.createElement("dt"), document.createElement("dd"));
@@ -139,7 +139,7 @@ class Pack extends Screen {
   /** @type {"all" | "one" | "pack" | "parent"} what the next scan means */
   step = "all";
   /** @type {string[]} */
-  children = [];
+  units = [];
   /** @type {any[]} */
   last = [];
   /** @type {any} */
@@ -156,7 +156,7 @@ class Pack extends Screen {
     this.on("done", () => {
       void this.turns.next(() => {
         if (current() !== this) return;
-        if (this.step === "pack" && this.children.length) this.step = "parent";
+        if (this.step === "pack" && this.units.length) this.step = "parent";
         else if (this.step !== "parent") return back();
         this.shown = { severity: "ready" };
         this.draw();
@@ -164,12 +164,12 @@ class Pack extends Screen {
     });
   }
 
-  title() {
+  heading() {
     return t("more.pack");
   }
 
   leave() {
-    const n = this.children.length;
+    const n = this.units.length;
     if (!n) return;
     signal("refused");
     const detail = { word: "not_packed", args: { n } };
@@ -179,7 +179,7 @@ class Pack extends Screen {
   /** @param {{step?: any}} args */
   async enter({ step }) {
     this.leave();
-    this.children = [];
+    this.units = [];
     this.did = [];
     this.last = [];
     this.shown = { severity: "ready" };
@@ -213,7 +213,7 @@ class Pack extends Screen {
       return;
     }
     if (this.step === "pack") {
-      this.children.push(text);
+      this.units.push(text);
       this.say({ word: "collected", severity: "ok", args: {} }, text);
       return;
     }
@@ -224,7 +224,7 @@ class Pack extends Screen {
     }
     const deed =
       this.step === "parent"
-        ? { do: "pack", text, body: { children: this.children, ...(level ? { level } : {}) } }
+        ? { do: "pack", text, body: { children: this.units, ...(level ? { level } : {}) } }
         : { do: "unpack", text, body: this.step === "all" ? { all: true } : {} };
     const local = { word: "queued", severity: "ok", args: {}, code: text };
     try {
@@ -234,7 +234,7 @@ class Pack extends Screen {
     }
     if (this.step === "parent") {
       this.packed = { text, at: Date.now() };
-      this.children = [];
+      this.units = [];
       this.step = "pack";
     } else {
       this.did.push(text);
@@ -251,7 +251,7 @@ class Pack extends Screen {
   isAgain(text) {
     const same = text === this.packed.text && Date.now() - this.packed.at < REREAD_MS;
     if (same) this.packed.at = Date.now();
-    return same || this.children.includes(text) || this.did.includes(text);
+    return same || this.units.includes(text) || this.did.includes(text);
   }
 
   /**
@@ -268,12 +268,12 @@ class Pack extends Screen {
 
   draw() {
     drawVerdict(this, this.shown);
-    if (this.shown.severity === "ready") put(this.part("word"), t(`pack.${this.step}_hint`));
-    drawLast(this.part("list"), this.last);
-    const n = this.children.length;
+    if (this.shown.severity === "ready") put(this.piece("word"), t(`pack.${this.step}_hint`));
+    drawLast(this.piece("list"), this.last);
+    const n = this.units.length;
     const parent = this.step === "parent"; // only a scan goes on from there, or the way back
-    put(this.part("done"), n ? t(parent ? "pack.wait" : "pack.done", { n }) : t("back"));
-    this.part("done").disabled = parent;
+    put(this.piece("done"), n ? t(parent ? "pack.wait" : "pack.done", { n }) : t("back"));
+    this.piece("done").disabled = parent;
   }
 }
 

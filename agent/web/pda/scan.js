@@ -41,7 +41,7 @@ class Scan extends Screen {
     void this.turns.next(() => this.book && current() === this && act());
   }
 
-  title() {
+  heading() {
     return this.book ? t(`kind.${this.book.record.kind}`) : "";
   }
 
@@ -196,16 +196,16 @@ class Scan extends Screen {
     const blind = book.record.kind === "count";
     const lines = blind ? [] : book.lines;
     const wanted = lines.length ? whole(lines) : null;
-    put(this.part("done"), number(wanted ? wanted.done : book.units));
+    put(this.piece("done"), number(wanted ? wanted.done : book.units));
     const unit = wanted?.level ? levelName(wanted.level) : "";
-    put(this.part("done-label"), unit ? t("scan.done_in", { level: unit }) : t("scan.done"));
-    show(this.part("wanted-box"), !blind && (wanted !== null || Boolean(book.record.expected)));
-    put(this.part("wanted"), number(wanted ? wanted.wanted : book.record.expected));
-    put(this.part("waiting"), number(waiting()));
-    attr(this.part("remove"), "aria-pressed", String(this.removing));
-    this.part("finish").disabled = book.closed || !may(book.record.kind);
-    drawLines(this.part("lines"), lines);
-    drawLast(this.part("last"), book.last);
+    put(this.piece("done-label"), unit ? t("scan.done_in", { level: unit }) : t("scan.done"));
+    show(this.piece("wanted-box"), !blind && (wanted !== null || Boolean(book.record.expected)));
+    put(this.piece("wanted"), number(wanted ? wanted.wanted : book.record.expected));
+    put(this.piece("waiting"), number(waiting()));
+    attr(this.piece("remove"), "aria-pressed", String(this.removing));
+    this.piece("finish").disabled = book.closed || !may(book.record.kind);
+    drawLines(this.piece("lines"), lines);
+    drawLast(this.piece("last"), book.last);
   }
 }
 
@@ -229,16 +229,16 @@ function whole(lines) {
  */
 export function drawVerdict(screen, shown, kind = "") {
   const { severity, word, code = "", units = "" } = shown;
-  const node = screen.part("verdict");
+  const node = screen.piece("verdict");
   attr(node, "data-severity", severity);
   attr(node, "data-beat", screen.beat ? String(1 + (screen.beat % 2)) : null);
-  attr(screen.part("shape"), "href", `#i-${severity}`);
+  attr(screen.piece("shape"), "href", `#i-${severity}`);
   const own = word === "accepted" && kind ? t(`accepted.${kind}`) : "";
   const title = own || (word ? verdictWords(shown, "title") : t(`scan.${severity}`));
-  put(screen.part("word"), title);
-  put(screen.part("code"), shortCode(code));
+  put(screen.piece("word"), title);
+  put(screen.piece("code"), shortCode(code));
   const why = word ? (severity === "ok" && word === "accepted" ? "" : verdictWords(shown, "text")) : "";
-  put(screen.part("why"), [units, why].filter(Boolean).join(" · "));
+  put(screen.piece("why"), [units, why].filter(Boolean).join(" · "));
 }
 
 /**

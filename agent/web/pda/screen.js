@@ -7,7 +7,7 @@ import { signal } from "./signals.js";
 
 export class Screen extends View {
   /** What stands in the bar. */
-  title() {
+  heading() {
     return "";
   }
 
@@ -34,9 +34,9 @@ export class Screen extends View {
     signal("refused");
   }
 
-  /** Press one of my parts. @param {string} name @param {() => unknown} act */
+  /** Press one of my pieces. @param {string} name @param {() => unknown} act */
   on(name, act) {
-    this.part(name).addEventListener("click", act);
+    this.piece(name).addEventListener("click", act);
   }
 }
 
@@ -108,7 +108,7 @@ export function home() {
 export function drawAll() {
   const now = current();
   if (!now) return;
-  put(/** @type {Element} */ (document.getElementById("title")), now.title());
+  put(/** @type {Element} */ (document.getElementById("title")), now.heading());
   put(/** @type {Element} */ (document.getElementById("sub")), now.sub());
   const way = stack.length > 1 && !now.stays();
   show(/** @type {Element} */ (document.getElementById("back")), way);

@@ -26,7 +26,7 @@ class Setup extends Screen {
   /** @type {Record<string, string>} results of the self-test */
   tests = {};
 
-  title() {
+  heading() {
     return t(`setup.${this.step}`);
   }
 
@@ -80,6 +80,7 @@ class Setup extends Screen {
     void syncNow();
   }
 
+  /** @returns {Promise<void>} */
   async settings() {
     const { settings, session } = app;
     const on = (/** @type {boolean} */ yes) => t(yes ? "set.on" : "set.off");
@@ -94,8 +95,9 @@ class Setup extends Screen {
     const version = (await caches.keys()).find((key) => key.startsWith("pda-"))?.slice(4) ?? "–";
     const hint = t("set.about", { device: app.device?.device ?? "–", version });
     const what = await pick({ title: t("settings.title"), hint, options });
-    if (what === "sun" || what === "sound") {
-      await remember("settings", { ...settings, [what]: !settings[what] });
+    if (what === "sun") await remember("settings", { ...settings, sun: !settings.sun });
+    else if (what === "sound") {
+      await remember("settings", { ...settings, sound: !settings.sound });
     } else if (what === "gs") {
       const all = GS_CHARACTERS.map((value) => ({ label: value || t("set.gs_none"), value }));
       const gs = await pick({ title: t("set.gs"), hint: t("set.gs_hint"), options: all, grid: true });
@@ -130,11 +132,11 @@ class Setup extends Screen {
 
   draw() {
     const { step } = this;
-    put(this.part("do"), t(`setup.${step}_do`));
-    put(this.part("more"), t(`setup.${step}_more`));
-    put(this.part("bad"), this.bad);
+    put(this.piece("do"), t(`setup.${step}_do`));
+    put(this.piece("more"), t(`setup.${step}_more`));
+    put(this.piece("bad"), this.bad);
     const names = step === "test" ? ["secure", "offline", "suffix", "sound", "shake"] : [];
-    const list = this.part("tests");
+    const list = this.piece("tests");
     keep(list, names.length, () => {
       const row = document.createElement("li");
       for (const name of ["name", "value", "more"]) {
@@ -150,7 +152,7 @@ class Setup extends Screen {
       put(row.children[2], said === "good" ? "" : t(`test.${name}.${said}`));
       row.toggleAttribute("data-bad", !["good", "open"].includes(said));
     }
-    put(this.part("hint"), step === "enrol" || step === "login" ? t("setup.scan") : "");
+    put(this.piece("hint"), step === "enrol" || step === "login" ? t("setup.scan") : "");
     this.drawActs();
   }
 
@@ -173,7 +175,7 @@ class Setup extends Screen {
         [t("test.felt"), () => this.result("shake", "good")],
       ];
     }
-    const box = this.part("acts");
+    const box = this.piece("acts");
     box.classList.toggle("pairs", acts.length > 2);
     const made = acts.map(([label, act]) => {
       const node = document.createElement("button");

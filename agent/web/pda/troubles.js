@@ -23,23 +23,23 @@ class Queue extends Screen {
     this.on("export", () => exportAll());
   }
 
-  title() {
+  heading() {
     return t("queue.title");
   }
 
   draw() {
-    put(this.part("waiting"), number(waiting()));
-    put(this.part("troubles"), number(app.troubles.length));
+    put(this.piece("waiting"), number(waiting()));
+    put(this.piece("troubles"), number(app.troubles.length));
     const today = app.uploaded.day === new Date().toDateString() ? app.uploaded.n : 0;
-    put(this.part("today"), number(today));
+    put(this.piece("today"), number(today));
     const at = app.uploaded.at ? t("queue.last", { time: moment(app.uploaded.at) }) : t("queue.never");
-    put(this.part("hint"), `${at} ${t(waiting() ? "queue.hint" : "queue.nothing")}`);
-    const list = this.part("list");
+    put(this.piece("hint"), `${at} ${t(waiting() ? "queue.hint" : "queue.nothing")}`);
+    const list = this.piece("list");
     keep(list, app.troubles.length, () => this.row());
     for (const [n, record] of app.troubles.entries()) this.drawRow(list.children[n], record);
-    put(this.part("now"), t(this.busy ? "queue.busy" : "queue.now"));
-    this.part("now").disabled = this.busy || !app.device;
-    this.part("export").disabled = waiting() === 0 && app.troubles.length === 0;
+    put(this.piece("now"), t(this.busy ? "queue.busy" : "queue.now"));
+    this.piece("now").disabled = this.busy || !app.device;
+    this.piece("export").disabled = waiting() === 0 && app.troubles.length === 0;
   }
 
   row() {

@@ -12,31 +12,31 @@ class Type extends Screen {
 
   connectedCallback() {
     this.on("ok", () => this.done());
-    this.part("text").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    this.piece("text").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       if (event.key === "Enter") this.done();
     });
   }
 
-  title() {
+  heading() {
     return t("scan.type");
   }
 
   /** @param {any} asked */
   enter(asked) {
     this.asked = asked;
-    this.part("text").value = "";
-    put(this.part("label"), asked.label);
-    this.part("text").focus();
+    this.piece("text").value = "";
+    put(this.piece("label"), asked.label);
+    this.piece("text").focus();
   }
 
   leave() {
-    this.part("text").blur();
+    this.piece("text").blur();
     this.asked.done?.("");
   }
 
   done() {
     const { done } = this.asked;
-    const text = this.part("text").value.trim();
+    const text = this.piece("text").value.trim();
     this.asked = {};
     back();
     done?.(text);
@@ -49,7 +49,7 @@ class Camera extends Screen {
   /** @type {MediaStream | null} */
   stream = null;
 
-  title() {
+  heading() {
     return t("scan.camera");
   }
 
@@ -58,18 +58,18 @@ class Camera extends Screen {
     this.asked = asked;
     this.film().catch((error) => {
       const none = ["NotFoundError", "OverconstrainedError"].includes(error.name);
-      put(this.part("hint"), none ? t("camera.none") : t("camera.failed", { why: error.name }));
+      put(this.piece("hint"), none ? t("camera.none") : t("camera.failed", { why: error.name }));
     });
   }
 
   async film() {
-    put(this.part("hint"), t("camera.hint"));
+    put(this.piece("hint"), t("camera.hint"));
     const video = { facingMode: "environment", width: { ideal: 1280 } };
     const { asked } = this;
     const stream = await navigator.mediaDevices.getUserMedia({ video });
     if (this.hidden || this.asked !== asked) return stop(stream); // given up while it was asked for
     this.stream = stream;
-    const node = this.part("video");
+    const node = this.piece("video");
     node.srcObject = this.stream;
     await node.play();
     const Detector = /** @type {any} */ (globalThis).BarcodeDetector;

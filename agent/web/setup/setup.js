@@ -3,6 +3,7 @@
 
 const SECONDS = 8;
 
+/** @param {string} url */
 async function trusted(url) {
   try {
     await fetch(url, { mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(SECONDS * 1000) });
@@ -12,8 +13,9 @@ async function trusted(url) {
   }
 }
 
-for (const row of document.querySelectorAll("[data-url]")) {
-  trusted(row.dataset.url).then((good) => {
+const rows = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-url]"));
+for (const row of rows) {
+  trusted(row.dataset.url ?? "").then((good) => {
     row.dataset.state = good ? "good" : "bad";
     row.textContent = good
       ? "✓ 安全连接 Secure connection"
