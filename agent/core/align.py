@@ -189,9 +189,11 @@ def _explained(
         return all(fits(kept, order.content(kept), everywhere) for kept in read)
 
     fitting = [shifts for shifts in _suspected(lanes, suspects) if explains(shifts)]
-    if not fitting:
+    if all(any(None in shift.more for shift in shifts) for shifts in fitting):
+        # Nothing, or only something of which nobody knows that it ever was there (an empty window
+        # that did not arrive): that is no better an explanation than a slip in silence.
         ways = chain(_left_behind(lanes, run[: found + 1]), _anywhere(lanes, run[found]))
-        fitting = [shifts for shifts in ways if explains(shifts)]
+        fitting += [shifts for shifts in ways if explains(shifts)]
     return _agree(lanes, run, fitting) if fitting else None
 
 
