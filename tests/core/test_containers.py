@@ -393,6 +393,10 @@ def test_a_rejected_case_that_the_gate_let_through_is_in_doubt(tmp_path: Path) -
         line.tell(i.GateReported("label", 1, GateSaw.FAILED))
         assert line.unit(3).state is UnitState.REJECTED
         assert line.unit(3).doubtful, "the record says that it is off the line, and it is not"
+        line.code_bottle(2, 2)
+        good = line.see_bottle(2, "B-0002", gate=GateSaw.FAILED)  # nothing came in its window
+        (passed,) = line.facts(f.ItemPassed, good)
+        assert not line.unit(passed.unit).doubtful, "it is missed where it does not arrive"
 
 
 def test_a_good_case_that_the_gate_took_off_is_rejected(tmp_path: Path) -> None:

@@ -374,6 +374,18 @@ def test_one_that_is_found_bad_takes_those_with_it_that_it_may_be(tmp_path: Path
         assert [line.unit(number).doubtful for number in (1, 2, 3)] == [False, True, False]
 
 
+def test_what_has_passed_the_gate_is_mixed_with_nothing_before_the_next(tmp_path: Path) -> None:
+    second = replace(VERIFY, id="second", index=7)
+    with by_order(tmp_path, chain(VERIFY, second, paths=("single_file",))) as line:
+        for n in (0, 1):
+            line.tell(i.ItemTriggered("verify", n), read(f"B-{n:04d}", item=n))
+        line.tell(i.PathDisturbed("restart"))
+        for n, text in enumerate(("B-0000", "X")):
+            line.tell(i.GateReported("verify", n, GateSaw.PASSED))
+            line.tell(i.ItemTriggered("second", n), read(text, item=n, station="second"))
+        assert slots(line)[-2:] == [(0, True), (1, False)], "they were mixed before another gate"
+
+
 def test_a_case_that_its_label_names_passes_and_one_without_goes(tmp_path: Path) -> None:
     packer = replace(PACKER, gate=True)
     with by_order(tmp_path, chain(VERIFY, packer, LABEL, paths=("single_file", "captive"))) as line:
