@@ -272,7 +272,7 @@ def _explain(place: str, model: type[BaseModel], error: ValidationError) -> list
     """One line for each mistake."""
     lines = []
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "the section"
+        key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             known = ", ".join(sorted(model.model_fields))
             remedy = "Remove it" + (f", or write one of: {known}" if len(item["loc"]) == 1 else "")
@@ -281,5 +281,8 @@ def _explain(place: str, model: type[BaseModel], error: ValidationError) -> list
             lines.append(f"{place}: key '{key}' is missing. Add it.")
         else:
             message = item["msg"].removeprefix("Value error, ")
+            if not key:  # keys that do not go together
+                lines.append(f"{place}: {message}.")
+                continue
             lines.append(f"{place}: key '{key}': {message} (it is {item['input']!r:.80}).")
     return lines

@@ -8,6 +8,7 @@ keepalive 5/2/3 s and TCP_USER_TIMEOUT, and its owner must ask the device for si
 
 import asyncio
 import contextlib
+import os
 import re
 import socket
 import termios
@@ -171,9 +172,11 @@ class Transport:
         except (OSError, serial.SerialException) as error:
             await self.close()
             words, advice = self._advice()
+            # asyncio says "Connect call failed" and the address once more.
+            why = os.strerror(error.errno) if error.errno else str(error)
             raise TransientError(
-                f"{self.name} cannot be reached at {self.address}: {error}. {words}",
-                say("unreachable", name=self.name, where=self.address, why=error, advice=advice),
+                f"{self.name} cannot be reached at {self.address}: {why}. {words}",
+                say("unreachable", name=self.name, where=self.address, why=why, advice=advice),
             ) from error
         except BaseException:
             await self.close()

@@ -365,6 +365,11 @@ def test_config_check_takes_the_file_of_config(shell: Shell) -> None:
         ('"generic-queue"', '"no-such"', "the printer profile no-such cannot be read"),
         ('{ case = "case" }', '{ case = "no-such" }', "the label no-such cannot be read"),
         ('template = "case"', 'template = "box"', "case-printer has no label box: write template"),
+        (
+            'roles = ["body"], symbology = "QRCode" }',
+            'roles = ["body"] }',
+            "camera verify: add symb",
+        ),
         ('"127.0.0.1:9202"', '"127.0.0.1:9201"', "listens on port 9201 as device verify does"),
         ('"127.0.0.1:9202"', '"0.0.0.0:8080"', "listens on port 8080 as the panel does"),
     ],
@@ -381,6 +386,14 @@ def test_config_check_looks_at_what_devices_name(
     assert said in err
 
 
+def test_config_check_says_what_a_reader_misses_without_the_whole_section(shell: Shell) -> None:
+    section = '[devices.eye]\ntype = "line_reader"\naddress = "tcp://127.0.0.1:9"\nprofile = "nix"'
+    shell.site.write_text(f"{SITE}{section}\n", "utf-8")
+    _, _, err = shell("config", "check")
+    assert "device eye: the reader profile nix cannot be read (No such file or directory)" in err
+    assert "'type'" not in err
+
+
 def test_config_schema_is_json(shell: Shell) -> None:
     status, out, _ = shell("config", "schema", config=False)
     assert status == 0
@@ -388,6 +401,17 @@ def test_config_schema_is_json(shell: Shell) -> None:
 
 
 # ------------------------------------------------------------------------------------------ pools
+
+
+def test_a_pool_says_whose_codes_it_holds(shell: Shell) -> None:
+    file = shell.folder / "caps.csv"
+    file.write_text("body\nB-1\n")
+    status, _, err = shell("pool", "import", file)
+    assert status == 2
+    assert "--level LEVEL --role ROLE" in err
+    status, _, err = shell("pool", "import", file, "--level", "bottel", "--role", "body")
+    assert status == 1
+    assert "has bottel/body (there are bottle/body, case/case-outer)" in err
 
 
 def import_pool(shell: Shell, text: str | bytes, *more: str, name: str = "caps") -> Said:

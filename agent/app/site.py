@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from agent.config import LineSection, ReaderSection, Site, Where, located
 from agent.core.errors import ConfigError
 from agent.site_file import in_effect
+from agent.vision.attempts import CASCADES
 from agent.vision.look import Look
 from agent.vision.settings import DecodeSettings
 from drivers import registry
@@ -50,11 +51,15 @@ def check_devices(site: Site, config: Path) -> list[str]:
                     for what in _stray_template(station.printer, station.template, printer)
                 ]
             for reader in station.readers:
+                kind = registry.kind_of(site.devices.get(reader.device, {}))
+                at: Where = ("lines", n, "stations", m, "readers")
+                if kind == "camera" and not reader.symbology:
+                    what = f"add symbology = one of: {', '.join(CASCADES)}"
+                    problems.append((at, f"station {station.id}: camera {reader.device}: {what}."))
                 if reader.symbology:
                     try:
                         decode_settings(reader)
                     except ConfigError as error:
-                        at: Where = ("lines", n, "stations", m, "readers")
                         problems.append((at, f"station {station.id}: {error}."))
     slips: list[tuple[Where, str, tuple[registry.Kind, ...]]] = [
         (("warehouse", n, "slip"), warehouse.slip, ("printer",))

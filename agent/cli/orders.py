@@ -71,7 +71,8 @@ def create(
 def start(number: str, line: Line, by: By = "cli", config: ConfigFile = DEFAULT) -> None:
     """Start a work order on its line."""
     asked = {"order": number, "by": by}
-    tell(config, f"/api/lines/{line}/start", asked, f"Line {line} runs work order {number}.")
+    done = f"Work order {number} is started on line {line}."
+    tell(config, f"/api/lines/{line}/start", asked, done)
 
 
 @app.command()

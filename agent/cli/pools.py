@@ -20,6 +20,8 @@ from agent.cli.common import (
     write,
 )
 from agent.clockwatch import clock
+from agent.config import Site
+from agent.core.errors import DomainError
 from agent.core.poolfile import Declared
 from agent.services import pool_files
 from agent.services import settle as settled
@@ -49,6 +51,8 @@ def import_(
     """Import a code pool, whole or not at all."""
     if (file is None) == (not rule):
         raise typer.BadParameter("name a file, or a --rule")
+    if not level or not role:
+        raise typer.BadParameter("say whose codes they are: --level LEVEL --role ROLE")
     values: dict[str, Any] = {
         "name": name or (file.stem if file else ""),
         "level": level,
@@ -63,11 +67,26 @@ def import_(
         "sha256": sha256,
     }
     site, files = load_site(config)
+    _check_place(site, level, role)
     path = "" if file is None else str(file.resolve())
     said = ask(site, files, "POST", "/api/local/pools", {**values, "path": path, "rule": rule})
     if said is None:
         said = _import_here(files, values, file, rule)
     out.print(f"Pool {said['name']}: {said['count']:,} rows, roles {', '.join(said['roles'])}.")
+
+
+def _check_place(site: Site, level: str, roles: list[str]) -> None:
+    """DomainError: no packing scheme of the site file has this level with these roles, so that no
+    work order could ever use the pool."""
+    places = [each for scheme in site.schemes.values() for each in scheme.levels]
+    known = dict.fromkeys(f"{each.name}/{role}" for each in places for role in each.roles)
+    for role in roles:
+        if known and f"{level}/{role}" not in known:
+            raise DomainError(
+                "pool_wrong",
+                f"No packing scheme of the site file has {level}/{role} (there are "
+                f"{', '.join(known)}): correct --level and --role, or add it to a scheme first.",
+            )
 
 
 def _import_here(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Protocol
 
 from agent.config import Site
@@ -71,6 +72,7 @@ class Orders:
                 "scheme_unknown",
                 f"Packing scheme {spec.scheme} is not in the site file (it has: {known}).",
             )
+        _check_dates(spec)
         return WorkOrder(
             number=spec.number,
             line=spec.line,
@@ -109,3 +111,21 @@ class Orders:
                 )
             found[place] = pool.pool
         return found
+
+
+def _check_dates(spec: OrderSpec) -> None:
+    """DomainError `date_wrong`: a date is none, or it expires before it is made."""
+    for name, text in (("produced", spec.produced), ("expires", spec.expires)):
+        try:
+            if text:
+                date.fromisoformat(text)
+        except ValueError:
+            raise DomainError(
+                "date_wrong", f"{name} = {text:.20} is no date: write YYYY-MM-DD, e.g. 2026-01-31."
+            ) from None
+    if spec.produced and spec.expires and spec.expires < spec.produced:
+        raise DomainError(
+            "date_wrong",
+            f"Lot {spec.lot} would expire on {spec.expires}, before it is made on {spec.produced}: "
+            "correct the dates.",
+        )

@@ -89,6 +89,8 @@ def alarm_words(language: Language, key: str, args: Mapping[str, str]) -> tuple[
     for name, value in args.items():
         if value == "" or f"arg.{name}" not in words:
             continue
+        if name == "station" and value == args.get("device"):
+            continue  # it is the device that is meant
         word = f"why.{value}"
         if name == "verdict" and word in words:
             value = text(language, word)

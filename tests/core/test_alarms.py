@@ -81,6 +81,8 @@ def test_an_alarm_in_words() -> None:
     title, concerns, cause, remedy = words.alarm_words("zh", "container_refused", args)
     assert (title, concerns) == ("整箱被剔除", "工位 verify · 第 7 件 · 数量不符")
     assert cause != remedy
+    _, concerns, *_ = words.alarm_words("en", "device_lost", {"station": "ink", "device": "ink"})
+    assert concerns == "ink"  # and not "station ink"
     title, concerns, *_ = words.alarm_words("en", "never_heard_of", {"station": ""})
     assert "never_heard_of" in title
     assert concerns == ""

@@ -27,6 +27,8 @@ export function alarmText(alarm, what) {
 export function alarmSubject(alarm) {
   return Object.entries(alarm.args)
     .filter(([name]) => has(`arg.${name}`))
+    // A device's alarm has the device for its station.
+    .filter(([name, value]) => name !== "station" || value !== alarm.args.device)
     .map(([name, value]) =>
       t(`arg.${name}`, { value: name === "verdict" ? tOr("why", value) : value }),
     )
