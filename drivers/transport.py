@@ -173,7 +173,8 @@ class Transport:
             await self.close()
             words, advice = self._advice()
             # asyncio says "Connect call failed" and the address once more.
-            why = os.strerror(error.errno) if error.errno else str(error)
+            known = (error.errno or 0) > 0  # a name that is not found has numbers of its own
+            why = os.strerror(error.errno or 0) if known else error.strerror or str(error)
             raise TransientError(
                 f"{self.name} cannot be reached at {self.address}: {why}. {words}",
                 say("unreachable", name=self.name, where=self.address, why=why, advice=advice),

@@ -9,6 +9,7 @@ a receipt.
 
 import asyncio
 import logging
+import os
 import random
 import socket
 import ssl
@@ -181,7 +182,9 @@ class Connection:
             ) from error
         except OSError as error:
             self._abandon()
-            raise TransientError(f"{where} cannot be reached: {error}.") from error
+            known = (error.errno or 0) > 0  # a name that is not found has numbers of its own
+            why = os.strerror(error.errno or 0) if known else error.strerror or str(error)
+            raise TransientError(f"{where} cannot be reached: {why}.") from error
         except BaseException:
             self._abandon()
             raise

@@ -6,8 +6,10 @@ Everything but the entry point itself runs in this process, through `main` as a 
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +20,7 @@ import typer.main
 
 from agent.app import Files
 from agent.cli import app, main
+from agent.cli import status as status_command
 from agent.config import load
 from agent.core import inputs as i
 from agent.core.errors import TransientError
@@ -319,6 +322,34 @@ def test_status_of_an_agent_that_does_not_run(packed: Shell) -> None:
     assert (status, data["running"], data["agent"], data["lines"]) == (1, False, "test", [])
     assert data["rows"] > 0
     assert data["disk_free_bytes"] > 0
+
+
+def test_status_of_an_agent_that_does_not_answer(packed: Shell) -> None:
+    """A port that takes connections and ends them, as of an agent that hangs or dies."""
+    packed.files.token.write_text("secret")
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        number = port.getsockname()[1]
+        packed.site.write_text(f"{SITE}\n[web]\nport = {number}\n", "utf-8")
+        dropping = threading.Thread(target=lambda: port.accept()[0].close())
+        dropping.start()
+        status, out, _ = packed("status")
+        dropping.join(10)
+    assert status == 1
+    assert "test DOES NOT ANSWER: look into journalctl" in out
+    assert "rows, the last of" in out  # the record is looked at all the same
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        ({"key": "store_failed", "by": None, "agent": True, "device": None}, "The disk does not"),
+        ({"key": "device_lost", "by": None, "agent": True, "device": "ink"}, "Device lost"),
+        ({"key": "quality", "by": "li", "agent": False, "device": None}, "Paused by li: "),
+        ({"key": "", "by": "agent", "agent": True, "device": None}, "The line stopped by itself"),
+    ],
+)
+def test_status_says_why_a_line_is_held_in_words(cause: dict[str, Any], said: str) -> None:
+    assert said in status_command.why(cause)
 
 
 def test_status_before_the_first_start(shell: Shell) -> None:

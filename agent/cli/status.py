@@ -1,6 +1,7 @@
 """`caselink status`: one look at the agent of a site file, for who is called at night."""
 
 import shutil
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +15,17 @@ from agent import now
 from agent.app import Files
 from agent.cli.common import DEFAULT, AsJson, ConfigFile, ask, load_site, out, print_json, reader
 from agent.config import Site
-from agent.core.errors import ConfigError, DomainError
+from agent.core.errors import ConfigError, DomainError, TransientError
 from agent.store import journal, outbox
 from agent.store import orders as stored
 from agent.web import words
 
 app = typer.Typer()
+ANSWER_SECONDS = 5.0
+"""What the agent gets for each answer: it is a look, and others wait for it."""
+LEAST_ROOM = 50_000_000
+"""Bytes of free disk below which records and backups are soon not written any more."""
+_HANGS = "look into journalctl -u caselink-agent; the watchdog starts it anew after 30 s"
 SHOWN = 5
 """Open alarms that are shown; `caselink alarms` shows all."""
 
@@ -27,7 +33,7 @@ SHOWN = 5
 @app.command()
 def status(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
     """Does the agent run, what do its lines do, what is lost, what waits, how full is the disk.
-    Ends with 1 when no agent runs."""
+    Ends with 1 when no agent runs, or it does not answer."""
     site, files = load_site(config)
     data = _looked(site, files, config)
     if as_json:
@@ -42,14 +48,17 @@ def status(config: ConfigFile = DEFAULT, as_json: AsJson = False) -> None:
 
 
 def _looked(site: Site, files: Files, config: Path) -> dict[str, Any]:
-    known = ask(site, files, "GET", "/api/lines", None)
-    lines = []
-    for line in [] if known is None else known["lines"]:
-        try:
-            lines.append(ask(site, files, "GET", f"/api/lines/{line}/snapshot", None))
-        except DomainError:  # it is starting
-            lines.append(None)
-    cloud = None if known is None else ask(site, files, "GET", "/api/local/sync", None)
+    hangs, lines, cloud = "", [], None
+    try:
+        known = ask(site, files, "GET", "/api/lines", None, ANSWER_SECONDS)
+        for line in [] if known is None else known["lines"]:
+            path = f"/api/lines/{line}/snapshot"
+            with suppress(DomainError):  # it is starting
+                lines.append(ask(site, files, "GET", path, None, ANSWER_SECONDS))
+        if known is not None:
+            cloud = ask(site, files, "GET", "/api/local/sync", None, ANSWER_SECONDS)
+    except TransientError:
+        known, hangs = None, f"DOES NOT ANSWER: {_HANGS}"
     try:
         with reader(config) as conn:
             alarms = stored.open_alarms(conn, None)
@@ -61,6 +70,7 @@ def _looked(site: Site, files: Files, config: Path) -> dict[str, Any]:
     disk = shutil.disk_usage(files.data)
     return {
         "running": known is not None,
+        "hangs": hangs,
         "version": version("caselink"),
         "agent": site.agent.id,
         "data": str(files.data),
@@ -116,7 +126,7 @@ def _shown(data: dict[str, Any]) -> list[tuple[str, str]]:
     running = f"runs, version {data['version']}" if data["running"] else _DOWN
     if "error" in data:
         return [("agent", running), ("record", data["error"])]
-    rows = [("agent", f"{data['agent']} {running}")]
+    rows = [("agent", f"{data['agent']} {data['hangs'] or running}")]
     if data["running"]:
         rows.append(("panel", data["panel"]))
     for line in data["lines"]:
@@ -140,7 +150,9 @@ def _shown(data: dict[str, Any]) -> list[tuple[str, str]]:
     free = data["disk_free_bytes"]
     full = 100 - 100 * free / max(1, data["disk_bytes"])
     size = f"database {data['database_bytes'] / 1e6:,.1f} MB"
-    rows.append(("disk", f"{free / 1e9:,.2f} GB free, {full:.0f} % full, {size}: {data['data']}"))
+    state = "FULL: make room; " if free < LEAST_ROOM else ""
+    disk = f"{state}{free / 1e9:,.2f} GB free, {full:.0f} % full, {size}: {data['data']}"
+    rows.append(("disk", disk))
     rows.append(("clock", _local(data["now"])))
     return rows
 
@@ -149,7 +161,7 @@ _DOWN = "DOES NOT RUN: systemctl status caselink-agent, journalctl -u caselink-a
 
 
 def _line_rows(line: dict[str, Any]) -> list[tuple[str, str]]:
-    cause = f" ({line['cause']})" if line["cause"] else ""
+    cause = f" ({why(line['cause'])})" if line["cause"] else ""
     marks = "".join(f", {word.upper()}" for word in ("bypass", "test") if line[word])
     text = f"{line['packml']}{cause} since {_local(line['since'])}{marks}"
     if line["order"] is not None:
@@ -160,6 +172,16 @@ def _line_rows(line: dict[str, Any]) -> list[tuple[str, str]]:
     rows.append(("  devices", f"{line['devices'] - len(lost)} of {line['devices']} answer"))
     rows += [(f"  {each['device']}", f"{each['state']}: {each['error'] or '-'}") for each in lost]
     return rows
+
+
+def why(cause: dict[str, Any]) -> str:
+    """Why a line is held, as the panel says it."""
+    known, key = words.catalogue("en"), cause["key"] or ""
+    why = known.get(f"pause.{key}", known.get(f"alarm.{key}.title", key))
+    kind = key if cause["by"] is None else "agent" if cause["agent"] else "person"
+    said = known.get(f"held.{kind}.text")
+    given = {"by": cause["by"] or "", "why": why, "device": cause["device"] or ""}
+    return words.text("en", f"held.{kind}.text", **given) if said else str(why)
 
 
 def _local(ms: int) -> str:

@@ -128,7 +128,13 @@ class Demo:
             panel = agent.panel(START_SECONDS)
             if options.web:
                 self._say(f"Open {panel} to watch the line.")
-            self._play(config, agent, plant)
+            try:
+                self._play(config, agent, plant)
+            except httpx.TransportError as error:
+                raise TransientError(
+                    f"The agent of the demonstration does not answer ({error}): {agent.child.log} "
+                    "says what happened, where --keep FOLDER was given. Start it again."
+                ) from error
             result = self._audit(config, folder)
             page = self._story(stack, config, folder, agent) if options.story else ""
             if self._cloud is not None and options.keep is not None:

@@ -195,6 +195,8 @@ class LineRunner:
         except CaselinkError as error:
             self._failed(error)
             return
+        if self._store_failed:
+            log.warning("Line %s: the database is written again.", self.plan.id)
         self._store_failed = False
         await self._settle(committed, began)
 
