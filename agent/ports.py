@@ -10,7 +10,7 @@ owed).
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -21,6 +21,7 @@ from agent.core.inputs import Input
 from agent.core.known import Clock
 from agent.core.scheme import WorkOrder
 from agent.core.state import LineState
+from agent.core.values import value
 
 T = TypeVar("T")
 Stamped = tuple[Input, Clock]
@@ -85,7 +86,7 @@ class Fired(Protocol):
 # --------------------------------------------------------------------------------------- cameras
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Frame:
     """One hardware-triggered picture.
 
@@ -111,7 +112,7 @@ class FrameSource(Device, Protocol):
 # --------------------------------------------------------------------------------------- readers
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Read:
     """One symbol that was read: its text as carried, its AIM identifier ("]Q1"; "" if unknown),
     its four corners in pixels of the full frame (x, y; empty for a line reader), and the attempt
@@ -124,7 +125,7 @@ class Read:
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reading:
     """What a code reader said once: no reads means that it said "no read".
 
@@ -142,7 +143,7 @@ class CodeReader(Device, Protocol):
         """The next reading in order of arrival, None when none came within `timeout` s."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Decoded:
     """What the decoder made of one frame. `seconds` is the time spent decoding; `late` says that
     the deadline ended it before every attempt had been tried. `places` (content pictures only) are
@@ -202,7 +203,7 @@ class Evidence(IntEnum):
     INDEXED = 5  # the device says which record it printed
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrinterCapability:
     """What the print accounting needs to know of a device.
 
@@ -222,7 +223,7 @@ class PrinterCapability:
     counter_kept: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrintJob:
     """One print: `ref` is ours and comes back in the event, `fields` are the variable texts of
     the device's template, already canonical; the driver escapes them into its own language."""
@@ -237,7 +238,7 @@ class PrintEventKind(StrEnum):
     REQUEST = "request"  # the device asks for the next record
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrintEvent:
     """Something the device said by itself. `ref` is known only where the device names the record
     or where it prints strictly first in, first out; `counter` is its print counter after this
@@ -249,7 +250,7 @@ class PrintEvent:
     counter: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrinterStatus:
     """`faults` are stable keys (paper_out, ribbon_out, head_open, paused, buffer_full, ...);
     `waiting` is how many records the device holds unprinted, `counter` its print counter, `last`
@@ -323,7 +324,7 @@ class PlcEventKind(IntEnum):
     CLEARED = 9  # a person emptied the packer's lanes and confirmed it: the PLC counts from 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PlcEvent:
     """One ring entry. `number` is item_no or container_no (16 bits as the PLC counts them),
     `encoder` pulses (32 bits), `data` the kind's own 32 bits."""
@@ -337,7 +338,7 @@ class PlcEvent:
     data: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PlcReport:
     """One poll: the events since the last one, in order, and the state of the line.
 
@@ -366,7 +367,7 @@ class SlotVerdict(IntEnum):
     REJECT = 2
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Slot:
     """The answer for one item or container at one station's gate."""
 
@@ -375,7 +376,7 @@ class Slot:
     verdict: SlotVerdict
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PlcOutputs:
     """What the agent tells the PLC besides verdicts: written together, idempotent. `prints` are
     the numbers of the prints that may pass, by index of the print station (PrintGate)."""
@@ -403,7 +404,7 @@ class LinePlc(Device, Protocol):
 # ------------------------------------------------------------------------------------- inside
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Committed:
     """What became durable of a group of inputs, and what it cost.
 

@@ -5,15 +5,15 @@ Code texts in inputs are canonical already (`codes.canonical`); a symbol whose t
 counted in `refused`. `item` and `number` are the PLC's 16-bit numbers.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.core.facts import CodeKey
 from agent.core.life import CodeState
 from agent.core.scheme import WorkOrder
+from agent.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Input:
     """Base of all inputs."""
 
@@ -21,7 +21,7 @@ class Input:
 # --------------------------------------------------------------------------------- from the PLC
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RunChanged(Input):
     """The PLC numbers anew, or we did not see what happened on the belt (`why`: first_start,
     plc_restart, agent_restart, ring_overrun)."""
@@ -30,7 +30,7 @@ class RunChanged(Input):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemTriggered(Input):
     """A photo-eye saw an item. Over a packer: a stroke's children stand before the camera, and
     `layer` is the index of that stroke in its container."""
@@ -48,14 +48,14 @@ class GateSaw(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class GateReported(Input):
     station: str
     item: int
     saw: GateSaw
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemEntered(Input):
     """The photo-eye of a lane at the packer's infeed saw the item."""
 
@@ -64,7 +64,7 @@ class ItemEntered(Input):
     item: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Stroked(Input):
     """The packer moved `counts[lane]` children of each lane into container `number`; `last` says
     that the container moves on after this stroke."""
@@ -75,14 +75,14 @@ class Stroked(Input):
     last: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LanesCleared(Input):
     """A person took everything out of the packer's lanes and confirmed it at the PLC."""
 
     station: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ForeignReject(Input):
     """A rejector that is not ours took the item, after the named station."""
 
@@ -90,7 +90,7 @@ class ForeignReject(Input):
     item: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PathDisturbed(Input):
     """Something happened after which the content of paths may have changed unseen (`why`: estop,
     guard_open, jam, plc_link; restart: the belt stood and starts, and may creep); into this
@@ -103,7 +103,7 @@ class PathDisturbed(Input):
 # ----------------------------------------------------------------------------- from the readers
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemReadings(Input):
     """What one reader made of one item (or of the content of one container).
 
@@ -131,7 +131,7 @@ class ItemReadings(Input):
 # --------------------------------------------------------------------------------- from printers
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrinterConnected(Input):
     """A new session: `cleared` says that the device acknowledged an empty queue.
 
@@ -148,7 +148,7 @@ class PrinterConnected(Input):
     last: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrinterCounted(Input):
     """The device's counter was compared with its reports: `missing` of its prints were not reported
     (< 0: so many reports of no print); 0: they agree at `counter`, with all reports told so far."""
@@ -158,7 +158,7 @@ class PrinterCounted(Input):
     missing: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RefillWanted(Input):
     """The device can take `room` more records."""
 
@@ -166,7 +166,7 @@ class RefillWanted(Input):
     room: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrintAccepted(Input):
     """The device took the records from `first` on, of this pool column (-1: of the last one)."""
 
@@ -177,7 +177,7 @@ class PrintAccepted(Input):
     column: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrintReported(Input):
     """The device reports that the record at `position` of this pool column (-1: of the last one)
     was printed, with ports.Evidence."""
@@ -189,7 +189,7 @@ class PrintReported(Input):
     column: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrintDoubtful(Input):
     """It is not known whether the records were taken or printed (`why`: catalogue key).
 
@@ -205,13 +205,13 @@ class PrintDoubtful(Input):
 # ----------------------------------------------------------------------------------- from people
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CreateOrder(Input):
     order: WorkOrder
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StartOrder(Input):
     """Start or resume the order on this line."""
 
@@ -219,7 +219,7 @@ class StartOrder(Input):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ChangeOrder(Input):
     """Finish the line's order and start this one at the next item; what is on the belt keeps the
     order that it came with."""
@@ -228,18 +228,18 @@ class ChangeOrder(Input):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PauseOrder(Input):
     by: str
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FinishOrder(Input):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ClosePartial(Input):
     """The container that is open at this pack station, or the next one that comes short, is a
     partial container for this reason."""
@@ -249,7 +249,7 @@ class ClosePartial(Input):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class HandScanned(Input):
     """A person scanned codes of one container at the line: children, and its own code if they
     could. `complete`: these are all children that it holds."""
@@ -259,7 +259,7 @@ class HandScanned(Input):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BeginBypass(Input):
     """A leader, whose PIN was checked, lets the line run without coding for `seconds`."""
 
@@ -268,12 +268,12 @@ class BeginBypass(Input):
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EndBypass(Input):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BeginTestMode(Input):
     """Try the line with the scheme and pools of a work order that is not started by this."""
 
@@ -281,17 +281,17 @@ class BeginTestMode(Input):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EndTestMode(Input):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Tick(Input):
     """Time passes: what has a time limit may be over. Told every second while there is one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CodeCount:
     """The balance of a pool column (`name` is pool/role): `row` as in facts.LineCleared."""
 
@@ -300,7 +300,7 @@ class CodeCount:
     difference: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PoolRun:
     """Neighbouring codes of a pool column in the same state."""
 
@@ -311,7 +311,7 @@ class PoolRun:
     state: CodeState
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Roll:
     """A roll or carton of a pool that is used up, and how many of its codes were never read."""
 
@@ -322,7 +322,7 @@ class Roll:
     unseen: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ClearLine(Input):
     """A person says that the line is clear of a finished order. What the store counted comes with
     it: balances, the codes of the order's pools that are neither left, void nor on a unit, and how
@@ -337,13 +337,13 @@ class ClearLine(Input):
     rolls: tuple[Roll, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AcknowledgeAlarm(Input):
     alarm: str
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ConditionChanged(Input):
     """A standing condition of the shell (device lost, PLC lost, printer fault): raised or over."""
 
@@ -358,7 +358,7 @@ class ConditionChanged(Input):
 # --------------------------------------------------- from people, of units wherever they are
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Rework(Input):
     """Base of what people do with units, on a line or off it: `reason` in their words or as a key
     of the catalogue, `by` who. It concerns the whole agent, so it is decided without a line."""
@@ -367,7 +367,7 @@ class Rework(Input):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Unpack(Rework):
     """Take these children out of the container; without children: empty it. A `text` that is on no
     container is taken out of the one it is in."""
@@ -376,7 +376,7 @@ class Unpack(Rework):
     children: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Replace(Rework):
     """Put child `new` into the place of `old`, or of an unknown child of `container`."""
 
@@ -385,21 +385,21 @@ class Replace(Rework):
     container: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Sample(Rework):
     """These units leave the stock for a test or to be kept; a container with its content."""
 
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Destroy(Rework):
     """These units are gone; a container with its content."""
 
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Void(Rework):
     """These codes never live: by text, or all codes of a pool from position `first` to `last`."""
 
@@ -409,7 +409,7 @@ class Void(Rework):
     last: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hold(Rework):
     """Quality stops units (by text), or a lot of a product, or a pool's rows `first` to `last`."""
 
@@ -421,7 +421,7 @@ class Hold(Rework):
     last: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Release(Rework):
     """Quality lets go: a hold by its number, or these units of every hold that names them."""
 
@@ -429,7 +429,7 @@ class Release(Rework):
     texts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Pack(Rework):
     """Children that were scanned go into the container whose own code was scanned: a new one, or an
     open one. `preset` are the children that a linked set names for it, of which `children` were
@@ -443,14 +443,14 @@ class Pack(Rework):
     layer: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reopen(Rework):
     """A closed container is opened to be topped up."""
 
     container: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Relabel(Rework):
     """The container with this code (or that holds the unit with it) gets the code `new`."""
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from agent.core.facts import CodeKey, Integrity, LinkEvidence, OwnCode
 from agent.core.life import CodeState, UnitState
 from agent.core.scheme import WorkOrder
+from agent.core.values import value
 
 
 class Clock(NamedTuple):
@@ -21,7 +22,7 @@ class Clock(NamedTuple):
     quality: str = "unsynced"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class KnownPool:
     """`next_position` is the first position that was never allocated (list) or seen (rule);
     `holes` are (first, count) of the next rows from there on that were made void meanwhile.
@@ -43,7 +44,7 @@ class KnownPool:
     in_question: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class KnownUnit:
     """`parent` is the open parent or None; `order` the work order's number; `open`: a container
     that is not closed (any more)."""
@@ -60,7 +61,7 @@ class KnownUnit:
     open: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class KnownCode:
     """A text of some pool, or one that a pool's rule admits (`key.position` is then the position
     it will get, and `registered` is False until a CodeRegistered fact is written). `held`: quality
@@ -84,7 +85,7 @@ class KnownLink(NamedTuple):
     since: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class KnownContainer:
     """What a container holds. `integrity` is None while it is open, `code` until it has one;
     `codes` are its own codes by role."""
@@ -118,7 +119,7 @@ class CodeRun(NamedTuple):
     state: CodeState
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Questions:
     """What `decide` needs to know: code texts (canonical), unit ids, pools, work orders.
 

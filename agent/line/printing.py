@@ -23,6 +23,7 @@ from agent.core.effects import PrinterReady, PrintLabel, SendCodes
 from agent.core.errors import DomainError, TransientError
 from agent.core.facts import CodeKey
 from agent.core.plan import Station
+from agent.core.values import value
 from agent.health import Health
 from agent.now import monotonic
 from agent.ports import (
@@ -51,7 +52,7 @@ APART = 10
 reports."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Pace:
     """How often things are done; seconds. `full`: until a full device is asked again although no
     print was reported; `look`: between questions how the device is; `settle`: between two readings
@@ -71,7 +72,7 @@ Report = Callable[[Sequence[i.Input], bool], Awaitable[None]]
 """Hand inputs to the line; the flag says that they may wait for the next urgent one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Record:
     """One code to print. `fields` holds its text under the role, and what the label needs."""
 

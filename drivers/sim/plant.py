@@ -5,10 +5,10 @@ byte for byte. It never sleeps and knows no clock but its argument (seconds from
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import inf
 
 from agent.core.errors import ConfigError
+from agent.core.values import value
 from drivers.sim.agenda import Agenda
 from drivers.sim.belt import Belt
 from drivers.sim.floor import Floor
@@ -25,7 +25,7 @@ from drivers.sim.truth import Truth
 from drivers.sim.world import AgentImage, Ask, Exposure, FiredPrinter, PlcImage
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Outputs:
     """What came out of one `advance`: exposures in the order in which cameras fired, the PLC's
     registers (one object that the plant goes on writing: publish it before the next call), and the

@@ -12,9 +12,9 @@ D;ref;counter unsolicited after each print     H heartbeat, unsolicited
 
 from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from agent.core.values import value
 from drivers.sim.proving import Bench
 from drivers.sim.serve import Conversation, PtyAdapter, TcpAdapter
 
@@ -22,7 +22,7 @@ STX, ETX = 0x02, 0x03
 MAX_MESSAGE = 2048
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Record:
     """One record as the device holds it: the host's number and the texts to print."""
 
@@ -30,7 +30,7 @@ class Record:
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Done:
     """The device's word that it printed: the record's number and the counter after it."""
 

@@ -8,6 +8,8 @@ out again on purpose, so that a mistake in one place shows in the other.
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+from agent.core.values import value
+
 # Kinds in the PLC's event ring (docs/plc.md).
 TRIGGER, PASSED, REJECTED, REJECT_FAILED = 1, 2, 3, 4
 STROKE, LABEL_APPLIED, FOREIGN_REJECT, ENTERED, CLEARED = 5, 6, 7, 8, 9
@@ -56,7 +58,7 @@ class AgentImage:
     slots: dict[int, list[int]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ask:
     """What a person on the floor also does at the agent: `close_partial` before a container leaves
     the packer at PLC station `station` half full, `top_up` when the children with these codes went
@@ -68,7 +70,7 @@ class Ask:
     children: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Symbol:
     """One symbol in a camera's view, in pixels of the frame; `angle` in degrees.
 
@@ -86,7 +88,7 @@ class Symbol:
     gs1: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Scene:
     """What one exposure sees. `blur` is a Gaussian sigma in px, `noise` its sigma in grey levels,
     `light` a factor on brightness, `tilt` degrees of the whole picture; `seed` fixes the noise."""
@@ -101,7 +103,7 @@ class Scene:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Exposure:
     """A camera was fired in hardware: its own counter (from 1) and clock in seconds."""
 

@@ -49,10 +49,11 @@ def test_every_class_of_the_module_is_a_kind() -> None:
 
 
 @by_name
-def test_a_kind_is_a_frozen_dataclass_that_says_what_it_is(name: str) -> None:
+def test_a_kind_is_a_value_of_declared_fields(name: str) -> None:
     kind = KINDS[name]
     assert is_dataclass(kind)
-    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert kind.__dataclass_params__.unsafe_hash  # type: ignore[attr-defined]
+    assert "__slots__" in vars(kind)
 
 
 def test_what_a_restart_forgets_is_written_down_here() -> None:

@@ -1,9 +1,9 @@
 """Every fact that can happen: the vocabulary of the journal.
 
-A fact is a frozen dataclass of plain values (int, str, bool, None, tuples and NamedTuples of them,
-and the frozen dataclasses of `scheme`), so that any codec can write it. Its class name is its
-`kind` in the journal: a released name and a released field never change meaning; a field that is
-added later has a default.
+A fact is a dataclass that nobody changes (`values`), of plain values (int, str, bool, None, tuples
+and NamedTuples of them, and the frozen dataclasses of `scheme`), so that any codec can write it.
+Its class name is its `kind` in the journal: a released name and a released field never change
+meaning; a field that is added later has a default.
 
 A fact with `durable = False` changes the state of a line but is not written: it is what a restart
 honestly forgets (an item that is on its way, a print that was reported). Everything a restart must

@@ -1,11 +1,10 @@
 """Facts of alarms."""
 
-from dataclasses import dataclass
-
 from agent.core.facts.words import Fact
+from agent.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AlarmRaised(Fact):
     """`alarm` names the condition (one open alarm per name), `key` its text in the catalogue,
     `item` the first item it can concern, `args` what the text needs."""
@@ -19,12 +18,12 @@ class AlarmRaised(Fact):
     at_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AlarmCleared(Fact):
     alarm: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AlarmAcknowledged(Fact):
     alarm: str
     by: str

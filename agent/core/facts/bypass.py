@@ -1,11 +1,10 @@
 """Facts of bypass: the line runs without coding, and what passes is counted unseen."""
 
-from dataclasses import dataclass
-
 from agent.core.facts.words import Fact
+from agent.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BypassBegan(Fact):
     """A leader lets the line run without coding for at most `seconds` from the monotonic time
     `mono_ms` on."""
@@ -16,7 +15,7 @@ class BypassBegan(Fact):
     mono_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BypassEnded(Fact):
     """The line codes again. `why` is person, time, restart (the clock began anew) or order;
     `unseen` is how many passed each station unseen."""
@@ -26,7 +25,7 @@ class BypassEnded(Fact):
     unseen: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemUnseen(Fact):
     """An item passed a station in bypass: it is no unit. `unit` is what it had become at an
     earlier station; where that is, nobody knows any more."""
@@ -37,7 +36,7 @@ class ItemUnseen(Fact):
     unit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainerUnseen(Fact):
     """A container passed a station in bypass: nothing was read in it or on it. `unit` is None
     where it was never formed; `children` of those just packed had passed unseen before."""

@@ -1,11 +1,10 @@
 """Facts of what the cloud sent: commands, and the reference data that some of them bring."""
 
-from dataclasses import dataclass
-
 from agent.core.facts.words import Fact
+from agent.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CommandDone(Fact):
     """A command of the cloud was carried out, or refused (not `ok`: nothing of it was applied).
 
@@ -23,7 +22,7 @@ class CommandDone(Fact):
     sum: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReferenceChanged(Fact):
     """What the cloud says of a thing that is not ours: `kind` is product, party, dispatch, asn or
     revoked (a device), `key` its number, `body` all that is said of it now, as JSON."""

@@ -1,12 +1,12 @@
 """Facts of containers: strokes, content, labels."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from agent.core.facts.words import Attachment, CodeKey, Fact, Integrity, LinkEvidence, OwnCode
+from agent.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StrokeSeen(Fact):
     """The packer moved children into container `number`: `units` by lane and count, None where the
     lane's order is not known."""
@@ -19,7 +19,7 @@ class StrokeSeen(Fact):
     last: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainerSeen(Fact):
     """A trigger: a container is at a station of its zone; at its packer with this layer of it."""
 
@@ -29,7 +29,7 @@ class ContainerSeen(Fact):
     layer: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainerJudged(Fact):
     """A verdict was given for the container at this station; what it was is in other facts.
     `shown` are the units that strokes moved into it and the picture of its content shows, `codes`
@@ -42,7 +42,7 @@ class ContainerJudged(Fact):
     codes: tuple[CodeKey, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PartialAllowed(Fact):
     """A person said why the open (or the next short) container of this station is partial. With a
     `number` that one is: it came short and used the permission up, or the agent itself closes the
@@ -54,7 +54,7 @@ class PartialAllowed(Fact):
     number: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainerFormed(Fact):
     """The packer put children into a container: it exists, without a code yet.
 
@@ -69,7 +69,7 @@ class ContainerFormed(Fact):
     expected: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Packed(Fact):
     """Children were bound to a parent. `children[i]` is at place `first_place + i`; None is an
     unknown child. `evidence` has one value for all or one for each child.
@@ -88,7 +88,7 @@ class Packed(Fact):
     child: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainerRefused(Fact):
     """A container was rejected before it held a link: too many unknown children, a child that is
     not allowed there, too many children. `unit` is None where it had not been formed."""
@@ -101,7 +101,7 @@ class ContainerRefused(Fact):
     seen: tuple[CodeKey, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LabelAssigned(Fact):
     """A code was chosen for the label that is to be printed for this container. Not yet bound."""
 
@@ -110,7 +110,7 @@ class LabelAssigned(Fact):
     device: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LabelBound(Fact):
     """The container's own codes were read on it."""
 
@@ -120,7 +120,7 @@ class LabelBound(Fact):
     station: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainerClosed(Fact):
     """Nothing more goes in. `reason` is set for a partial container."""
 
@@ -132,7 +132,7 @@ class ContainerClosed(Fact):
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainerRejected(Fact):
     """A container that holds links was rejected (label unread, wrong label, ...). It keeps its
     content; `verdict` says why it left the line."""

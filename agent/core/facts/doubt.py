@@ -1,12 +1,12 @@
 """Facts of what is not certain, and of what makes it certain again."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from agent.core.facts.words import CodeKey, Fact, Integrity, LinkEvidence
+from agent.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PathDisturbed(Fact):
     """Hands, or a stop, may have changed what lies on the paths into these stations and in the
     lanes of those that pack (`why`: estop, guard_open, jam, plc_link, count ...). `containers` are
@@ -17,7 +17,7 @@ class PathDisturbed(Fact):
     containers: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PlacesMixed(Fact):
     """These numbers stand between their picture and the gate of a station, where hands or a stop
     may have let them change places (`why`). All of them are good so far."""
@@ -28,7 +28,7 @@ class PlacesMixed(Fact):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ChildrenSeen(Fact):
     """Some children were read in a container that was packed by order, and they were predicted."""
 
@@ -37,7 +37,7 @@ class ChildrenSeen(Fact):
     children: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainerConfirmed(Fact):
     """A full reading of a container that was packed by order came out as predicted. `settles`: all
     that lay in the lanes at the last disturbance was packed before it, so the order of what follows
@@ -48,7 +48,7 @@ class ContainerConfirmed(Fact):
     settles: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainersAnchored(Fact):
     """These containers were packed by order between `first` and `last`, whose full readings came
     out as predicted, and nothing unexplained happened between: they are anchored."""
@@ -59,7 +59,7 @@ class ContainersAnchored(Fact):
     containers: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LinksCorrected(Fact):
     """What the container holds is not (or is better known than) what was recorded: `children` by
     place from 0 take the place of all earlier links of it, `removed` are children that were
@@ -76,7 +76,7 @@ class LinksCorrected(Fact):
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SlipFound(Fact):
     """The reading of container `found` (`whole`: of all that it holds) shows that the order in the
     lanes had slipped. `shifts` are (lane, place in its order, children gone, children more) that
@@ -95,7 +95,7 @@ class SlipFound(Fact):
     doubt: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LaneRestated(Fact):
     """What stands in a lane, after a slip was found: units in order, None = unknown."""
 
@@ -105,7 +105,7 @@ class LaneRestated(Fact):
     units: tuple[int | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NeighbourSuspected(Fact):
     """An item that should have shown the code `expected` showed one of these units': if it shows
     its own later, a camera had read its neighbour."""
@@ -115,7 +115,7 @@ class NeighbourSuspected(Fact):
     expected: CodeKey
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainersBroken(Fact):
     """`child`, which the record has in one of these containers, was seen elsewhere (`why`: read,
     scanned, elsewhere): what else they hold is not known until they are scanned. One that was
@@ -126,7 +126,7 @@ class ContainersBroken(Fact):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DoubtResolved(Fact):
     """Later evidence shows that the record of these units is right (`why`: catalogue key)."""
 

@@ -1,12 +1,12 @@
 """Facts of units on the belt, and of the belt itself."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from agent.core.facts.words import Attachment, CodeKey, Fact
+from agent.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RunBegan(Fact):
     """The PLC numbers items anew: nothing that was in flight is known any longer.
 
@@ -18,7 +18,7 @@ class RunBegan(Fact):
     doubtful: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemSeen(Fact):
     """A trigger: an item is at a station. Order attaches here, at the item's first station."""
 
@@ -31,7 +31,7 @@ class ItemSeen(Fact):
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemRead(Fact):
     """A reader of a station without a verdict of its own (or one of several) read an item."""
 
@@ -43,7 +43,7 @@ class ItemRead(Fact):
     fault: str = ""  # verdict to carry on: no_read, duplicate ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemPrinted(Fact):
     """The device reported a print and it was paired with the item that triggered it."""
 
@@ -53,7 +53,7 @@ class ItemPrinted(Fact):
     key: CodeKey
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrintUnpaired(Fact):
     """A print was reported before (or without) its trigger."""
 
@@ -62,7 +62,7 @@ class PrintUnpaired(Fact):
     key: CodeKey
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrintMissed(Fact):
     """The item triggered the coder while the coder had nothing to print."""
 
@@ -71,7 +71,7 @@ class PrintMissed(Fact):
     item: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrintPairingLost(Fact):
     """Prints and triggers of this coder are not in step (an event was lost): what was expected on
     which item is not known, and they are counted against each other anew."""
@@ -80,7 +80,7 @@ class PrintPairingLost(Fact):
     station: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemPassed(Fact):
     """Verdict PASS. `commissioned`: the unit's life begins here; else the codes are added to it."""
 
@@ -93,7 +93,7 @@ class ItemPassed(Fact):
     commissioned: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemRejected(Fact):
     """A verdict other than pass (Verdict value). The item is still on the belt until confirmed.
 
@@ -110,7 +110,7 @@ class ItemRejected(Fact):
     expected: CodeKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class GatePassed(Fact):
     """The PLC saw the item leave the gate on the belt."""
 
@@ -119,7 +119,7 @@ class GatePassed(Fact):
     item: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RejectConfirmed(Fact):
     """The item is off the line. `unit` is set when the record had it as a live unit: the unit is
     rejected with it. `judged` is False when the gate rejected it before any verdict; `passed` is
@@ -134,7 +134,7 @@ class RejectConfirmed(Fact):
     order: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RejectFailed(Fact):
     """The gate did not do its work: an item with a reject verdict is on the belt. `codes` were read
     on it and are on no unit: they went on with it."""
@@ -144,7 +144,7 @@ class RejectFailed(Fact):
     codes: tuple[CodeKey, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RejectSeries(Fact):
     """So many items in a row were rejected, `first` the first of them; 0: one passed. `row` is a
     station, or a station's gate (core.stopping)."""
@@ -155,7 +155,7 @@ class RejectSeries(Fact):
     first: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ForeignRejected(Fact):
     """A rejector that is not ours took the item."""
 
@@ -164,7 +164,7 @@ class ForeignRejected(Fact):
     unit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PathEntered(Fact):
     """The photo-eye at the end of a path saw the item arrive in a lane."""
 
@@ -174,7 +174,7 @@ class PathEntered(Fact):
     item: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemsMissed(Fact):
     """Items left `station` and were overtaken on a path where nothing can overtake: they are off
     the belt or lying on it."""
@@ -184,7 +184,7 @@ class ItemsMissed(Fact):
     units: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class UnitsDoubted(Fact):
     """What the record says of these units' place or code may be wrong (`why`: catalogue key)."""
 

@@ -1,16 +1,15 @@
 """Facts of the agent, of code pools and of what printers were given."""
 
-from dataclasses import dataclass
-
 from agent.core.facts.words import CodeKey, Fact
+from agent.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AgentStarted(Fact):
     version: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PoolImported(Fact):
     """Codes were issued to us. Texts stay in the pool's own table; `sha256` (hex) seals them.
 
@@ -37,7 +36,7 @@ class PoolImported(Fact):
     rolls: tuple[tuple[str, int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CodeRegistered(Fact):
     """A code that a rule admits was seen for the first time (never of a secret role)."""
 
@@ -45,7 +44,7 @@ class CodeRegistered(Fact):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CodesMoved(Fact):
     """`count` codes from position `first` of one pool column changed state (CodeState value).
 
@@ -66,7 +65,7 @@ class CodesMoved(Fact):
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrinterSessionBegan(Fact):
     """A new connection to a printer; `cleared`: the device acknowledged that its queue is empty.
     `session` counts per station, so that no two connections have the same number. `counter` is
@@ -79,7 +78,7 @@ class PrinterSessionBegan(Fact):
     counter: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PrinterCounted(Fact):
     """A printer's counter was compared with what it reported since it was compared last: `missing`
     prints were not reported (< 0: so many reports of no print); 0: they agree, and `counter` is
@@ -92,7 +91,7 @@ class PrinterCounted(Fact):
     missing: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Restored(Fact):
     """A backup that ends with row `upto` of `epoch` was put in place; this is the first row of a
     new epoch.
@@ -114,7 +113,7 @@ class Restored(Fact):
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PoolSettled(Fact):
     """A pool is no longer in question: what may have been printed, every row before `reach`, is
     used or void by now. `how` is "cloud" (it told what it has seen) or "person". Pool 0 stands for
@@ -127,7 +126,7 @@ class PoolSettled(Fact):
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PoolsUsed(Fact):
     """Pools by seal (PoolImported.sha256) that were printed from before a restore, each with the
     row before which its codes may have been: they are not imported again as they were."""

@@ -1,11 +1,10 @@
 """Facts of what people do with units: take out, replace, relabel, sample, destroy, hold, scan."""
 
-from dataclasses import dataclass
-
 from agent.core.facts.words import CodeKey, Fact, PairIntegrity
+from agent.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Unpacked(Fact):
     """Children left a container. `since[i]` is the journal row of the Packed that had bound
     `children[i]`; `unknown` is how many unknown children left with them."""
@@ -18,7 +17,7 @@ class Unpacked(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainerReopened(Fact):
     """A closed container is open again: children may be put in until it is closed anew."""
 
@@ -27,7 +26,7 @@ class ContainerReopened(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Relabelled(Fact):
     """A unit goes on with another code of this role: `old` (None where it had none) never lives
     again, `new` was read on the unit."""
@@ -41,7 +40,7 @@ class Relabelled(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class UnitsSampled(Fact):
     """Units left the stock for a test or to be kept; a container is named with its content."""
 
@@ -50,7 +49,7 @@ class UnitsSampled(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class UnitsDestroyed(Fact):
     """Units existed and are gone; a container is named with its content."""
 
@@ -59,7 +58,7 @@ class UnitsDestroyed(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class HoldPlaced(Fact):
     """Quality stopped these units (with the content of a container), or a lot of a product, or the
     codes of a pool from position `first` to `last`; the other fields are empty (pool -1). `hold`
@@ -76,7 +75,7 @@ class HoldPlaced(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class HoldReleased(Fact):
     """The hold is over: for these of its units, or whole (no units named)."""
 
@@ -86,7 +85,7 @@ class HoldReleased(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContainerScanned(Fact):
     """A person scanned `seen` in this container by hand: all that it holds (`complete`), or some.
     `own`: the container's own code was among the scans, else the record named the container."""
@@ -98,7 +97,7 @@ class ContainerScanned(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RollClosed(Fact):
     """A roll or carton of pre-printed codes is used up; `unseen` of its codes were never read (one
     that turns up later is attached as any other)."""
@@ -111,7 +110,7 @@ class RollClosed(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LineCleared(Fact):
     """Nothing of the order is left on the line (`balanced`), or a leader signed for what is
     `missing` (name, amount) with a reason. `counts` are the balances of its pool columns at that

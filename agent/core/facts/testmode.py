@@ -1,11 +1,10 @@
 """Facts of test mode: codes run on the line that never live."""
 
-from dataclasses import dataclass
-
 from agent.core.facts.words import CodeKey, Fact
+from agent.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TestModeBegan(Fact):
     """A person runs the line to try it, with the scheme and pools of work order `order`, which is
     not started by this."""
@@ -14,7 +13,7 @@ class TestModeBegan(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TestModeEnded(Fact):
     """What comes from now on is no test. `why` is person, order (one was started), or the alarm
     that stopped it; `seen` is how many were judged, by verdict."""
@@ -24,7 +23,7 @@ class TestModeEnded(Fact):
     seen: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemTested(Fact):
     """An item of a test was judged: it is rejected whatever `verdict` says and becomes no unit.
     `codes` are what was read and printed on it; those that we print are void from here on, those

@@ -9,10 +9,10 @@ A scan claims a unit for one open document (`ItemDone`); closing the document mo
 (`DocumentClosed`, `CountPosted`); a posted document is only taken back by a reversing one.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from agent.core.facts.words import Fact
+from agent.core.values import value
 
 
 class Told(NamedTuple):
@@ -73,7 +73,7 @@ class Moved(NamedTuple):
     condition: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class GoodsTold(Fact):
     """Units that a document is about, and what is in them (at most 500 in one fact, parents before
     their children); in the transaction of its DocumentOpened, or of the item that took an unknown
@@ -84,7 +84,7 @@ class GoodsTold(Fact):
     goods: tuple[Told, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DocumentOpened(Fact):
     """A document of a party's warehouse: `kind` is receive, ship, return_in, return_out, transfer
     or count. `other` is the other party ("" = none), `location` where here ("" = not said), `to`
@@ -110,7 +110,7 @@ class DocumentOpened(Fact):
     at_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ItemDone(Fact):
     """An item of a PDA or of the panel, and what it was answered with; (device, seq) is unique.
 
@@ -140,7 +140,7 @@ class ItemDone(Fact):
     condition: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DocumentClosed(Fact):
     """A document is posted: these units moved. `missing` are outermost units that it expected and
     that did not come (or lines that were not filled, as "product/lot"); `difference` that there
@@ -160,7 +160,7 @@ class DocumentClosed(Fact):
     day: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DocumentReversed(Fact):
     """A posted document was wrong: everything that it moved is back where it was."""
 
@@ -172,7 +172,7 @@ class DocumentReversed(Fact):
     day: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DocumentHandedOver(Fact):
     """A document goes on at another device ("" = at any)."""
 
@@ -182,7 +182,7 @@ class DocumentHandedOver(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class GoodsOpened(Fact):
     """Foreign units left their parent: they have a place of their own now, the parent's. (Units of
     this agent: `Unpacked`.)"""
@@ -194,7 +194,7 @@ class GoodsOpened(Fact):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class GoodsPacked(Fact):
     """Foreign units of one place were put into a parent, which may be a new one of that `level`.
     (Units of this agent: `Packed`.)"""
@@ -206,7 +206,7 @@ class GoodsPacked(Fact):
     level: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CountPosted(Fact):
     """A stock-take is posted: `found` units are here and the record had them elsewhere or nowhere,
     `lost` ones should be here and are not."""
@@ -220,7 +220,7 @@ class CountPosted(Fact):
     day: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class GoodsFollowed(Fact):
     """A unit of this agent that had a place in a warehouse, by itself or in `parent`, and what the
     fact before this one did with it. `why` is unpacked (it has its own place now, the parent's),
@@ -236,7 +236,7 @@ class GoodsFollowed(Fact):
     day: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DeviceEnrolled(Fact):
     """A device may sign for a party: its public `key` (P-256, SEC 1 uncompressed, hex), where (()
     = everywhere) and for what. `token` is the SHA-256 (hex) of its bearer token."""
@@ -252,7 +252,7 @@ class DeviceEnrolled(Fact):
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DeviceRevoked(Fact):
     """Nothing that this device signs is taken any more."""
 

@@ -1,8 +1,9 @@
 """The words that facts are made of, and the base of all facts."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
+
+from agent.core.values import value
 
 
 class CodeKey(NamedTuple):
@@ -62,7 +63,7 @@ class Attachment(NamedTuple):
     integrity: PairIntegrity
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fact:
     """Base of all facts; `durable` facts are journal rows."""
 
