@@ -51,6 +51,8 @@ STILL = 3.0
 """Seconds after which a PLC whose heartbeat stands still counts as lost."""
 LAZY = 0.05
 """Seconds that inputs of prints may wait for an urgent input."""
+LOOK = 0.5
+"""Seconds after which the writer looks for inputs although nobody told of any."""
 QUEUED = 4096
 """Inputs that may wait for the store. More means that it stands still: they are lost."""
 BLIND = 1.0
@@ -116,6 +118,7 @@ class LineRunner:
         self._plc_health = plc_health
         self._observe = observe
         self._urgent: asyncio.Queue[Stamped] = asyncio.Queue(QUEUED)
+        self._news = asyncio.Event()  # an urgent input waits, or a lazy one has waited long enough
         self._taken = 0  # of the queue, and not settled yet
         self._lazy: list[Stamped] = []
         self._traces: dict[tuple[str, int], Trace] = {}
@@ -146,10 +149,13 @@ class LineRunner:
                 self._urgent.get_nowait()
                 self._urgent.task_done()
             self._inputs_lost = True
-        if lazy:
-            self._lazy.append(stamped)
-        else:
+        if not lazy:
             self._urgent.put_nowait(stamped)
+            self._news.set()
+            return
+        if not self._lazy:
+            asyncio.get_running_loop().call_later(LAZY, self._news.set)
+        self._lazy.append(stamped)
 
     async def report(self, inputs: Sequence[i.Input], lazy: bool) -> None:
         """What a print desk has to say."""
@@ -176,17 +182,25 @@ class LineRunner:
 
     async def run_writer(self) -> None:
         """Hand inputs to the gate, for ever."""
-        while True:
-            self._turned["writer"] = monotonic()
-            group = await self._next_group()
-            if not group:
-                continue
-            try:
-                await self._hand_over(group)
-            finally:
-                for _ in range(self._taken):
-                    self._urgent.task_done()
-                self._taken = 0
+        self._look_again()
+        try:
+            while True:
+                self._turned["writer"] = monotonic()
+                group = await self._next_group()
+                try:
+                    if group:
+                        await self._hand_over(group)
+                finally:
+                    for _ in range(self._taken):
+                        self._urgent.task_done()
+                    self._taken = 0
+        finally:
+            self._again.cancel()
+
+    def _look_again(self) -> None:
+        """Wake the writer at times: that it turns, and that what was lost can be told."""
+        self._news.set()
+        self._again = asyncio.get_running_loop().call_later(LOOK, self._look_again)
 
     async def _hand_over(self, group: list[Stamped]) -> None:
         began = monotonic()
@@ -201,11 +215,9 @@ class LineRunner:
         await self._settle(committed, began)
 
     async def _next_group(self) -> list[Stamped]:
+        await self._news.wait()
+        self._news.clear()
         group: list[Stamped] = []
-        if self._urgent.empty():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAZY):
-                    group.append(await self._urgent.get())
         while not self._urgent.empty():
             group.append(self._urgent.get_nowait())
         self._taken = len(group)
