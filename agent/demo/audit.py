@@ -461,7 +461,8 @@ def _one(
             _compare(result, container, said)
             _whereabouts(result, name, said, packed)
         return
-    for each in [each for each in left if each["code"] in fate.get("former", ())]:
+    former = fate.get("former", ())
+    for each in [each for each in left if each["code"] in former] if former else ():
         left.remove(each)  # another label is stuck over it
         _compare(result, container, each)
     if _unnamed(fate, said, inside=inside):
@@ -527,9 +528,10 @@ def _record_of(
             return each
     best, most = None, 0
     for each in left:
-        common = len(inside & set(each["children"]))
-        if each["code"] is None and each["level"] == container["level"] and common > most:
-            best, most = each, common
+        if each["code"] is None and each["level"] == container["level"]:
+            common = len(inside.intersection(each["children"]))
+            if common > most:
+                best, most = each, common
     return best
 
 

@@ -88,6 +88,7 @@ class Connection(dbapi2.Connection):  # type: ignore[misc]  # sqlcipher3 has no 
         self.known_pools: dict[int, KnownPool] = {}
         self.holds: tuple[Any, ...] | None = None
         self.tail: tuple[int, bytes, str] | None = None
+        self.epochs: list[tuple[int, str]] = []
         self.last_unit: tuple[int, int] | None = None
 
 

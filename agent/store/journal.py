@@ -189,7 +189,15 @@ def append(
 def begin_epoch(conn: Connection, name: str) -> None:
     """From the next row on the journal is in a new epoch (after a restore)."""
     conn.execute("INSERT INTO epoch VALUES (?, ?)", (tail(conn)[0] + 1, name))
-    conn.tail = None
+    conn.tail, conn.epochs = None, []
+
+
+def _epochs(conn: Connection) -> list[tuple[int, str]]:
+    """Every epoch's first row and name. A restore begins one, before all who read."""
+    if not conn.epochs:
+        found = conn.execute("SELECT first, name FROM epoch ORDER BY first")
+        conn.epochs = [(int(first), str(name)) for first, name in found]
+    return conn.epochs
 
 
 def epoch_of(conn: Connection, seq: int) -> str:
@@ -209,13 +217,13 @@ def rows(conn: Connection, first: int = 1, last: int = _END) -> Iterator[Row]:
         end = last if row is None else min(last, row[0] - 1)
         for archive, start, upto in _archives(conn, first, end):
             yield from rows(archive, max(first, start), min(end, upto))
-    epochs = conn.execute("SELECT first, name FROM epoch ORDER BY first").fetchall()
-    starts = [int(start) for start, _ in epochs]
+    epochs = _epochs(conn)
+    starts = [start for start, _ in epochs]
     while row is not None:
         seq, wall, mono, clock, line, kind, body, chain = row
         yield Row(
             seq,
-            str(epochs[bisect_right(starts, seq) - 1][1]),
+            epochs[bisect_right(starts, seq) - 1][1],
             wall,
             mono,
             names.text(conn, clock),

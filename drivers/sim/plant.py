@@ -194,8 +194,8 @@ class Plant:
 
     def next_time(self) -> float:
         """When something happens next if the agent writes nothing new; inf: never."""
-        shutters = (shutter.due for shutter in self._floor.shutters)
-        belts = (belt.due for belt in self._belts)
+        shutters = [shutter.due for shutter in self._floor.shutters]
+        belts = [belt.due for belt in self._belts]
         return min(self._agenda.due, self._feeder.due, *belts, *shutters)
 
     def advance(self, t: float, agent: AgentImage) -> Outputs:
