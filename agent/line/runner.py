@@ -198,7 +198,7 @@ class LineRunner:
             self._again.cancel()
 
     def _look_again(self) -> None:
-        """Wake the writer at times: that it turns, and that what was lost can be told."""
+        """Wake the writer at times: whoever asks whether it is stuck sees it turn."""
         self._news.set()
         self._again = asyncio.get_running_loop().call_later(LOOK, self._look_again)
 
@@ -242,6 +242,7 @@ class LineRunner:
             log.error("Line %s: %s Items are rejected until it can.", self.plan.id, error)
         self._store_failed = True
         self._inputs_lost = True
+        asyncio.get_running_loop().call_later(LAZY, self._news.set)  # to tell of the loss
 
     # ----------------------------------------------------------------------------------- effects
 

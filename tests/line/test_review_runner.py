@@ -163,6 +163,53 @@ def test_a_group_that_contradicts_the_tables_does_not_end_the_line() -> None:
     asyncio.run(play())
 
 
+def test_a_print_is_written_though_nothing_urgent_comes() -> None:
+    async def play() -> None:
+        gate = MemoryGate()
+        line = runner(gate, MemoryPlc(report()))
+        taken = i.PrintAccepted("coder", 4, 1, 1, 0)
+        looks = 0
+
+        def written() -> bool:
+            nonlocal looks
+            looks += 1
+            if looks == 3:  # the writer waits by now
+                line.tell(taken, lazy=True)
+            return bool(gate.groups)
+
+        await until(written, line.run_writer)
+        assert gate.groups == [[taken]]
+
+    asyncio.run(play())
+
+
+def test_a_loss_is_told_though_nothing_else_comes() -> None:
+    async def play() -> None:
+        gate, plc = MemoryGate(), MemoryPlc(report())
+        line = runner(gate, plc)
+        await until(lambda: len(gate.groups) == 1, line.run_plc, line.run_writer)
+        gate.failures.append(TransientError("the disk is full"))
+        line.tell(i.ItemTriggered("verify", 1))
+        await until(lambda: len(gate.groups) == 2, line.run_writer)
+        assert gate.groups[1] == [i.RunChanged(7, "inputs_lost")]
+
+    asyncio.run(play())
+
+
+def test_a_writer_with_nothing_to_write_is_seen_to_turn() -> None:
+    async def play() -> None:
+        line = runner(MemoryGate(), MemoryPlc(report()))
+        seen: set[float] = set()
+
+        def turned() -> bool:
+            seen.add(line._turned["writer"])
+            return len(seen) > 3
+
+        await until(turned, line.run_writer)
+
+    asyncio.run(play())
+
+
 def test_inputs_that_are_lost_make_the_belt_doubtful_and_nothing_older_is_told() -> None:
     async def play() -> None:
         gate, plc = MemoryGate(), MemoryPlc(report())
