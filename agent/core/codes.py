@@ -36,10 +36,10 @@ identifiers). Element strings and check digits are in `gs1`.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, unquote
 
+from agent.core import values
 from agent.core.gs1 import (
     BRACKET,
     GS,
@@ -88,7 +88,7 @@ _QUALIFIERS = ("22", "10", "21", "235")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
-@dataclass(frozen=True, slots=True)
+@values.value(frozen=True, slots=True)
 class Code:
     """A code in its canonical form. `text` alone is the identity; the other parts are data from
     this reading ("" where the symbol did not carry them). `gtin` has 14 digits, `sscc` 18."""
