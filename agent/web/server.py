@@ -110,13 +110,17 @@ class WebServer:
 
     async def run(self) -> None:
         """Serve until stop() or cancellation."""
-        await asyncio.to_thread(lambda: asyncio.run(_build_routes(self._app)))
-        serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="web server")
         try:
-            await asyncio.wait({serving})
+            await asyncio.to_thread(lambda: asyncio.run(_build_routes(self._app)))
+            serving = asyncio.create_task(
+                self._server.serve(sockets=[self._socket]), name="web server"
+            )
+            try:
+                await asyncio.wait({serving})
+            finally:
+                self.stop()
+                await asyncio.wait({serving})  # bounded by STOP_SECONDS
         finally:
-            self.stop()
-            await asyncio.wait({serving})  # bounded by STOP_SECONDS
             self._socket.close()
         serving.result()
 
