@@ -7,7 +7,7 @@ the line and what to write instead.
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
@@ -448,10 +448,28 @@ def _problems(site: Site) -> list[tuple[Where, str]]:
         elif warehouse.slip in taken:
             what = f"device {warehouse.slip} is used by a line: give slips a printer of their own."
             found.append((("warehouse", n, "slip"), what))
+    ports: dict[str, str] = {}
     for name, section in site.devices.items():
+        address = str(section.get("address", ""))
+        if address.startswith("serial:"):
+            port = address.partition("?")[0]
+            first = ports.setdefault(port, name)
+            if first != name:
+                what = f"device {name} is on the same serial port as {first}"
+                found.append((("devices", name, "address"), f"{what}: {_one_port(section)}."))
         if not isinstance(section.get("type"), str):
             found.append((("devices", name), f'device {name}: add type = "...".'))
     return found
+
+
+def _one_port(section: Mapping[str, Any]) -> str:
+    """What to do about a second device on a serial port."""
+    if section.get("type") == "modbus":
+        return (
+            "the units of one bus are one section, whose register map names the unit of each point "
+            "(unit = N); another PLC of a line's own needs a port of its own"
+        )
+    return "give it a port of its own"
 
 
 def _warehouses(site: Site) -> list[tuple[Where, str]]:

@@ -58,6 +58,16 @@ def line_with(text: str, start: str, nth: int = 0) -> int:
     return [n for n, line in enumerate(text.splitlines(), 1) if line.startswith(start)][nth]
 
 
+BUS = """
+[devices.a]
+type = "modbus"
+address = "serial:///dev/bus?baud=19200"
+[devices.b]
+type = "modbus"
+address = "serial:///dev/bus?baud=9600"
+"""
+
+
 def swap(old: str, new: str) -> Callable[[str], str]:
     def change(text: str) -> str:
         assert old in text, f"the example no longer has {old!r}"
@@ -90,6 +100,12 @@ def swap(old: str, new: str) -> Callable[[str], str]:
             "[[lines.stations]]",
             0,
             ("device ink", "[devices.ink]"),
+        ),
+        (
+            lambda text: text + BUS,
+            'address = "serial:///dev/bus?baud=9600"',
+            0,
+            ("device b is on the same serial port as a", "unit = N"),
         ),
         (
             swap('printer = "pallet-printer"', 'printer = "case-printer"'),

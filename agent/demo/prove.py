@@ -36,6 +36,8 @@ SPARE = 40
 """Codes that each fault may cost, and that are left at the end."""
 GOES_BY = 0.1
 """Seconds that a product waits at the printer; then it goes by without a code."""
+STANDS = 20
+"""Products without a code after which a person looks at the printer."""
 PATIENCE = 20.0
 """Seconds without a print after which a printer counts as stuck."""
 GIVES_UP = 0.5
@@ -128,6 +130,7 @@ class Day:
         self.plc = SimPlc()
         self.belt: deque[tuple[int, str | None]] = deque()
         self.number = 0
+        self.stood = 0  # products in a row that went by without a code
         self.taken = 0  # prints that are on a product of the belt, or were
         # Codes on products that the gate took: while the agent was dead, or because of its verdict.
         self.unread: set[str] = set()
@@ -183,6 +186,10 @@ class Day:
             self._trigger()
         # One that prints by itself may have printed more: each is on a product.
         came_out = self.device.printed[before:]
+        self.stood = 0 if came_out or not wait else self.stood + 1
+        if self.stood > STANDS:
+            self.stood = 0
+            self.device.attend()
         self.taken += len(came_out)
         for text in came_out or (None,):
             number = self._next_number()

@@ -16,6 +16,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agent.core import inputs as i
@@ -142,6 +143,7 @@ class PrintDesk:
         self._waiting: deque[Record] = deque()
         self._in_hand: deque[CodeKey] = deque()
         self._changed = asyncio.Event()
+        self._reported = asyncio.Event()
         self._gate = gate
         self._pace = pace
         self._opened = 0  # the number that the gate was opened with last
@@ -150,6 +152,9 @@ class PrintDesk:
         self._flushing: float | None = None
         self._armed = False  # the gate was opened for what is in hand
         self._unreported = 0  # products since the device reported a print
+        # Codes are taken by half a window, in one commit; the other half is still in hand.
+        self._batch = max(1, station.window // 2)
+        self._asked = False  # codes were asked for, and the core has not answered
         self._session: int | None = None
         self._tally = Tally()
         self.turned = monotonic()  # when its loop turned last
@@ -159,6 +164,7 @@ class PrintDesk:
     def begin(self, ready: PrinterReady) -> None:
         """The record knows of this session: what is given in it may be handed over."""
         self._session = ready.session
+        self._asked = False
         self._changed.set()
 
     def give(self, effect: SendCodes | PrintLabel, texts: dict[CodeKey, str]) -> None:
@@ -194,8 +200,12 @@ class PrintDesk:
 
     def wake(self) -> None:
         """Something changed that may allow a refill: an order started, a code left the window."""
-        if self._waiting or (self.station.kind == "print" and self.room > 0):
+        if self._waiting or (self.station.kind == "print" and self.room >= self._batch):
             self._changed.set()
+
+    def answered(self) -> None:
+        """The core has decided what it was asked for last; it may have given nothing."""
+        self._asked = False
 
     @property
     def room(self) -> int:
@@ -210,6 +220,7 @@ class PrintDesk:
     async def run(self) -> None:
         """One session, from a new connection until the device is lost (TransientError)."""
         self._session = None
+        self._asked = False
         self._unreported = 0
         self._waiting.clear()
         self._in_hand.clear()
@@ -274,14 +285,15 @@ class PrintDesk:
                 if not await self._hand_over(self._waiting[0]):
                     break
                 self._waiting.popleft()
-            ready = self._session is not None and not self._waiting
-            if self.station.kind == "print" and self.room > 0 and ready:
+            ready = self._session is not None and not self._waiting and not self._asked
+            if self.station.kind == "print" and self.room >= self._batch and ready:
+                self._asked = True
                 await self._report([i.RefillWanted(self.station.id, self.room)], False)
             try:
                 async with asyncio.timeout(self._pace.full):
                     await self._changed.wait()
             except TimeoutError:
-                continue
+                self._asked = False
 
     async def _hand_over(self, record: Record) -> bool:
         """True when the record is off our hands (accepted or impossible), False when the device is
@@ -331,6 +343,7 @@ class PrintDesk:
             if event.kind is PrintEventKind.PRINTED:
                 self._unreported = 0
                 self._flushing = None
+                self._reported.set()
                 key = self._printed(event)
                 if key is not None:
                     printed = i.PrintReported(
@@ -350,6 +363,13 @@ class PrintDesk:
             self._look_at_gate()
             self._look_at_products()
             await asyncio.sleep(self._pace.look)
+            if self._tally.apart:
+                # One that counts when a print begins and reports when it ends looks apart while it
+                # prints. Just after a report it does not.
+                self._reported.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._pace.look):
+                        await self._reported.wait()
 
     async def _show(self, status: PrinterStatus, took: float) -> None:
         if self._health is None:

@@ -2,8 +2,8 @@
 becomes durable, and only then effects leave.
 
 One queue collects inputs; one task hands all that have gathered to the commit gate, carries out
-their effects, and takes the next lot: while a commit runs, the next group forms. Inputs of prints
-may wait for the next urgent one, so that they cost no commit of their own.
+their effects, and takes the next lot: while a commit runs, the next group forms. What prints and
+coders' triggers tell may wait for the next urgent input, so that it costs no commit of its own.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ BEAT = 0.2
 STILL = 3.0
 """Seconds after which a PLC whose heartbeat stands still counts as lost."""
 LAZY = 0.05
-"""Seconds that inputs of prints may wait for an urgent input."""
+"""Seconds that what may wait waits for an urgent input."""
 LOOK = 0.5
 """Seconds after which the writer looks for inputs although nobody told of any."""
 QUEUED = 4096
@@ -142,7 +142,8 @@ class LineRunner:
             for desk in self.desks:
                 if desk.station.id == what.station:
                     desk.product()
-        if self._urgent.full() or len(self._lazy) >= QUEUED:
+                    lazy = lazy or desk.station.kind == "print"  # nothing is answered there
+        if self._urgent.qsize() + len(self._lazy) >= QUEUED:
             log.error("Line %s: the store is too slow, %d inputs are lost.", self.plan.id, QUEUED)
             self._lazy.clear()
             while not self._urgent.empty():
@@ -150,12 +151,19 @@ class LineRunner:
                 self._urgent.task_done()
             self._inputs_lost = True
         if not lazy:
-            self._urgent.put_nowait(stamped)
-            self._news.set()
+            self._lazy.append(stamped)
+            self._hurry()
             return
         if not self._lazy:
             asyncio.get_running_loop().call_later(LAZY, self._news.set)
         self._lazy.append(stamped)
+
+    def _hurry(self) -> None:
+        """What may wait waits no longer; in the order in which it happened."""
+        for each in self._lazy:
+            self._urgent.put_nowait(each)
+        self._lazy.clear()
+        self._news.set()
 
     async def report(self, inputs: Sequence[i.Input], lazy: bool) -> None:
         """What a print desk has to say."""
@@ -173,6 +181,7 @@ class LineRunner:
     async def command(self, what: i.Input) -> Committed:
         """What a person asked for: alone in its group, so that a refusal harms nothing else, and
         after what happened before it."""
+        self._hurry()
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await self._urgent.join()
@@ -209,10 +218,19 @@ class LineRunner:
         except CaselinkError as error:
             self._failed(error)
             return
+        finally:
+            self._answered(group)
         if self._store_failed:
             log.warning("Line %s: the database is written again.", self.plan.id)
         self._store_failed = False
         await self._settle(committed, began)
+
+    def _answered(self, group: list[Stamped]) -> None:
+        """What was asked for in these inputs is decided, or lost."""
+        asked = {what.station for what, _ in group if isinstance(what, i.RefillWanted)}
+        for desk in self.desks:
+            if desk.station.id in asked:
+                desk.answered()
 
     async def _next_group(self) -> list[Stamped]:
         await self._news.wait()
@@ -221,9 +239,8 @@ class LineRunner:
         while not self._urgent.empty():
             group.append(self._urgent.get_nowait())
         self._taken = len(group)
-        lazy, self._lazy = self._lazy, []
-        # In the order in which they happened: a print may be reported just before its item is read.
-        group = sorted(lazy + group, key=_when) if lazy else group
+        group += self._lazy
+        self._lazy.clear()
         if not self._inputs_lost:
             return group
         self._inputs_lost = False
@@ -522,10 +539,6 @@ class LineRunner:
                 self.tell(i.LanesCleared(station.id))
             case PlcEventKind.ENTERED:
                 self.tell(i.ItemEntered(station.id, event.lane, event.number))
-
-
-def _when(stamped: Stamped) -> int:
-    return stamped[1].mono_ms
 
 
 NO_CODES = frozenset({"pool_empty", "pool_in_question"})

@@ -5,9 +5,9 @@ idle until the next update. It tells no print by itself: it is asked until it is
 """
 
 import time
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from agent.core.errors import ConfigError
 from agent.ports import (
@@ -26,14 +26,18 @@ from drivers.transport import AddressText
 
 
 class NgpclConfig(BaseModel):
-    """Section of a device of type `ngpcl`. `job` must be the running one (empty: whatever runs);
-    `fields` maps the job's fields to those of the device's job. Times in seconds."""
+    """Section of a device of type `ngpcl`. `job` must be the running one (empty: whatever runs), or
+    with `select` it is selected by the first record; `fields` maps the job's fields to those of the
+    device's job. `clear` are the two letters of its command that clears the print queue (empty: it
+    has none that is known). Times in seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Literal["ngpcl"] = "ngpcl"
     address: AddressText
     job: str = Field(default="", max_length=128)
+    select: bool = False
+    clear: str = Field(default="", pattern="^([A-Z]{2})?$")
     fields: dict[str, str] = Field(min_length=1)
     poll: float = Field(default=0.05, gt=0, le=10)
     connect_timeout: float = Field(default=3.0, gt=0, le=60)
@@ -47,6 +51,12 @@ class NgpclConfig(BaseModel):
                 raise ValueError("names are ASCII without | { } ~ in this language")
         return value
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.select and not self.job:
+            raise ValueError("select needs the job to select: write job")
+        return self
+
 
 class Ngpcl:
     """ports.Printer over job updates with an allocation of one print."""
@@ -56,6 +66,7 @@ class Ngpcl:
         self._config = config
         self._mask = context.mask
         self._out: int | None = None
+        self._select = False  # the next record selects the job
         self._link: CoderLink[codec.Message] = CoderLink(
             name,
             config.address,
@@ -69,7 +80,8 @@ class Ngpcl:
 
     @property
     def capability(self) -> PrinterCapability:
-        return PrinterCapability(Evidence.ACCEPTED, queue=1, repeat_risk=False, clears=False)
+        clears = bool(self._config.clear)
+        return PrinterCapability(Evidence.ACCEPTED, queue=1, repeat_risk=False, clears=clears)
 
     async def open(self) -> None:
         """Connect and see that the job and its fields are there; see ports.Device."""
@@ -78,10 +90,13 @@ class Ngpcl:
         job = await self._ask("JR", "JN")
         self._link.strict = True
         running = job.fields[0] if job.good and job.fields else ""
+        self._select = self._config.select and running != self._config.job
+        if self._select:
+            return  # its fields are those of the job that runs now
         if self._config.job and running != self._config.job:
             raise ConfigError(
                 f"{self.name} runs the job '{running:.60}', not '{self._config.job}'. Select it at "
-                f"the device, or mend 'job' of the device's section."
+                f"the device, mend 'job' of the device's section, or let us select it (select)."
             )
         for field in self._config.fields.values():
             if not (await self._ask("FR", "FC", field)).good:
@@ -100,7 +115,8 @@ class Ngpcl:
         names = tuple(self._config.fields)
         texts = values_of(self.name, names, job)
         values = {self._config.fields[name]: text for name, text in zip(names, texts, strict=True)}
-        data = codec.job_update(self.name, values)
+        select = self._config.job if self._select else None
+        data = codec.job_update(self.name, values, select)
         if self._out is not None:
             await self._look(self._out)
             if self._out is not None:
@@ -108,9 +124,11 @@ class Ngpcl:
         if codec.state_of(await self._ask("DR", "DS")) == codec.PRINTING:
             return False  # the update before this session's is not printed yet
         self._link.quiet = True
-        answer = await self._link.command("JU", data, ("JU", "NK"), shown=self._mask(data))
+        what = "JU" if select is None else "JS"
+        answer = await self._link.command(what, data, (what, "NK"), shown=self._mask(data))
         if not answer.good or answer.kind == "NK":
-            raise refused(self.name, "JU", job.ref, f"{answer.kind}{answer.result}")
+            raise refused(self.name, what, job.ref, f"{answer.kind}{answer.result}")
+        self._select = False
         # An unknown field is silently accepted: only what is read back is there.
         for field, value in values.items():
             have = await self._ask("FR", "FC", field)
@@ -152,8 +170,16 @@ class Ngpcl:
         )
 
     async def clear(self) -> bool:
-        """Nothing published takes an allocation back; see ports.Printer."""
-        return False
+        """With the command of the configuration: nothing that is published takes an allocation
+        back; see ports.Printer."""
+        head = self._config.clear
+        if not head:
+            return False
+        self._out = None
+        answer = await self._link.command(head, codec.command(head), (head, "NK"))
+        if not answer.good or answer.kind == "NK":
+            return False
+        return codec.state_of(await self._ask("DR", "DS")) != codec.PRINTING
 
     async def _look(self, ref: int) -> None:
         state = codec.state_of(await self._ask("DR", "DS"))

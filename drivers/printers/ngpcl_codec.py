@@ -97,13 +97,14 @@ def command(head: str, *fields: str) -> bytes:
     return ("{~" + "|".join((head, *fields)) + "|}\r").encode("ascii")
 
 
-def job_update(device: str, values: Mapping[str, str]) -> bytes:
-    """`JU0||1|name|value|..`: new values for the running job, and one print of them. DomainError,
-    and nothing may be sent: a value that the language cannot carry."""
+def job_update(device: str, values: Mapping[str, str], select: str | None = None) -> bytes:
+    """`JU0||1|name|value|..`: new values for the running job, and one print of them; with `select`
+    that job, clean, is selected with them (`JS0|job|1|..`). DomainError, and nothing may be sent: a
+    value that the language cannot carry."""
     parts = []
     for name, value in values.items():
         parts += [name, _clean(device, value)]
-    data = command("JU0", "", "1", *parts)
+    data = command("JS0" if select else "JU0", select or "", "1", *parts)
     if len(data) > MAX_COMMAND:
         raise too_long(device, MAX_COMMAND, len(data))
     return data

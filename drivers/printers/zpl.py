@@ -44,6 +44,7 @@ class ZplPrinter(LabelPrinter):
         self._probe = min(PROBE, config.reply_timeout)
         self._stored: set[str] = set()
         self._has_odometer = self._has_report = False
+        self._our_pause = self._their_pause = False
 
     @property
     def capability(self) -> PrinterCapability:
@@ -60,16 +61,27 @@ class ZplPrinter(LabelPrinter):
         )
 
     async def inhibit(self) -> bool:
-        """Pause (`~PP`): the label that is being printed comes out, no other does."""
+        """Pause (`~PP`): the label that is being printed comes out, no other does. A printer that
+        stands paused, and not by us, was paused by a person, for a reason."""
+        async with self._lock:
+            self._check()
+            status = await self._host_status(self._config.reply_timeout)
+        self._their_pause = status is not None and status.paused and not self._our_pause
+        if self._their_pause:
+            return True
+        self._our_pause = True
         return await self._paused(b"~PP\r\n", True)
 
     async def release(self) -> None:
-        """Print again (`~PS`)."""
+        """Print again (`~PS`); a person's pause is ended by that person."""
+        if self._their_pause:
+            return
         if not await self._paused(b"~PS\r\n", False):
             raise TransientError(
                 f"{self.name} did not end its pause after ~PS. Press its pause key, or look why it "
                 f"is stopped."
             )
+        self._our_pause = False
 
     async def _paused(self, command: bytes, wanted: bool) -> bool:
         async with self._lock:

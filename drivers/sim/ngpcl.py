@@ -15,8 +15,10 @@ class NgpclPrinter:
 
     def __init__(self) -> None:
         self.job = "BOTTLE.job"
+        self.jobs = {"BOTTLE.job": ("CODE",), "CASE.job": ("SERIAL",)}
         self.fields = {"CODE": ""}
         self.allowed = 0
+        self.purge = "PQ"
         self.trouble = ""
         self.printed: list[str] = []
 
@@ -46,11 +48,19 @@ class NgpclPrinter:
             if rest[0] not in self.fields:
                 return "{~FC1|}"
             return "{~FC0|" + rest[0] + "|" + self.fields[rest[0]] + "|}"
-        if head == "~JU0" and len(rest) >= 4 and rest[1].isdigit():
+        if head == "~JS0" and rest and rest[0] not in self.jobs:
+            return "{~JS1|}"
+        if head in ("~JU0", "~JS0") and len(rest) >= 4 and rest[1].isdigit():
+            if head == "~JS0":
+                self.job = rest[0]
+                self.fields = dict.fromkeys(self.jobs[self.job], "")
             pairs = dict(zip(rest[2::2], rest[3::2], strict=False))
             self.fields.update({k: v for k, v in pairs.items() if k in self.fields})
             self.allowed = int(rest[1])
-            return "{~JU0|}"
+            return "{" + head + "|}"
+        if head == "~" + self.purge:
+            self.allowed = 0
+            return "{" + head + "0|}"
         return "{~NK1|}"
 
 

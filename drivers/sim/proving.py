@@ -76,6 +76,9 @@ class Bench(ABC):
     def reboot(self) -> None:
         """What is left of queue and counter after the power was off; `server` is stopped then."""
 
+    def attend(self) -> None:  # noqa: B027 - most need nobody
+        """A person comes to a printer that stands, and ends a pause that the agent left."""
+
     def fields(self, text: str) -> dict[str, str]:
         """The variable texts of a label, where the driver's template needs more than the code."""
         return {"code": text}

@@ -236,3 +236,6 @@ class ZplBench(Bench):
 
     def reboot(self) -> None:
         self.printer.reboot()
+
+    def attend(self) -> None:
+        self.printer.paused = False

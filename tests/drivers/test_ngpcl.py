@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from agent.core.errors import ConfigError, DomainError, TransientError
 from agent.ports import Evidence, PrintEventKind, PrintJob
@@ -46,6 +47,7 @@ def test_commands_as_published() -> None:
     assert codec.command("DR") == b"{~DR|}\r"
     assert codec.command("FR", "Batch1") == b"{~FR|Batch1|}\r"
     assert codec.job_update(NAME, {"QR": "ABC"}) == b"{~JU0||1|QR|ABC|}\r"
+    assert codec.job_update(NAME, {"QR": "A"}, "B.job") == b"{~JS0|B.job|1|QR|A|}\r"
 
 
 def test_published_answers() -> None:
@@ -177,6 +179,46 @@ def test_a_job_that_cannot_print_the_code(more: dict[str, Any], word: str) -> No
             await driver.open()
 
     play(scene, **more)
+
+
+def test_a_job_is_selected_by_the_first_record_and_prints_it_once() -> None:
+    async def scene(made: NgpclPrinter, server: NgpclServer, driver: Ngpcl) -> None:
+        await driver.open()
+        assert made.job == "BOTTLE.job", "nothing is selected without a record to print"
+        for ref in (1, 2):
+            assert await driver.send(job(ref))
+            assert (made.job, made.trigger(), made.trigger()) == ("CASE.job", f"C{ref}", None)
+            event = await driver.next_event(2.0)
+            assert event is not None
+            assert event.ref == ref
+
+    play(scene, job="CASE.job", select=True, fields={"code": "SERIAL"})
+
+
+def test_a_job_that_cannot_be_selected_is_refused_with_its_record() -> None:
+    async def scene(made: NgpclPrinter, server: NgpclServer, driver: Ngpcl) -> None:
+        await driver.open()
+        with pytest.raises(DomainError, match=r"refused record 1 \(JS: JS1\)"):
+            await driver.send(job(1))
+        assert (made.job, made.allowed) == ("BOTTLE.job", 0)
+
+    play(scene, job="NIX.job", select=True)
+    with pytest.raises(ValidationError, match="select needs the job"):
+        play(scene, select=True)
+
+
+@pytest.mark.parametrize(("command", "cleared"), [("PQ", True), ("ZZ", False)])
+def test_the_queue_is_cleared_by_the_command_of_the_configuration(
+    command: str, cleared: bool
+) -> None:
+    async def scene(made: NgpclPrinter, server: NgpclServer, driver: Ngpcl) -> None:
+        await driver.open()
+        assert driver.capability.clears
+        assert await driver.send(job(1))
+        assert await driver.clear() is cleared
+        assert made.allowed == (0 if cleared else 1)
+
+    play(scene, clear=command)
 
 
 @pytest.mark.parametrize(

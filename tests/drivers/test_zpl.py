@@ -469,6 +469,23 @@ def test_pause_holds_labels_and_release_lets_them_out() -> None:
     run(with_printer(SimPrinter(print_time=0.02), act))
 
 
+def test_a_persons_pause_is_not_ended_and_our_own_is() -> None:
+    async def act(device: ZplPrinter, sim: SimPrinter) -> None:
+        sim.paused = True
+        assert await device.inhibit(), "it prints nothing, whoever paused it"
+        await device.release()
+        assert sim.paused, "somebody wanted that"
+        sim.paused = False
+        assert await device.inhibit()
+        await device.close()
+        await device.open()
+        assert await device.inhibit()
+        await device.release()
+        assert not sim.paused, "the pause of a session of ours that broke"
+
+    run(with_printer(SimPrinter(), act))
+
+
 def test_silence_on_a_live_session_is_a_fault() -> None:
     async def act(device: ZplPrinter, sim: SimPrinter) -> None:
         sim.faults.add("head_open")
