@@ -23,13 +23,17 @@ GATE, CONFIRM, BLAST = 1800, 600, 40
 TRIGGER = PlcEventKind.TRIGGER
 
 
+def documented() -> list[str]:
+    """The programs of docs/plc.md: the printer's gate alone, and the line."""
+    text = Path("docs/plc.md").read_text("utf-8")
+    return re.findall(r"```iecst\n(.*?)```", text, re.DOTALL)
+
+
 class Machine:
     """The belt, the program that runs it, and its Modbus server."""
 
     def __init__(self) -> None:
-        text = Path("docs/plc.md").read_text("utf-8")
-        # The first is the printer's gate alone, a few lines for a PLC that has the rest.
-        _, source = re.findall(r"```iecst\n(.*?)```", text, re.DOTALL)
+        _, source = documented()
         self.clock = Clock()
         self.plc = program(source, self.clock)
         self.plc |= dict.fromkeys(
@@ -171,3 +175,54 @@ def test_a_restart_is_a_new_run_with_an_empty_ring(machine: Machine) -> None:
         await plc.close()
 
     asyncio.run(go())
+
+
+class Gate:
+    """The documented print gate with its register and the coder's eye."""
+
+    def __init__(self) -> None:
+        source, _ = documented()
+        ours = "VAR_GLOBAL AgentOut : ARRAY[0..287] OF WORD; END_VAR\n"
+        self.plc = program(ours + source, Clock())
+
+    def scan(self, *, eye: bool = False) -> bool:
+        self.plc["CoderEye"] = eye
+        self.plc["PrintGate"]()
+        return bool(self.plc["PrintGo"])
+
+    def product(self) -> int:
+        """A product is before the eye for three scans: how many of them let it print."""
+        return sum([self.scan(eye=True), self.scan(eye=True), self.scan(eye=True), self.scan()])
+
+    def told(self, number: int, *, alive: bool = True) -> None:
+        """The agent writes the register, or falls silent."""
+        self.plc["AgentOut"][self.plc["PRINT_GATE"]] = type(self.plc["PRINT_GATE"])(number)
+        self.plc["AgentAlive"] = alive
+        self.scan()
+
+
+def test_the_documented_print_gate_lets_one_signal_through_for_each_number() -> None:
+    gate = Gate()
+    gate.told(7)
+    assert gate.product() == 0, "a number from before its start"
+    gate.told(0)
+    for number in (1, 2, 65_535, 1):
+        gate.told(number)
+        assert gate.product() == 1
+        gate.told(number)
+        assert gate.product() == 0, "the same number again"
+    gate.told(2)
+    gate.told(0)
+    assert gate.product() == 0, "closed by 0"
+    gate.told(3)
+    gate.told(3, alive=False)
+    assert gate.product() == 0, "the agent is silent"
+    gate.told(4)
+    assert gate.product() == 0, "it was not seen at 0 since"
+    gate.told(0)
+    gate.told(5)
+    assert gate.product() == 1
+    # What stands before the eye when the gate opens is no edge.
+    gate.scan(eye=True)
+    gate.plc["AgentOut"][gate.plc["PRINT_GATE"]] = type(gate.plc["PRINT_GATE"])(6)
+    assert not gate.scan(eye=True)
