@@ -1,7 +1,5 @@
 """Codenet: the published frames byte by byte, NAK digits against print characters, the queue."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,42 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, PrintEventKind, PrintJob
-from drivers.context import DeviceContext
+from agent.ports import Evidence, PrintEventKind
 from drivers.printers import codenet_codec as codec
 from drivers.printers.codenet import Codenet, CodenetConfig
 from drivers.sim.codenet import Codenet as Device
 from drivers.sim.codenet import CodenetServer
+from tests.drivers.stage import CoderStage, job
 
 NAME = "bottle coder"
 Message = codec.Message
-
-
-def play(
-    scene: Callable[[Device, CodenetServer, Codenet], Awaitable[None]],
-    device: Device | None = None,
-    **more: Any,
-) -> None:
-    """The scene with a simulated coder that listens and its driver, not yet opened."""
-    made = device or Device()
-
-    async def staged() -> None:
-        server = CodenetServer(made)
-        address = f"tcp://127.0.0.1:{await server.start()}"
-        section = {"address": address, "reply_timeout": 0.3} | more
-        driver = Codenet(NAME, CodenetConfig.model_validate(section), DeviceContext())
-        try:
-            async with asyncio.timeout(10):
-                await scene(made, server, driver)
-        finally:
-            await driver.close()
-            await server.stop()
-
-    asyncio.run(staged())
-
-
-def job(ref: int) -> PrintJob:
-    return PrintJob(ref, {"code": f"C{ref}"})
+play = CoderStage(NAME, Device, CodenetServer, Codenet, CodenetConfig, {"reply_timeout": 0.3}).play
 
 
 # ------------------------------------------------------------------------------------- codec

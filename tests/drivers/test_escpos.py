@@ -1,8 +1,6 @@
 """The ESC/POS driver: its language, what printers answer, and printing on the simulated printer."""
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import numpy as np
@@ -13,8 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import Evidence, PrintEvent, PrintEventKind, PrintJob
-from drivers.context import DeviceContext
+from agent.ports import Evidence, PrintEventKind, PrintJob
 from drivers.printers.escpos import EscposConfig, EscposPrinter
 from drivers.printers.escpos_label import ask_process, harmless, label, raster
 from drivers.printers.escpos_status import Cleared, EscposCodec, EscposStatus, Processed
@@ -25,6 +22,7 @@ from drivers.sim.escpos_printer import EscposPrinter as SimPrinter
 from drivers.sim.escpos_printer import EscposPty, EscposServer, EscposTalk
 from drivers.sim.serve import TcpAdapter
 from tests.drivers import label_help
+from tests.drivers.stage import LabelStage, printed, run
 
 CASE = LabelTemplate.model_validate(
     {
@@ -41,20 +39,28 @@ JOB = PrintJob(1, {"code": "https://q.example.cn/1", "product": "酒"}, "case")
 GOOD = b"\x12\x12\x12\x12"
 
 
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    async def guarded() -> None:
-        async with asyncio.timeout(15):
-            await scenario
-
-    asyncio.run(guarded())
-
-
 def sent(data: bytes, dots: int = 576) -> SimPrinter:
     """The simulated printer after these bytes."""
     sim = SimPrinter(print_time=0.0, dots=dots)
     assert EscposTalk(sim, lambda: 0.0).feed(data) == b""
     sim.finish(0.0)
     return sim
+
+
+STAGE = LabelStage(
+    "slips",
+    EscposServer,
+    EscposPty,
+    EscposPrinter,
+    EscposConfig,
+    {
+        "labels": {"case": CASE},
+        "reply_timeout": 0.3,
+        "print_timeout": 2.0,
+        "poll_interval": 0.01,
+    },
+)
+with_printer = STAGE.play
 
 
 # ------------------------------------------------------------------------------------- language
@@ -180,42 +186,6 @@ def test_other_answers() -> None:
 # ------------------------------------------------------------------- against the simulated printer
 
 
-def config(address: str, **more: Any) -> EscposConfig:
-    section = {
-        "address": address,
-        "labels": {"case": CASE},
-        "reply_timeout": 0.3,
-        "print_timeout": 2.0,
-        "poll_interval": 0.01,
-    }
-    return EscposConfig.model_validate(section | more)
-
-
-async def with_printer(
-    sim: SimPrinter,
-    act: Callable[[EscposPrinter, SimPrinter], Awaitable[None]],
-    *,
-    serial: bool = False,
-    **more: Any,
-) -> None:
-    adapter = EscposPty(sim, time.monotonic) if serial else EscposServer(sim, time.monotonic)
-    at = await adapter.start()
-    address = f"serial://{at}?baud=115200" if serial else f"tcp://127.0.0.1:{at}"
-    device = EscposPrinter("slips", config(address, **more), DeviceContext())
-    await device.open()
-    try:
-        await act(device, sim)
-    finally:
-        await device.close()
-        await adapter.stop()
-
-
-def printed(event: PrintEvent | None) -> int | None:
-    assert event is not None
-    assert event.kind is PrintEventKind.PRINTED
-    return event.ref
-
-
 @pytest.mark.parametrize("epson", [True, False], ids=["epson", "plain"])
 @pytest.mark.parametrize("serial", [False, True], ids=["tcp", "pty"])
 def test_labels_are_printed_one_by_one(serial: bool, epson: bool) -> None:
@@ -267,9 +237,7 @@ def test_an_answer_that_was_lost_is_asked_for_again(epson: bool) -> None:
     async def scenario() -> None:
         sim = SimPrinter(print_time=0.02, process_id=epson)
         server = EscposServer(sim, time.monotonic)
-        device = EscposPrinter(
-            "slips", config(f"tcp://127.0.0.1:{await server.start()}"), DeviceContext()
-        )
+        device = STAGE.made(f"tcp://127.0.0.1:{await server.start()}")
         await device.open()
         server.wire.events_lost = 1
         assert await device.send(JOB)
@@ -304,7 +272,7 @@ def test_without_it_clear_waits_for_what_is_in_hand() -> None:
 
 def test_a_label_wider_than_the_paper_is_refused_at_the_start() -> None:
     with pytest.raises(ConfigError, match=r"slips.*case"):
-        EscposPrinter("slips", config("tcp://127.0.0.1:1", paper=48), DeviceContext())
+        STAGE.made("tcp://127.0.0.1:1", paper=48)
 
 
 class Answers:
@@ -325,7 +293,7 @@ def test_another_language_is_named(answer: bytes) -> None:
     async def scenario() -> None:
         server = TcpAdapter(lambda: Answers(answer))
         port = await server.start()
-        device = EscposPrinter("slips", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        device = STAGE.made(f"tcp://127.0.0.1:{port}")
         with pytest.raises(TransientError, match=r"slips.*no ESC/POS"):
             await device.open()
         await device.close()
@@ -339,7 +307,7 @@ def test_silence_ends_the_session_and_names_the_question(answer: bytes) -> None:
     async def scenario() -> None:
         server = TcpAdapter(lambda: Answers(answer, b"\x10\x04"))
         port = await server.start()
-        device = EscposPrinter("slips", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        device = STAGE.made(f"tcp://127.0.0.1:{port}")
         await device.open()
         with pytest.raises(TransientError, match=r"slips.*did not answer"):
             await device.send(JOB)
@@ -354,7 +322,7 @@ def test_a_status_among_other_bytes_is_none() -> None:
         server = TcpAdapter(lambda: Answers(b"ok" + GOOD + b"ready"))
         port = await server.start()
         address = f"tcp://127.0.0.1:{port}"
-        device = EscposPrinter("slips", config(address, confirm="in-order"), DeviceContext())
+        device = STAGE.made(address, confirm="in-order")
         await device.open()
         with pytest.raises(TransientError, match=r"slips.*no ESC/POS"):
             await device.status()

@@ -1,7 +1,5 @@
 """The experimental Linx-like frames: both checksum rules, doubled ESC, the buffer of records."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,40 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import DomainError, TransientError
-from agent.ports import Evidence, PrintJob
-from drivers.context import DeviceContext
+from agent.ports import Evidence
 from drivers.printers import linx_codec as codec
 from drivers.printers.linx import Linx, LinxConfig
 from drivers.sim.linx import LinxCoder, LinxServer
+from tests.drivers.stage import CoderStage, job
 
 NAME = "bottle coder"
-
-
-def play(
-    scene: Callable[[LinxCoder, LinxServer, Linx], Awaitable[None]],
-    device: LinxCoder | None = None,
-    **more: Any,
-) -> None:
-    """The scene with a simulated coder that listens and its driver, not yet opened."""
-    made = device or LinxCoder()
-
-    async def staged() -> None:
-        server = LinxServer(made)
-        address = f"tcp://127.0.0.1:{await server.start()}"
-        section = {"address": address, "reply_timeout": 0.3, "poll": 0.01} | more
-        driver = Linx(NAME, LinxConfig.model_validate(section), DeviceContext())
-        try:
-            async with asyncio.timeout(10):
-                await scene(made, server, driver)
-        finally:
-            await driver.close()
-            await server.stop()
-
-    asyncio.run(staged())
-
-
-def job(ref: int) -> PrintJob:
-    return PrintJob(ref, {"code": f"C{ref}"})
+play = CoderStage(
+    NAME, LinxCoder, LinxServer, Linx, LinxConfig, {"reply_timeout": 0.3, "poll": 0.01}
+).play
 
 
 def test_the_published_status_query_by_both_rules() -> None:

@@ -1,7 +1,5 @@
 """NGPCL: the published dialogue, one print per update, and what is read back."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,36 +8,21 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, PrintEventKind, PrintJob
-from drivers.context import DeviceContext
+from agent.ports import Evidence, PrintEventKind
 from drivers.printers import ngpcl_codec as codec
 from drivers.printers.ngpcl import Ngpcl, NgpclConfig
 from drivers.sim.ngpcl import NgpclPrinter, NgpclServer
+from tests.drivers.stage import CoderStage, job
 
 NAME = "film printer"
-
-
-def play(scene: Callable[[NgpclPrinter, NgpclServer, Ngpcl], Awaitable[None]], **more: Any) -> None:
-    """The scene with a simulated printer that listens and its driver, not yet opened."""
-    made = NgpclPrinter()
-
-    async def staged() -> None:
-        server = NgpclServer(made)
-        address = f"tcp://127.0.0.1:{await server.start()}"
-        section = {"address": address, "fields": {"code": "CODE"}, "reply_timeout": 0.3} | more
-        driver = Ngpcl(NAME, NgpclConfig.model_validate(section), DeviceContext())
-        try:
-            async with asyncio.timeout(10):
-                await scene(made, server, driver)
-        finally:
-            await driver.close()
-            await server.stop()
-
-    asyncio.run(staged())
-
-
-def job(ref: int) -> PrintJob:
-    return PrintJob(ref, {"code": f"C{ref}"})
+play = CoderStage(
+    NAME,
+    NgpclPrinter,
+    NgpclServer,
+    Ngpcl,
+    NgpclConfig,
+    {"fields": {"code": "CODE"}, "reply_timeout": 0.3},
+).play
 
 
 def test_commands_as_published() -> None:

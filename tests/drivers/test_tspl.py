@@ -1,8 +1,6 @@
 """The TSPL driver: its language, what printers answer, and printing on the simulated printer."""
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import TransientError
-from agent.ports import Evidence, PrintEvent, PrintEventKind, PrintJob
+from agent.ports import Evidence, PrintEventKind, PrintJob
 from drivers.context import DeviceContext
 from drivers.printers.label_draw import draw
 from drivers.printers.label_files import load_label
@@ -25,6 +23,7 @@ from drivers.sim.tspl_printer import TsplPrinter as SimPrinter
 from drivers.sim.tspl_printer import TsplPty, TsplServer, TsplTalk
 from drivers.wireread import tail
 from tests.drivers import label_help
+from tests.drivers.stage import LabelStage, printed, run
 
 CASE = LabelTemplate.model_validate(
     {
@@ -40,19 +39,28 @@ CASE = LabelTemplate.model_validate(
 JOB = PrintJob(1, {"code": "https://q.example.cn/1", "product": "酒"}, "case")
 
 
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    async def guarded() -> None:
-        async with asyncio.timeout(15):
-            await scenario
-
-    asyncio.run(guarded())
-
-
 def sent(picture: Any) -> SimPrinter:
     """The simulated printer after a label was sent."""
     sim = SimPrinter(print_time=0.0)
     assert TsplTalk(sim, lambda: 0.0).feed(label(picture, 8, 2)) == b""
     return sim
+
+
+STAGE = LabelStage(
+    "labeller",
+    TsplServer,
+    TsplPty,
+    TsplPrinter,
+    TsplConfig,
+    {
+        "labels": {"case": CASE},
+        "reply_timeout": 0.3,
+        "print_timeout": 2.0,
+        "poll_interval": 0.01,
+        "settle": 0.15,
+    },
+)
+with_printer = STAGE.play
 
 
 # ------------------------------------------------------------------------------------- language
@@ -166,43 +174,6 @@ def test_the_codec_survives_anything(chunks: list[bytes], short: bool) -> None:
 # ------------------------------------------------------------------- against the simulated printer
 
 
-async def with_printer(
-    sim: SimPrinter,
-    act: Callable[[TsplPrinter, SimPrinter], Awaitable[None]],
-    *,
-    serial: bool = False,
-    **more: Any,
-) -> None:
-    adapter = TsplPty(sim, time.monotonic) if serial else TsplServer(sim, time.monotonic)
-    at = await adapter.start()
-    address = f"serial://{at}?baud=115200" if serial else f"tcp://127.0.0.1:{at}"
-    device = TsplPrinter("labeller", config(address, **more), DeviceContext())
-    await device.open()
-    try:
-        await act(device, sim)
-    finally:
-        await device.close()
-        await adapter.stop()
-
-
-def config(address: str, **more: Any) -> TsplConfig:
-    section = {
-        "address": address,
-        "labels": {"case": CASE},
-        "reply_timeout": 0.3,
-        "print_timeout": 2.0,
-        "poll_interval": 0.01,
-        "settle": 0.15,
-    }
-    return TsplConfig.model_validate(section | more)
-
-
-def printed(event: PrintEvent | None) -> int | None:
-    assert event is not None
-    assert event.kind is PrintEventKind.PRINTED
-    return event.ref
-
-
 @pytest.mark.parametrize("full", [True, False], ids=["full", "clone"])
 @pytest.mark.parametrize("serial", [False, True], ids=["tcp", "pty"])
 def test_labels_are_printed_one_by_one(serial: bool, full: bool) -> None:
@@ -292,9 +263,7 @@ def test_another_language_is_named(answer: bytes, status: str) -> None:
     async def scenario() -> None:
         server = TcpAdapter(lambda: Answers(answer))
         port = await server.start()
-        device = TsplPrinter(
-            "labeller", config(f"tcp://127.0.0.1:{port}", status=status), DeviceContext()
-        )
+        device = STAGE.made(f"tcp://127.0.0.1:{port}", status=status)
         await device.open()
         with pytest.raises(TransientError, match=r"labeller.*x1b!.*no TSPL"):
             await device.status()
@@ -310,9 +279,7 @@ def test_silence_ends_the_session_and_names_the_question(answer: bytes, status: 
     async def scenario() -> None:
         server = TcpAdapter(lambda: Answers(answer))
         port = await server.start()
-        device = TsplPrinter(
-            "labeller", config(f"tcp://127.0.0.1:{port}", status=status), DeviceContext()
-        )
+        device = STAGE.made(f"tcp://127.0.0.1:{port}", status=status)
         await device.open()
         with pytest.raises(TransientError, match=r"labeller.*x1b!"):
             await device.send(JOB)
@@ -327,7 +294,7 @@ def test_a_late_answer_is_waited_for() -> None:
         sim = SimPrinter(print_time=0.0)
         server = TsplServer(sim, time.monotonic)
         port = await server.start()
-        device = TsplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        device = STAGE.made(f"tcp://127.0.0.1:{port}")
         await device.open()
         assert (await device.status()).ready
         server.wire.answers_late, server.wire.seconds = 1, 0.15
@@ -346,7 +313,7 @@ def test_an_answer_that_nobody_asked_for_is_none() -> None:
     async def scenario() -> None:
         server = TsplServer(SimPrinter(print_time=0.0), time.monotonic)
         port = await server.start()
-        device = TsplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        device = STAGE.made(f"tcp://127.0.0.1:{port}")
         await device.open()
         assert (await device.status()).ready
         server.push(b"\x02E@@A\x03\r\n")
@@ -371,7 +338,7 @@ def test_the_cable_is_pulled() -> None:
     async def scenario() -> None:
         server = TsplServer(SimPrinter(), time.monotonic)
         port = await server.start()
-        device = TsplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        device = STAGE.made(f"tcp://127.0.0.1:{port}")
         await device.open()
         assert await device.send(JOB)
         await server.drop()
@@ -390,7 +357,7 @@ def test_the_wire_log_says_what_stands_on_a_label_and_no_secret(tmp_path: Path) 
         server = TsplServer(SimPrinter(print_time=0.0), time.monotonic)
         address = f"tcp://127.0.0.1:{await server.start()}"
         context = DeviceContext(tmp_path, lambda data: data.replace(b"PRIZE", b"******"))
-        device = TsplPrinter("labeller", config(address), context)
+        device = STAGE.made(address, context)
         await device.open()
         for ref, code in enumerate(("PUBLIC", "PRIZE")):
             assert await device.send(PrintJob(ref, {"code": code, "product": "酒"}))

@@ -1,45 +1,23 @@
 """WSI: the published frames and sums, printing held between values, and prints too many."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, PrintEventKind, PrintJob
-from drivers.context import DeviceContext
+from agent.ports import Evidence, PrintEventKind
 from drivers.printers import wsi_codec as codec
 from drivers.printers.wsi import Wsi, WsiConfig
 from drivers.sim.wsi import WsiCoder, WsiServer
+from tests.drivers.stage import CoderStage, job
 
 NAME = "date coder"
 Message = codec.Message
-
-
-def play(scene: Callable[[WsiCoder, WsiServer, Wsi], Awaitable[None]], **more: Any) -> None:
-    """The scene with a simulated coder that listens and its driver, not yet opened."""
-    made = WsiCoder()
-
-    async def staged() -> None:
-        server = WsiServer(made)
-        address = f"tcp://127.0.0.1:{await server.start()}"
-        section = {"address": address, "fields": {"code": "CODE"}, "reply_timeout": 0.3} | more
-        driver = Wsi(NAME, WsiConfig.model_validate(section), DeviceContext())
-        try:
-            async with asyncio.timeout(10):
-                await scene(made, server, driver)
-        finally:
-            await driver.close()
-            await server.stop()
-
-    asyncio.run(staged())
-
-
-def job(ref: int) -> PrintJob:
-    return PrintJob(ref, {"code": f"C{ref}"})
+play = CoderStage(
+    NAME, WsiCoder, WsiServer, Wsi, WsiConfig, {"fields": {"code": "CODE"}, "reply_timeout": 0.3}
+).play
 
 
 @pytest.mark.parametrize(

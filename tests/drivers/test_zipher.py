@@ -1,7 +1,5 @@
 """Zipher: the published lines byte by byte, and what its driver does when the device misbehaves."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,41 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, Inhibit, PrintEventKind, PrintJob
-from drivers.context import DeviceContext
+from agent.ports import Evidence, Inhibit, PrintEventKind
 from drivers.printers import zipher_codec as codec
 from drivers.printers.zipher import Zipher, ZipherConfig
 from drivers.sim.zipher import OFFLINE, STARTING, ZipherServer
 from drivers.sim.zipher import Zipher as Device
+from tests.drivers.stage import CoderStage, job
 
 NAME = "bottle coder"
-
-
-def play(
-    scene: Callable[[Device, ZipherServer, Zipher], Awaitable[None]],
-    device: Device | None = None,
-    **more: Any,
-) -> None:
-    """The scene with a simulated coder that listens and its driver, not yet opened."""
-    made = device or Device()
-
-    async def staged() -> None:
-        server = ZipherServer(made)
-        address = f"tcp://127.0.0.1:{await server.start()}"
-        section = {"address": address, "fields": {"code": "CODE"}, "reply_timeout": 0.3} | more
-        driver = Zipher(NAME, ZipherConfig.model_validate(section), DeviceContext())
-        try:
-            async with asyncio.timeout(10):
-                await scene(made, server, driver)
-        finally:
-            await driver.close()
-            await server.stop()
-
-    asyncio.run(staged())
-
-
-def job(ref: int, text: str = "") -> PrintJob:
-    return PrintJob(ref, {"code": text or f"C{ref}"})
+play = CoderStage(
+    NAME,
+    Device,
+    ZipherServer,
+    Zipher,
+    ZipherConfig,
+    {"fields": {"code": "CODE"}, "reply_timeout": 0.3},
+).play
 
 
 async def refs(driver: Zipher, count: int) -> list[int | None]:

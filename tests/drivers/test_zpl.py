@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from drivers.sim.zpl_parse import Format, Immediate, Splitter
 from drivers.sim.zpl_printer import ZplPrinter as SimPrinter
 from drivers.sim.zpl_printer import ZplPty, ZplServer, ZplTalk
 from tests.drivers import label_help
+from tests.drivers.stage import LabelStage, run
 
 SSCC = "069012345600000121"
 HS = (
@@ -33,20 +33,6 @@ HQES = (
     b"\x02\r\n  PRINTER STATUS\r\n   ERRORS:         1 00000000 00000005\r\n"
     b"   WARNINGS:       1 00000000 00000002\r\n\x03"
 )
-
-
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    """Run a scenario with a hard end, and no task may outlive it."""
-
-    async def guarded() -> None:
-        await asyncio.wait_for(scenario, 15)
-        me = asyncio.current_task()
-        left = [task for task in asyncio.all_tasks() if task is not me]
-        if left:
-            await asyncio.wait(left, timeout=1)
-        assert not [task for task in left if not task.done()]
-
-    asyncio.run(guarded())
 
 
 def label(*elements: dict[str, Any]) -> LabelTemplate:
@@ -61,17 +47,6 @@ CASE = label(
 )
 
 
-def config(address: str, **more: Any) -> ZplConfig:
-    section = {
-        "address": address,
-        "labels": {"case": CASE},
-        "reply_timeout": 0.3,
-        "print_timeout": 2.0,
-        "poll_interval": 0.01,
-    }
-    return ZplConfig.model_validate(section | more)
-
-
 def printed(template: LabelTemplate, fields: dict[str, str]) -> tuple[str, ...]:
     """What the simulated printer puts on the label."""
     sim = SimPrinter(print_time=0.0)
@@ -79,6 +54,22 @@ def printed(template: LabelTemplate, fields: dict[str, str]) -> tuple[str, ...]:
     assert talk.feed(store("CL0", template) + recall("CL0", template, fields)) == b""
     (out,) = sim.printed
     return out.texts
+
+
+STAGE = LabelStage(
+    "labeller",
+    ZplServer,
+    ZplPty,
+    ZplPrinter,
+    ZplConfig,
+    {
+        "labels": {"case": CASE},
+        "reply_timeout": 0.3,
+        "print_timeout": 2.0,
+        "poll_interval": 0.01,
+    },
+)
+with_printer = STAGE.play
 
 
 # ------------------------------------------------------------------------------------- language
@@ -297,28 +288,6 @@ def test_much_garbage_is_dropped(junk: bytes) -> None:
 
 
 # ------------------------------------------------------------------- against the simulated printer
-
-
-async def with_printer(
-    sim: SimPrinter,
-    act: Callable[[ZplPrinter, SimPrinter], Awaitable[None]],
-    *,
-    serial: bool = False,
-    **more: Any,
-) -> None:
-    adapter = ZplPty(sim, time.monotonic) if serial else ZplServer(sim, time.monotonic)
-    at = await adapter.start()
-    device = ZplPrinter(
-        "labeller",
-        config(f"serial://{at}?baud=115200" if serial else f"tcp://127.0.0.1:{at}", **more),
-        DeviceContext(),
-    )
-    await device.open()
-    try:
-        await act(device, sim)
-    finally:
-        await device.close()
-        await adapter.stop()
 
 
 async def print_one(device: ZplPrinter, sim: SimPrinter, ref: int, code: str) -> None:
@@ -587,7 +556,7 @@ def test_a_peer_that_never_answers_is_a_silent_printer_and_closes_in_time() -> N
     async def scenario() -> None:
         server = TcpAdapter(Mute)
         port = await server.start()
-        device = ZplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        device = STAGE.made(f"tcp://127.0.0.1:{port}")
         await device.open()
         assert device.capability.evidence is Evidence.ACCEPTED
         assert not await device.send(PrintJob(1, {"code": "A", "product": "p"}))
@@ -605,9 +574,7 @@ def test_a_megabyte_before_each_answer() -> None:
     async def scenario() -> None:
         server = TcpAdapter(Babble)
         port = await server.start()
-        device = ZplPrinter(
-            "labeller", config(f"tcp://127.0.0.1:{port}", reply_timeout=3.0), DeviceContext()
-        )
+        device = STAGE.made(f"tcp://127.0.0.1:{port}", reply_timeout=3.0)
         await device.open()
         assert (await device.status()).ready
         await device.close()
@@ -621,7 +588,7 @@ def test_the_cable_is_pulled_and_a_new_session_stores_the_label_again() -> None:
         sim = SimPrinter(print_time=0.0)
         server = ZplServer(sim, time.monotonic)
         port = await server.start()
-        device = ZplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        device = STAGE.made(f"tcp://127.0.0.1:{port}")
         for number in range(2):
             await device.open()
             await print_one(device, sim, number, f"C{number}")
@@ -644,7 +611,7 @@ def test_a_late_answer_is_not_taken_for_the_next() -> None:
         sim = SimPrinter(print_time=0.0)
         server = ZplServer(sim, time.monotonic)
         port = await server.start()
-        device = ZplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        device = STAGE.made(f"tcp://127.0.0.1:{port}")
         await device.open()
         assert (await device.status()).ready
         server.wire.answers_late, server.wire.seconds = 1, 0.7
@@ -668,7 +635,7 @@ def test_another_language_is_named_with_what_it_said(said: bytes) -> None:
     async def scenario() -> None:
         server = TcpAdapter(Other)
         port = await server.start()
-        device = ZplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), DeviceContext())
+        device = STAGE.made(f"tcp://127.0.0.1:{port}")
         await device.open()
         job = PrintJob(1, {"code": "A", "product": "p"})
         with pytest.raises(TransientError, match=r"labeller.*~HS.*no ZPL.*Check the port"):
@@ -683,7 +650,7 @@ def test_a_pty_that_hangs_up() -> None:
     async def scenario() -> None:
         line = ZplPty(SimPrinter(), time.monotonic)
         path = await line.start()
-        device = ZplPrinter("labeller", config(f"serial://{path}"), DeviceContext())
+        device = STAGE.made(f"serial://{path}")
         await device.open()
         await line.stop()
         with pytest.raises(TransientError):
@@ -699,7 +666,7 @@ def test_secret_values_do_not_reach_the_wire_log(tmp_path: Path) -> None:
         server = ZplServer(sim, time.monotonic)
         port = await server.start()
         context = DeviceContext(tmp_path, lambda data: data.replace(b"PRI_ZE", b"******"))
-        device = ZplPrinter("labeller", config(f"tcp://127.0.0.1:{port}"), context)
+        device = STAGE.made(f"tcp://127.0.0.1:{port}", context)
         await device.open()
         await print_one(device, sim, 1, "PRI_ZE")
         await print_one(device, sim, 2, "PUBLIC")
