@@ -224,7 +224,8 @@ class PrintDesk:
         self._unreported = 0
         self._waiting.clear()
         self._in_hand.clear()
-        self._flushing = None
+        self._flushing = self._let_through = None
+        self._armed = False
         if self._gate is not None:
             await self._gate.allow(0)
         stopped = isinstance(self.printer, Inhibit) and await self.printer.inhibit()

@@ -35,6 +35,7 @@ from drivers.printers.text_coder import TextCoder, TextCoderConfig
 from drivers.sim.text_coder import CoderServer, Record, message
 from drivers.sim.text_coder import TextCoder as SimCoder
 from tests.core.lines import CODER, LABEL, VERIFY, Line, chain
+from tests.drivers.contract_printer import until
 
 
 class Recorded(SimCoder):
@@ -634,3 +635,52 @@ def test_a_device_that_counts_when_a_print_begins_does_not_look_apart() -> None:
 
     asyncio.run(scene())
     assert [each for each in heard if isinstance(each, i.PrinterCounted)] == []
+
+
+class Shut:
+    """A print gate that nobody hears of."""
+
+    async def allow(self, number: int) -> None: ...
+
+
+class SlowToTake(CountsAtStart):
+    """It takes a record only after it was asked twice how it is."""
+
+    async def send(self, job: PrintJob) -> bool:
+        before = self.looks
+        await until(lambda: self.looks >= before + 2)
+        return await super().send(job)
+
+
+def test_a_print_that_the_session_before_missed_does_not_end_the_next() -> None:
+    """While the next record is handed over nothing was let through yet in this session."""
+    printer = SlowToTake()
+    refs = iter(range(10))
+
+    async def report(inputs: Sequence[i.Input], lazy: bool) -> None:
+        for what in inputs:
+            if isinstance(what, i.PrinterConnected):
+                desk.begin(PrinterReady("coder", 1))
+            elif isinstance(what, i.RefillWanted):
+                first = next(refs)
+                keys = {CodeKey(1, first, 0): f"C{first}"}
+                desk.give(SendCodes("coder", 1, 0, first, 1, 1), keys)
+
+    pace = Pace(full=1.0, look=0.001, settle=0.0, silent=0.05)
+    desk = PrintDesk(CODER, printer, report, lambda effect, text: {}, gate=Shut(), pace=pace)
+
+    async def scene() -> None:
+        async with asyncio.timeout(20):
+            first = asyncio.create_task(desk.run())
+            await until(lambda: bool(printer.refs))
+            desk.product()
+            with pytest.raises(TransientError, match="did not report it"):
+                await first
+            printer.refs.clear()
+            again = asyncio.create_task(desk.run())
+            await until(lambda: bool(printer.refs) or again.done())
+            assert not again.done(), again.exception()
+            again.cancel()
+            await asyncio.wait([again])
+
+    asyncio.run(scene())
