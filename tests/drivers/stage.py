@@ -68,12 +68,14 @@ class CoderStage(Generic[Sim, Server, Driver]):
         async def staged() -> None:
             server = self.server(made)
             address = {"address": f"tcp://127.0.0.1:{await server.start()}"}
-            section = self.config.model_validate({**address, **self.section, **more})
-            driver = self.driver(self.name, section, DeviceContext())
             try:
-                await scene(made, server, driver)
+                section = self.config.model_validate({**address, **self.section, **more})
+                driver = self.driver(self.name, section, DeviceContext())
+                try:
+                    await scene(made, server, driver)
+                finally:
+                    await driver.close()
             finally:
-                await driver.close()
                 await server.stop()
 
         run(staged())
