@@ -119,6 +119,8 @@ class Session:
             for task in (work, wanted):
                 task.cancel()
             await asyncio.wait({work, wanted})
+            if not work.cancelled():
+                work.exception()  # it failed as we were told to end: nobody wants to know
 
     async def up(self) -> None:
         """The device works."""

@@ -4,6 +4,7 @@ The devices here are scripts: data that says what happens at each attempt.
 """
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable, Coroutine
@@ -197,6 +198,22 @@ def test_a_cancel_while_it_waits_ends_at_once() -> None:
     stage.play(lambda: stage.health.state == "lost")
     assert time.monotonic() - began < 1.0
     assert stage.device.did[-1] == "close"
+
+
+def test_a_device_that_is_lost_at_the_end_is_no_bug(caplog: pytest.LogCaptureFixture) -> None:
+    class Lost(Scripted):
+        async def work(self) -> None:
+            self.did.append("work")
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise TransientError("it closed the connection") from None
+
+    device = Lost([], [])
+    Stage(device).play(lambda: "work" in device.did)
+    gc.collect()
+    assert device.did == ["open", "work", "close"]
+    assert not [each for each in caplog.records if each.name == "asyncio"]
 
 
 def test_a_device_that_only_opens_stays_lost_until_it_says_that_it_works() -> None:
