@@ -251,6 +251,7 @@ def scan_each(walk: Walk, page: Page) -> None:
     walk.press("pda-finish [data-v=close]")
     walk.look("why a difference")
     walk.home()
+    page.locator(f"pda-home [data-number='RK-{walk.language}-03']").wait_for()
     walk.scan(f"RK-{walk.language}-03")
     page.locator("pda-scan").wait_for()
     walk.scan(case_code(look, 2))
