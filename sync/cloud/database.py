@@ -67,8 +67,9 @@ class Database(Protocol):
     several: bool
     lock: str
 
-    def connect(self) -> Connection:
-        """A connection of its own. TransientError when it cannot be had now."""
+    def connect(self, ingest: bool = False) -> Connection:
+        """A connection of its own; `ingest`: it takes batches in, and may have more memory.
+        TransientError when it cannot be had now."""
 
     def pack(self, table: str, rows: Iterable[Row]) -> Block:
         """Rows of a table, ready for `Connection.copy`. Pure; for any thread."""

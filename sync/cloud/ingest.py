@@ -81,7 +81,7 @@ class Ingest:
         self._database = database
         self._lint = lint
         self._limits = limits
-        self._conn = database.connect()
+        self._conn = database.connect(ingest=True)
         self._ids = Ids(database)
         self._details: set[bytes] = set()
         self._restored: dict[tuple[str, str], Restored] = {}
@@ -90,7 +90,7 @@ class Ingest:
         """Connect again, in the thread of `apply`. TransientError: not now."""
         self._conn.close()
         self._details.clear()
-        self._conn = self._database.connect()
+        self._conn = self._database.connect(ingest=True)
 
     def close(self) -> None:
         """Give the connection back."""

@@ -165,7 +165,7 @@ class Postgres:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def connect(self) -> PostgresConnection:
+    def connect(self, ingest: bool = False) -> PostgresConnection:
         return PostgresConnection(self.url)
 
     def pack(self, table: str, rows: Iterable[Row]) -> Block:

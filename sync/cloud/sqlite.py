@@ -18,8 +18,10 @@ from sync.cloud.migrations import migrate
 from sync.cloud.migrations.m0001_initial import COLUMNS
 
 BUSY_SECONDS = 10.0
-CACHE_KB = 65_536
-"""Of each connection. With four times as much a drain takes as long: the system has the file."""
+CACHE_KB = 8_192
+INGEST_CACHE_KB = 65_536
+"""Of a connection, and of the one that takes batches in. With four times as much a drain takes as
+long: the system has the file."""
 CHECKPOINT_PAGES = 16_384
 """64 MB: random keys touch many pages, and each is then written to the file once, not often."""
 
@@ -37,7 +39,7 @@ TYPES = {
 class SqliteConnection:
     """See `database.Connection`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cache_kb: int = CACHE_KB) -> None:
         self._path = path
         try:
             self._conn = dbapi2.connect(
@@ -49,7 +51,7 @@ class SqliteConnection:
             )
         except dbapi2.OperationalError as error:
             raise TransientError(f"The database {path} cannot be opened: {error}.") from error
-        self.change(f"PRAGMA cache_size = -{CACHE_KB}")
+        self.change(f"PRAGMA cache_size = -{cache_kb}")
         self.change("PRAGMA synchronous = FULL")
         self.change(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self.change("PRAGMA journal_size_limit = 134217728")
@@ -129,8 +131,8 @@ class Sqlite:
     def __init__(self, path: str) -> None:
         self.path = Path(path)
 
-    def connect(self) -> SqliteConnection:
-        return SqliteConnection(self.path)
+    def connect(self, ingest: bool = False) -> SqliteConnection:
+        return SqliteConnection(self.path, INGEST_CACHE_KB if ingest else CACHE_KB)
 
     def pack(self, table: str, rows: Iterable[Row]) -> Block:
         # In the order of their keys, neighbours share a page.

@@ -204,7 +204,7 @@ def traces(database: Database, bottles: int) -> None:
 
 def bare_many(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> Spent:
     """executemany of the same rows."""
-    conn = database.connect()
+    conn = database.connect(ingest=True)
     with measured(conn, []) as found:
         for n, some in enumerate(built):
             with conn.writing():
@@ -258,7 +258,7 @@ def bare_rows(database: Database, payloads: Sequence[bytes], built: Sequence[Any
 def bare_blocks(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> Spent:
     """COPY of the same rows, packed before."""
     packed = [{table: database.pack(table, each) for table, each in some.items()} for some in built]
-    conn = database.connect()
+    conn = database.connect(ingest=True)
     with measured(conn, []) as found:
         for n, some in enumerate(packed):
             with conn.writing():

@@ -154,7 +154,8 @@ def test_the_cloud_consumer_starts_as_its_unit_starts_it(tmp_path: Path) -> None
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[tuple[BrokerProcess, Path]]:
-    """mosquitto with the shipped configuration; only paths and the port are of this test."""
+    """mosquitto with the shipped configuration, read by Debian's own as docs/install.md says; only
+    paths and the port are of this test."""
     certs = tmp_path / "certs"
     make(certs, "edge-1", ("edge-2", "caselink-cloud"))
     kept = tmp_path / "kept"
@@ -165,7 +166,6 @@ def broker(tmp_path: Path) -> Iterator[tuple[BrokerProcess, Path]]:
         ("/etc/mosquitto/certs/broker.crt", certs / "server.pem"),
         ("/etc/mosquitto/certs/broker.key", certs / "server.key"),
         ("/etc/mosquitto/caselink.acl", ROOT / "config" / "mosquitto.acl"),
-        ("/var/lib/mosquitto/", f"{kept}/"),
     ):
         assert shipped in text, shipped
         text = text.replace(shipped, str(here))
@@ -174,7 +174,10 @@ def broker(tmp_path: Path) -> Iterator[tuple[BrokerProcess, Path]]:
     ours = ("cafile", "certfile", "keyfile", "tls_", "require_", "use_")
     of_listener = [line for line in listening if line.startswith(ours)]
     rest = [line for line in listening if not line.startswith(ours)]
-    found = mosquitto(tmp_path, lines=[*general.splitlines(), *rest], listener=of_listener)
+    # /etc/mosquitto/mosquitto.conf of the package; what is said twice ends mosquitto.
+    debian = ["persistence true", f"persistence_location {kept}/", f"log_dest file {kept}/log"]
+    lines = [*debian, *general.splitlines(), *rest]
+    found = mosquitto(tmp_path, lines=lines, listener=of_listener)
     with running(found):
         yield found, certs
 
