@@ -46,7 +46,8 @@ class Lanes:
     def shifted(self, shifts: Shifts) -> "Lanes | None":
         """The order with these shifts; None if one lies outside of it."""
         units = dict(self.units)
-        for shift in sorted(shifts, key=lambda shift: -shift.place):
+        # From behind, so that no place moves; of several at one place the last one that came first.
+        for shift in sorted(reversed(shifts), key=lambda shift: -shift.place):
             at = shift.place - self.first.get(shift.lane, 0)
             if shift.lane not in units or not 0 <= at <= len(units[shift.lane]):
                 return None

@@ -7,7 +7,7 @@ from copy import copy
 from agent.core import align, anchors, broken, duplicates
 from agent.core import facts as f
 from agent.core.align import Content, Solution
-from agent.core.evolve import MISSED, STRANGER, kept_of
+from agent.core.evolve import MISSED, STRANGER, guessed, kept_of
 from agent.core.outcome import Outcome
 from agent.core.restate import ELSEWHERE, Read, may_be_there, restate
 from agent.core.state import Gap, Kept, LineState
@@ -279,10 +279,11 @@ class _Reading:
         if packing.doubt not in (*_LOCATED, SLIP) and not solution.shifts:
             return
         at = next(n for n, kept in enumerate(run) if kept.unit == self.kept.unit)
+        guesses = guessed(packing)
         right = tuple(
             kept.unit
             for n, (kept, agreed) in enumerate(zip(run, solution.agreed, strict=True))
-            if agreed and (n <= at or solution.certain)
+            if agreed and kept.unit not in guesses and (n <= at or solution.certain)
             if self._explained(kept, solution.contents[n])
         )
         if right:

@@ -19,7 +19,15 @@ from agent.core.evolve import (
 )
 from agent.core.evolve.common import LANE_KEPT, Table, has_gate, unseen_on_path
 from agent.core.evolve.containers import can_close, open_container
-from agent.core.evolve.doubt import MISSED, NOWHERE, RESTART, STRANGER, is_fresh, kept_of
+from agent.core.evolve.doubt import (
+    MISSED,
+    NOWHERE,
+    RESTART,
+    STRANGER,
+    guessed,
+    is_fresh,
+    kept_of,
+)
 from agent.core.evolve.orders import ORDERS_KEPT
 from agent.core.plan import LinePlan
 from agent.core.state import LineState
@@ -34,6 +42,7 @@ __all__ = [
     "STRANGER",
     "can_close",
     "evolve",
+    "guessed",
     "has_gate",
     "is_fresh",
     "kept_of",

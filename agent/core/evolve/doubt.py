@@ -275,16 +275,29 @@ def _slip_found(plan: LinePlan, state: LineState, fact: f.SlipFound) -> None:
             kept.whole = fact.whole
 
 
+def guessed(packing: Packing) -> set[int]:
+    """The containers before one of which a part was read that showed a slip: what they hold now by
+    the record is a guess, and nothing that is counted from there says more of them."""
+    whole = {kept.unit for kept in packing.kept if kept.whole}
+    found: set[int] = set()
+    for gap in packing.gaps:
+        if gap.found not in whole and gap.found in gap.containers:
+            found.update(gap.containers[: gap.containers.index(gap.found) + 1])
+    return found
+
+
 def _open_gap(state: LineState, packing: Packing, fact: f.SlipFound) -> None:
     """Remember how it was counted, for readings that show where the slip began."""
-    run = [kept for kept in packing.kept if kept.unit in fact.containers]
-    if not fact.doubtful or not all(kept.starts for kept in run):
+    before = guessed(packing)  # is told by how it was counted when that slip was found
+    run = [k for k in packing.kept if k.unit in fact.containers and k.unit not in before]
+    if not fact.doubtful or not run or not all(kept.starts for kept in run):
         return
     for kept in run:
         kept.counted = list(kept.children)
     lanes = state.lanes.get(fact.station, {})
     behind = {lane: list(units[:BEHIND]) for lane, units in lanes.items()}
-    packing.gaps.append(Gap(fact.found, list(fact.containers), behind, list(packing.suspects)))
+    among = [kept.unit for kept in run]
+    packing.gaps.append(Gap(fact.found, among, behind, list(packing.suspects)))
     del packing.gaps[:-GAPS]
 
 
