@@ -47,7 +47,7 @@ class Lanes:
         """The order with these shifts; None if one lies outside of it."""
         units = dict(self.units)
         # From behind, so that no place moves; of several at one place the last one that came first.
-        for shift in sorted(reversed(shifts), key=lambda shift: -shift.place):
+        for shift in sorted(shifts, key=lambda shift: shift.place)[::-1]:
             at = shift.place - self.first.get(shift.lane, 0)
             if shift.lane not in units or not 0 <= at <= len(units[shift.lane]):
                 return None
