@@ -265,14 +265,19 @@ MUTANTS = (
     Mutant(
         "effect before commit",
         "agent/store/writer.py",
-        '        self._conn.change("BEGIN IMMEDIATE")\n'
-        "        outcomes = [self._outcome(job, alone=len(jobs) == 1) for job in jobs]\n"
+        "        for job in jobs:\n"
+        "            # Nothing is to be kept of what came before the first: it needs no savepoint.\n"
+        "            alone = not self._conn.in_transaction\n"
+        "            if alone:\n"
+        '                self._conn.change("BEGIN IMMEDIATE")\n'
+        "            outcomes.append(self._outcome(job, alone=alone))\n"
         "        if self._conn.in_transaction:\n"
         '            self._conn.change("COMMIT")\n',
         "        if self._conn.in_transaction:\n"
         '            self._conn.change("COMMIT")\n'
         '        self._conn.change("BEGIN IMMEDIATE")\n'
-        "        outcomes = [self._outcome(job, alone=len(jobs) == 1) for job in jobs]\n",
+        "        for job in jobs:\n"
+        "            outcomes.append(self._outcome(job, alone=False))\n",
         "sequence",
         "work",
     ),
