@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from agent.core.errors import CaselinkError, Said, TransientError, say
 from agent.health import Health, State
 from agent.now import monotonic
-from agent.ports import Device
+from agent.ports.devices import Device
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from agent.core.errors import ConfigError
-from agent.ports import Device
+from agent.ports.devices import Device
 from drivers.context import DeviceContext
 
 Kind = Literal["printer", "camera", "reader", "plc"]
@@ -26,7 +26,7 @@ Kind = Literal["printer", "camera", "reader", "plc"]
 class Entry:
     """What kind of device a type is, where its config model and class are, and how to install what
     they import. `evidence` says in words how strongly it can tell that a code was printed (levels
-    of agent.ports.Evidence), `ports` on which TCP ports such devices listen as a rule."""
+    of agent.ports.printing.Evidence), `ports` on which TCP ports such devices listen as a rule."""
 
     kind: Kind
     model: str

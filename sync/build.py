@@ -15,7 +15,7 @@ import msgspec
 from agent.core.errors import CaselinkError, TransientError
 from agent.core.facts import CodesMoved, ItemPassed
 from agent.core.life import CodeState
-from agent.ports import Entry, Epoch, JournalView, Outbox, Parked
+from agent.ports.cloud import Entry, Epoch, JournalView, Outbox, Parked
 from sync import envelope
 from sync.envelope import Batch, Doc
 from sync.epcis import translate

@@ -13,7 +13,7 @@ import orjson
 
 from agent.core.facts import Fact
 from agent.core.known import Clock
-from agent.ports import Entry
+from agent.ports.cloud import Entry
 from sync import envelope, kinds, messages
 from sync.envelope import Batch, Doc
 from sync.events import Document, Speaker

@@ -13,7 +13,7 @@ from agent.core import facts as f
 from agent.core.facts import Attachment, CodeKey, Fact
 from agent.core.life import CodeState
 from agent.core.testmode import ALARM as TEST_MODE
-from agent.ports import Entry, Look
+from agent.ports.cloud import Entry, Look
 from sync import goods
 from sync.events import EARLIEST_MS, LATEST_MS, Document, Event, Speaker, only
 from sync.pending import State, Thing, absorb, begins, concerned, steps

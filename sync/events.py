@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 import orjson
 
-from agent.ports import Entry
+from agent.ports.cloud import Entry
 from sync.uris import Identity
 
 CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"

@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.core import facts as f
 from agent.core.facts import Moved
-from agent.ports import Posted
+from agent.ports.cloud import Posted
 from sync.events import EARLIEST_MS, LATEST_MS, Event, Speaker
 from sync.movements import Kind, Movement, Pieces, moved
 from sync.pending import State

@@ -14,7 +14,7 @@ from functools import partial
 import msgspec
 
 from agent.core.errors import TransientError
-from agent.ports import CommandDesk, Done
+from agent.ports.cloud import CommandDesk, Done
 from sync import messages, parts
 from sync.envelope import Refused
 from sync.messages import Answer, Command, Id

@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from agent.ports import Announced
+from agent.ports.cloud import Announced
 from sync.envelope import Refused
 from sync.messages import Command
 

@@ -11,7 +11,7 @@ import msgspec
 
 from agent.core import facts as f
 from agent.core.facts import Attachment, Fact, Integrity, LinkEvidence
-from agent.ports import Entry
+from agent.ports.cloud import Entry
 
 Child = tuple[int | None, str]
 """A unit (None = unknown) and the evidence that it is in its container."""

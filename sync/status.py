@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from agent.ports import Backlog
+from agent.ports.cloud import Backlog
 from sync.messages import DeviceState
 
 RATE_SECONDS = 60.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agent.core.facts import Attachment
-from agent.ports import Look
+from agent.ports.cloud import Look
 from sync.events import Event, Speaker, only
 from sync.pending import State, Thing, replay
 

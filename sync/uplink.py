@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from agent.core.errors import CaselinkError, ConfigError, DomainError, TransientError
-from agent.ports import Acked, Epoch, Outbox, Parked
+from agent.ports.cloud import Acked, Epoch, Outbox, Parked
 from sync import envelope, messages
 from sync.build import Builder, Built, Stopped
 from sync.envelope import Refused

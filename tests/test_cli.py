@@ -24,7 +24,7 @@ from agent.cli import status as status_command
 from agent.config import load
 from agent.core import inputs as i
 from agent.core.errors import TransientError
-from agent.ports import Parked
+from agent.ports.cloud import Parked
 from agent.services.pins import Pins
 from agent.store import outbox
 from agent.store.database import Database, connect

@@ -22,19 +22,9 @@ from agent.core.errors import (
 )
 from agent.health import Health
 from agent.now import monotonic
-from agent.ports import (
-    Checked,
-    CodeReader,
-    Device,
-    DeviceCheck,
-    Fired,
-    FrameSource,
-    Printer,
-    PrinterStatus,
-    PrintEventKind,
-    PrintJob,
-    Tested,
-)
+from agent.ports.devices import Checked, Device, DeviceCheck, Fired, Tested
+from agent.ports.printing import Printer, PrinterStatus, PrintEventKind, PrintJob
+from agent.ports.reading import CodeReader, FrameSource
 from drivers import diagnose, registry
 from drivers.context import DeviceContext, no_mask
 from drivers.printers.label_files import load_label

@@ -19,7 +19,7 @@ from agent.core.errors import DomainError
 from agent.core.goods import SUPERVISE, Item, Scope
 from agent.core.rules import OPERATIONS
 from agent.now import wall_ms
-from agent.ports import Printer
+from agent.ports.printing import Printer
 from agent.services import document_files
 from agent.services.devices import ALLOWED, Wanted
 from agent.services.document_slip import SlipPrinter, slip_fields

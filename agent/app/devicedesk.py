@@ -16,7 +16,10 @@ from agent.config import Site
 from agent.core.errors import ConfigError, DomainError, Said, said_data, say
 from agent.health import Health
 from agent.now import monotonic
-from agent.ports import CodeReader, Device, DeviceCheck, Fired, FrameSource, LinePlc, Printer
+from agent.ports.devices import Device, DeviceCheck, Fired
+from agent.ports.plc import LinePlc
+from agent.ports.printing import Printer
+from agent.ports.reading import CodeReader, FrameSource
 from agent.supervisor import Session
 from agent.web import words
 from drivers import registry

@@ -20,19 +20,11 @@ from agent.line.runner import LineRunner
 from agent.line.secrecy import SecretValues, hide_all
 from agent.line.watch import Watch
 from agent.now import wall_ms
-from agent.ports import (
-    CodeReader,
-    CommitGate,
-    Committed,
-    Decoded,
-    Device,
-    FrameDecoder,
-    FrameSource,
-    Image,
-    LinePlc,
-    PictureSink,
-    Printer,
-)
+from agent.ports.devices import Device
+from agent.ports.line import CommitGate, Committed
+from agent.ports.plc import LinePlc
+from agent.ports.printing import Printer
+from agent.ports.reading import CodeReader, Decoded, FrameDecoder, FrameSource, Image, PictureSink
 from agent.supervisor import Changed, Session
 from agent.vision.evidence import EvidenceSettings, EvidenceWriter
 from agent.vision.look import load as load_look

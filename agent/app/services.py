@@ -16,7 +16,8 @@ from agent.core.errors import DomainError
 from agent.core.poolfile import Declared
 from agent.core.state import LineState
 from agent.line.runner import LineRunner
-from agent.ports import CommitGate, Image
+from agent.ports.line import CommitGate
+from agent.ports.reading import Image
 from agent.services import clearance, pool_files, reports, rework, settle
 from agent.services.orders import Orders, OrderSpec
 from agent.services.pins import Pins

@@ -14,7 +14,7 @@ from agent.core.errors import ConfigError, DomainError, TransientError
 from agent.now import monotonic
 
 if TYPE_CHECKING:
-    from agent.ports import FrameSource
+    from agent.ports.reading import FrameSource
     from agent.vision.proposal import Commissioning, Proposal
 
 EVERY = 10
@@ -96,7 +96,7 @@ async def _take(
     live: bool,
 ) -> None:
     """Pictures from the camera, measured one by one."""
-    from agent.ports import FrameSource
+    from agent.ports.reading import FrameSource
     from drivers import registry
     from drivers.context import DeviceContext
 

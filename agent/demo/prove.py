@@ -20,7 +20,7 @@ from agent.core import inputs as i
 from agent.core.life import PRINTABLE_LEFT, CodeState
 from agent.demo.provelife import CODER, ORDER, READER, Life, Record, SimPlc
 from agent.demo.simagent import Moment
-from agent.ports import SlotVerdict
+from agent.ports.plc import SlotVerdict
 from agent.services.clearance import asked
 from agent.store import balance
 from agent.store.words import CODE_STATES, code_key

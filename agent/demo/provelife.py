@@ -23,7 +23,9 @@ from agent.demo.simagent import InlineGate, Moment
 from agent.health import Health
 from agent.line.printing import Pace, PrintDesk
 from agent.line.runner import LineRunner
-from agent.ports import Committed, PlcOutputs, PlcReport, Printer, Slot, SlotVerdict
+from agent.ports.line import Committed
+from agent.ports.plc import PlcOutputs, PlcReport, Slot, SlotVerdict
+from agent.ports.printing import Printer
 from agent.services import pool_files
 from agent.store.database import Database
 from agent.store.writer import Writer

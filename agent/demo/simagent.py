@@ -20,7 +20,7 @@ from agent.core.state import LineState
 from agent.demo.operator import attend
 from agent.demo.simports import MemoryDevices, MemoryPlc
 from agent.line.runner import LineRunner
-from agent.ports import Committed, Stamped
+from agent.ports.line import Committed, Stamped
 from agent.store.database import Connection
 from agent.store.gate import Gate
 from agent.store.record import record

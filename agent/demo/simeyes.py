@@ -9,12 +9,7 @@ from numpy.typing import NDArray
 
 from agent.config import ReaderSection
 from agent.demo.simbox import Mailbox
-from agent.ports import (
-    Decoded,
-    Frame,
-    Image,
-    Read,
-)
+from agent.ports.reading import Decoded, Frame, Image, Read
 from drivers.sim.camera_clock import CameraClock
 from drivers.sim.troubles import Dice
 from drivers.sim.world import Exposure, Scene, Symbol

@@ -16,16 +16,10 @@ from agent.demo.simeyes import MemoryCamera, MemoryDecoder
 from agent.demo.simprinters import MemoryCoder, MemoryLabels
 from agent.line.pairing import QUIET
 from agent.line.runner import BEAT, POLL
-from agent.ports import (
-    Device,
-    FrameDecoder,
-    PlcEvent,
-    PlcEventKind,
-    PlcOutputs,
-    PlcReport,
-    Printer,
-    Slot,
-)
+from agent.ports.devices import Device
+from agent.ports.plc import PlcEvent, PlcEventKind, PlcOutputs, PlcReport, Slot
+from agent.ports.printing import Printer
+from agent.ports.reading import FrameDecoder
 from drivers import registry
 from drivers.context import DeviceContext
 from drivers.plc import ring

@@ -3,7 +3,7 @@
 import asyncio
 
 from agent.demo.simbox import Mailbox
-from agent.ports import (
+from agent.ports.printing import (
     Evidence,
     PrinterCapability,
     PrinterStatus,

@@ -14,7 +14,7 @@ from agent.core.codes import Refused, canonical
 from agent.core.errors import CaselinkError
 from agent.health import Health
 from agent.now import monotonic
-from agent.ports import CodeReader, Reading
+from agent.ports.reading import CodeReader, Reading
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from agent.line import asking
 from agent.line.runner import LineRunner
 from agent.line.watch import LastPicture, Watch
 from agent.now import monotonic, wall_ns
-from agent.ports import Committed
+from agent.ports.line import Committed
 
 SPEED_SECONDS = 30
 """Speed is what left the verifier in this time."""

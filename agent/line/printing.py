@@ -27,7 +27,7 @@ from agent.core.plan import Station
 from agent.core.values import value
 from agent.health import Health
 from agent.now import monotonic
-from agent.ports import (
+from agent.ports.printing import (
     Evidence,
     Inhibit,
     Printer,

@@ -7,7 +7,7 @@ by: whatever can be read in it is that item's code, not this one's.
 from dataclasses import dataclass
 from math import isqrt
 
-from agent.ports import Image
+from agent.ports.reading import Image
 
 SAMPLES = 16_384
 """Pixels of a picture that are compared, evenly spread; a smaller picture is compared whole."""

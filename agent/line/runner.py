@@ -28,9 +28,8 @@ from agent.line.printgate import PlcPrintGate
 from agent.line.printing import PrintDesk
 from agent.line.watch import Trace, Watch
 from agent.now import monotonic
-from agent.ports import (
-    CommitGate,
-    Committed,
+from agent.ports.line import CommitGate, Committed, Stamped
+from agent.ports.plc import (
     LinePlc,
     PlcEvent,
     PlcEventKind,
@@ -38,7 +37,6 @@ from agent.ports import (
     PlcReport,
     Slot,
     SlotVerdict,
-    Stamped,
 )
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from agent.health import Health
 from agent.line.pairing import Paired, Pairing
 from agent.line.repeats import Repeats
 from agent.now import monotonic, wall_ms
-from agent.ports import (
+from agent.ports.reading import (
     CodeReader,
     Decoded,
     Frame,

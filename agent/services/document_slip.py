@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Printer, PrintEventKind, PrintJob
+from agent.ports.printing import Printer, PrintEventKind, PrintJob
 
 TEMPLATE = "slip"
 LINES = 10

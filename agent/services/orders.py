@@ -12,7 +12,7 @@ from agent.config import Site
 from agent.core import inputs as i
 from agent.core.errors import DomainError
 from agent.core.scheme import WorkOrder
-from agent.ports import LineControl
+from agent.ports.line import LineControl
 from agent.store import commands, pools
 from agent.store import orders as stored_orders
 from agent.store.database import Connection

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from agent.core import facts as f
 from agent.core.life import IllegalTransition
-from agent.ports import Announced, Done, Gathered
+from agent.ports.cloud import Announced, Done, Gathered
 from agent.store.database import Connection
 
 MOST_OPEN = 4

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from agent.core.facts import LinkEvidence, LinksCorrected, Packed, Unpacked
 from agent.core.life import IllegalTransition
-from agent.ports import Entry
+from agent.ports.cloud import Entry
 from agent.store import journal
 from agent.store.database import Connection
 

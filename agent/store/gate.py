@@ -25,7 +25,7 @@ from agent.core.inputs import ItemReadings, ItemTriggered, RunChanged
 from agent.core.known import Clock, Questions
 from agent.core.plan import LinePlan
 from agent.core.state import LineState
-from agent.ports import Committed, Stamped
+from agent.ports.line import Committed, Stamped
 from agent.store import journal, pools, snapshots
 from agent.store.database import Connection
 from agent.store.lookup import answer

@@ -18,7 +18,7 @@ import msgspec
 from agent.core.errors import ConfigError
 from agent.core.facts import KINDS, Fact
 from agent.core.known import Clock
-from agent.ports import Entry
+from agent.ports.cloud import Entry
 from agent.store import names
 from agent.store.database import Connection
 

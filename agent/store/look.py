@@ -9,7 +9,7 @@ from agent.core.errors import ConfigError
 from agent.core.facts import CodeKey, DocumentOpened, HoldPlaced, PoolImported
 from agent.core.life import CodeState
 from agent.core.scheme import WorkOrder
-from agent.ports import Entry, Posted
+from agent.ports.cloud import Entry, Posted
 from agent.store import documents, journal, orders, pools, units
 from agent.store.database import Connection
 from agent.store.words import CODE_NUMBER, STEP, code_id

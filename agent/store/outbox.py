@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from agent.core.errors import DomainError
 from agent.now import wall_ms
-from agent.ports import Acked, Backlog, Entry, Epoch, Parked
+from agent.ports.cloud import Acked, Backlog, Entry, Epoch, Parked
 from agent.store import journal, names, pools
 from agent.store.database import Connection
 from agent.store.look import Journalled

@@ -7,7 +7,7 @@ those of other lines included.
 
 from typing import NamedTuple
 
-from agent.ports import Entry
+from agent.ports.cloud import Entry
 from agent.store import journal, names
 from agent.store.database import Connection
 

@@ -188,7 +188,7 @@ class Writer:
         before = self._conn.total_changes
         outcomes: list[tuple[Any, BaseException | None]] = []
         for job in jobs:
-            # Nothing is to be kept of what came before the first: it needs no savepoint.
+            # Nothing is kept of what came before the first: it needs no savepoint.
             alone = not self._conn.in_transaction
             if alone:
                 self._conn.change("BEGIN IMMEDIATE")

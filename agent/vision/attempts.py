@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import zxingcpp
 
-from agent.ports import Image
+from agent.ports.reading import Image
 from agent.vision import orient
 from agent.vision.filters import (
     Filter,

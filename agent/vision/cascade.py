@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from zxingcpp import read_barcode, read_barcodes
 
-from agent.ports import Decoded, Image, Read
+from agent.ports.reading import Decoded, Image, Read
 from agent.vision.attempts import ATTEMPTS, Attempt, ask
 from agent.vision.formats import FORM, doubtful
 from agent.vision.orient import Matrix, turned

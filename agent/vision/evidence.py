@@ -24,7 +24,7 @@ from pathlib import Path
 
 import cv2
 
-from agent.ports import Decoded, Image
+from agent.ports.reading import Decoded, Image
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ import re
 from unicodedata import normalize
 
 from agent.core.gs1 import BRACKET, GS
-from agent.ports import Read
+from agent.ports.reading import Read
 from agent.vision.formats import GS1_IDENTIFIERS
 
 _WRITTEN_GS = re.compile(r"<GS>|\{GS\}|\[GS\]|<FNC1>|\{FNC1\}|\[FNC1\]|\\x1d|\\u001d|\^\]|␝", re.I)

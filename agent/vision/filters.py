@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent.ports import Image
+from agent.ports.reading import Image
 
 Filter = Callable[[Image], Image]
 

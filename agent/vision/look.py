@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.errors import ConfigError
-from agent.ports import Image
+from agent.ports.reading import Image
 from agent.vision.settings import Box
 
 Floats = NDArray[np.float64]

@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.ports import Image, Read
+from agent.ports.reading import Image, Read
 from agent.vision import look as looks
 from agent.vision.attempts import ATTEMPTS, Attempt
 from agent.vision.cascade import Agreement, Budget, attempt_all, is_picture

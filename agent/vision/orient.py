@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.ports import Image
+from agent.ports.reading import Image
 
 _SMALL = 240
 """The direction is asked of a copy with about so many px at its longer edge."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from agent.ports import Image
+from agent.ports.reading import Image
 
 SUFFIXES = frozenset(
     f".{name}"

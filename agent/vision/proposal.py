@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.ports import Image, Read
+from agent.ports.reading import Image, Read
 from agent.vision import look as looks
 from agent.vision.advice import exposure_factor
 from agent.vision.attempts import ATTEMPTS, CASCADES

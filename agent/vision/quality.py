@@ -10,7 +10,7 @@ import numpy as np
 import zxingcpp
 from numpy.typing import NDArray
 
-from agent.ports import Image, Read
+from agent.ports.reading import Image, Read
 from agent.vision import quality_bars, quality_linear, quality_matrix
 from agent.vision.attempts import ATTEMPTS, Attempt
 from agent.vision.cascade import is_picture

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.ports import Image
+from agent.ports.reading import Image
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.ports import Image
+from agent.ports.reading import Image
 from agent.vision.quality_bars import RULES, Rule
 from agent.vision.quality_grid import Floats, look
 from agent.vision.quality_scale import (

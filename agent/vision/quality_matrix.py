@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.ports import Image
+from agent.ports.reading import Image
 from agent.vision.quality_codewords import correct, gather, scatter
 from agent.vision.quality_grid import Floats, Grid, fit, reflectances
 from agent.vision.quality_layout import FREE, Bools, Layout

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from agent.ports import Decoded, Image, Read
+from agent.ports.reading import Decoded, Image, Read
 from agent.vision.quality import GRADED, Quality, grade
 from agent.vision.quality_trend import LEAST, SHORT, Trend, TrendSettings
 from agent.vision.workers import VisionWorkers

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.ports import Image, Read
+from agent.ports.reading import Image, Read
 
 _BEYOND = 0.11
 """Share of the symbol's length that is looked at beyond each end: more than its quiet zone may

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from math import hypot
 from statistics import median
 
-from agent.ports import Decoded, Image, Read
+from agent.ports.reading import Decoded, Image, Read
 from agent.vision.cascade import attempt_one, decode, is_picture
 from agent.vision.formats import doubtful
 from agent.vision.second import SecondOpinion

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from agent.ports import Image
+from agent.ports.reading import Image
 from agent.vision import evidence
 from agent.vision.multiread import decode_cells
 from agent.vision.photo import SUFFIXES, PhotoError, load

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import zxingcpp
 
-from agent.ports import Image, Read
+from agent.ports.reading import Image, Read
 from agent.vision import expectation
 from agent.vision.attempts import ATTEMPTS
 from agent.vision.cascade import attempt_all, decode

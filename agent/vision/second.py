@@ -26,7 +26,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from agent.ports import Image, Read
+from agent.ports.reading import Image, Read
 from agent.vision.formats import FORM
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import numpy as np
 import zxingcpp
 from numpy.typing import NDArray
 
-from agent.ports import Image, Read
+from agent.ports.reading import Image, Read
 from agent.vision.attempts import ATTEMPTS
 from agent.vision.cascade import is_picture
 from agent.vision.formats import FORMATS, LINEAR

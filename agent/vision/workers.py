@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from agent.ports import Decoded, Image
+from agent.ports.reading import Decoded, Image
 from agent.vision.cascade import decode
 from agent.vision.multiread import CellReads, decode_cells, nothing_read
 from agent.vision.region import Track

@@ -18,7 +18,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import Frame
+from agent.ports.reading import Frame
 from drivers.cameras import picture
 from drivers.context import DeviceContext
 

@@ -18,7 +18,8 @@ from typing import Protocol
 from pydantic import Field, model_validator
 
 from agent.core.errors import CaselinkError, TransientError, say
-from agent.ports import DeviceCheck, Frame, Image
+from agent.ports.devices import DeviceCheck
+from agent.ports.reading import Frame, Image
 from drivers.cameras.nodes import NodeConfig
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import Frame, Image
+from agent.ports.reading import Frame, Image
 from drivers.cameras import picture
 from drivers.cameras.http_frames import CHUNK, FrameConnection, Gone, Limits, Posted, Refused
 from drivers.context import DeviceContext

@@ -18,7 +18,7 @@ import cv2
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.core.errors import TransientError
-from agent.ports import Frame, Image
+from agent.ports.reading import Frame, Image
 from drivers.context import DeviceContext
 
 log = logging.getLogger(__name__)

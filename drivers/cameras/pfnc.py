@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.ports import Image
+from agent.ports.reading import Image
 from drivers.cameras.picture import MOST_PIXELS, PictureError
 
 MONO8 = 0x01080001

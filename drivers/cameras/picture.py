@@ -10,7 +10,7 @@ import struct
 import cv2
 import numpy as np
 
-from agent.ports import Image
+from agent.ports.reading import Image
 
 # Its own lines about every bad file on stderr: whoever calls us says it, and not 30 times a second.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.core.errors import ConfigError, Said, TransientError, in_words, say
-from agent.ports import DeviceCheck, PlcEvent, PlcOutputs, PlcReport, Slot
+from agent.ports.devices import DeviceCheck
+from agent.ports.plc import PlcEvent, PlcOutputs, PlcReport, Slot
 from drivers.context import DeviceContext
 from drivers.plc import ring, walk
 from drivers.plc.link import WRITE_LIMIT, ModbusLink, Table

@@ -7,7 +7,7 @@ The layout of one entry, the bits and the number of slots are fixed by version 1
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from agent.ports import PlcEvent, PlcEventKind, PlcOutputs, Slot
+from agent.ports.plc import PlcEvent, PlcEventKind, PlcOutputs, Slot
 
 RING_ENTRIES = 64
 WORDS_PER_ENTRY = 8

@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from agent.core.errors import ConfigError, Said, in_words, say
-from agent.ports import DeviceCheck, PlcEventKind
+from agent.ports.devices import DeviceCheck
+from agent.ports.plc import PlcEventKind
 from drivers.plc import ring
 from drivers.plc.link import Table
 from drivers.plc.points import Point

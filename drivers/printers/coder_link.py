@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from agent.core.errors import Said, TransientError, say
-from agent.ports import PrintEvent, PrintEventKind
+from agent.ports.printing import PrintEvent, PrintEventKind
 from drivers.context import DeviceContext
 from drivers.transport import Role, Transport
 

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from agent.core.errors import ConfigError
-from agent.ports import Evidence, PrinterCapability, PrintJob
+from agent.ports.printing import Evidence, PrinterCapability, PrintJob
 from drivers.context import DeviceContext
 from drivers.printers.escpos_label import (
     CLEAR,

@@ -18,7 +18,13 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.core.errors import DomainError, TransientError
-from agent.ports import PrinterCapability, PrinterStatus, PrintEvent, PrintEventKind, PrintJob
+from agent.ports.printing import (
+    PrinterCapability,
+    PrinterStatus,
+    PrintEvent,
+    PrintEventKind,
+    PrintJob,
+)
 from drivers.context import DeviceContext
 from drivers.printers.label_draw import image
 from drivers.printers.label_files import load_label

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.ports import PrintEvent, PrintEventKind
+from agent.ports.printing import PrintEvent, PrintEventKind
 from drivers.printers.coder_link import CoderLink, M
 
 

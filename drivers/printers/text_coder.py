@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.ports import (
+from agent.ports.printing import (
     Evidence,
     PrinterCapability,
     PrinterStatus,

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent.ports import Evidence, PrinterCapability, PrintJob
+from agent.ports.printing import Evidence, PrinterCapability, PrintJob
 from drivers.context import DeviceContext
 from drivers.printers.label_draw import draw
 from drivers.printers.label_printer import LabelPrinter, LabelPrinterConfig, Look, Out

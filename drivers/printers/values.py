@@ -7,7 +7,7 @@ printed.
 from collections.abc import Sequence
 
 from agent.core.errors import DomainError
-from agent.ports import PrintJob
+from agent.ports.printing import PrintJob
 
 
 def values_of(device: str, names: Sequence[str], job: PrintJob) -> list[str]:

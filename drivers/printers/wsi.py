@@ -10,13 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.core.errors import ConfigError
-from agent.ports import (
-    Evidence,
-    PrinterCapability,
-    PrinterStatus,
-    PrintEvent,
-    PrintJob,
-)
+from agent.ports.printing import Evidence, PrinterCapability, PrinterStatus, PrintEvent, PrintJob
 from drivers.context import DeviceContext
 from drivers.printers import wsi_codec as codec
 from drivers.printers.coder_link import CoderLink

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.core.errors import ConfigError
-from agent.ports import (
+from agent.ports.printing import (
     Evidence,
     PrinterCapability,
     PrinterStatus,

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from agent.core.errors import TransientError
-from agent.ports import Evidence, PrinterCapability, PrintJob
+from agent.ports.printing import Evidence, PrinterCapability, PrintJob
 from drivers.context import DeviceContext
 from drivers.printers.label_printer import LabelPrinter, LabelPrinterConfig, Look, Out
 from drivers.printers.label_template import Layout

@@ -18,7 +18,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from agent.core.errors import ConfigError, TransientError, say
-from agent.ports import DeviceCheck, Reading
+from agent.ports.devices import DeviceCheck
+from agent.ports.reading import Reading
 from drivers.context import DeviceContext
 from drivers.readers.keys import EVENT, KeyCodec
 from drivers.readers.payload import PayloadConfig

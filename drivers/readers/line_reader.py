@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from agent.core.errors import DomainError, say
-from agent.ports import DeviceCheck, Reading
+from agent.ports.devices import DeviceCheck
+from agent.ports.reading import Reading
 from drivers.context import DeviceContext
 from drivers.readers.cutter import LineCutter
 from drivers.readers.link import ReaderLink

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from agent.core.errors import ConfigError, Said, TransientError, say
-from agent.ports import Reading
+from agent.ports.reading import Reading
 from drivers.context import DeviceContext
 from drivers.diagnose import HEARD, stranger
 from drivers.readers.payload import Answer, Heard

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from agent.ports import Read
+from agent.ports.reading import Read
 from drivers.shipped import CONFIG
 
 PROFILES = CONFIG / "readers"

@@ -15,7 +15,7 @@ from agent.core.errors import DomainError
 from agent.core.poolfile import Declared, PoolFile, rule_pool
 from agent.core.poolread import read_pool
 from agent.core.poolrule import Rule
-from agent.ports import Announced
+from agent.ports.cloud import Announced
 from sync import kinds, parts
 from sync.cloud import parties, pools
 from sync.cloud.database import Connection

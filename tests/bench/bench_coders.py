@@ -34,7 +34,8 @@ from agent.core.scheme import LevelSpec, PackingScheme, WorkOrder
 from agent.health import Health
 from agent.line.printing import PrintDesk
 from agent.line.runner import LineRunner
-from agent.ports import PlcOutputs, PlcReport, Printer, PrintJob, Slot
+from agent.ports.plc import PlcOutputs, PlcReport, Slot
+from agent.ports.printing import Printer, PrintJob
 from agent.services import pool_files
 from agent.store.database import Database
 from agent.store.gate import Gate

@@ -19,7 +19,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from agent.core.errors import TransientError
-from agent.ports import Printer, PrintJob, Slot, SlotVerdict
+from agent.ports.plc import Slot, SlotVerdict
+from agent.ports.printing import Printer, PrintJob
 from drivers import registry
 from drivers.context import DeviceContext
 from drivers.sim.line_reader import ReaderServer

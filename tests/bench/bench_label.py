@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from agent.ports import Printer, PrintJob
+from agent.ports.printing import Printer, PrintJob
 from drivers import registry
 from drivers.context import DeviceContext
 from drivers.printers.escpos_label import label as escpos

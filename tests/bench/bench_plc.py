@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from pymodbus.client import AsyncModbusTcpClient
 
-from agent.ports import Slot, SlotVerdict
+from agent.ports.plc import Slot, SlotVerdict
 from drivers.context import DeviceContext
 from drivers.plc.modbus import ModbusConfig, ModbusPlc
 from drivers.sim.modbus_server import SimPlcServer

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import numpy as np
 
-from agent.ports import Image, Read
+from agent.ports.reading import Image, Read
 from agent.vision.cascade import decode
 from agent.vision.quality import grade
 from agent.vision.quality_grid import fit, reflectances

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import numpy as np
 import zxingcpp
 
-from agent.ports import Image
+from agent.ports.reading import Image
 from agent.vision.cascade import decode
 from agent.vision.formats import FORMATS
 from agent.vision.multiread import decode_cells

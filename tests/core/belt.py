@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from agent.core.facts import CodeKey
 from agent.core.plan import LinePlan, Station
-from agent.ports import Slot
+from agent.ports.plc import Slot
 from drivers.plc import ring
 from drivers.sim.plcmodel import PlcModel
 from drivers.sim.world import SLOTS, AgentImage

@@ -8,7 +8,7 @@ from agent.core import inputs as i
 from agent.core.evolve import has_gate
 from agent.core.facts import Fact
 from agent.core.plan import PathKind, Station
-from agent.ports import Committed
+from agent.ports.line import Committed
 from tests.core.belt import Thing
 from tests.core.book import Unit
 from tests.core.items import Items

@@ -10,7 +10,7 @@ from agent.core.evolve import has_gate
 from agent.core.plan import PathKind, ReaderPlan, Station
 from agent.core.scheme import LevelSpec, WorkOrder
 from agent.core.state import Counts
-from agent.ports import Committed
+from agent.ports.line import Committed
 from tests.core.belt import Thing
 from tests.core.book import Unit
 from tests.core.sites import LINE, VOIDED

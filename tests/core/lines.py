@@ -26,7 +26,7 @@ from agent.core.poolfile import Declared
 from agent.core.poolread import read_pool
 from agent.core.scheme import LevelSpec, PackingScheme, WorkOrder
 from agent.core.state import LineState
-from agent.ports import Committed
+from agent.ports.line import Committed
 from agent.services import pool_files
 from agent.store import pools as stored_pools
 from agent.store import snapshots

@@ -266,7 +266,7 @@ MUTANTS = (
         "effect before commit",
         "agent/store/writer.py",
         "        for job in jobs:\n"
-        "            # Nothing is to be kept of what came before the first: it needs no savepoint.\n"
+        "            # Nothing is kept of what came before the first: it needs no savepoint.\n"
         "            alone = not self._conn.in_transaction\n"
         "            if alone:\n"
         '                self._conn.change("BEGIN IMMEDIATE")\n'

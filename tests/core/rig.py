@@ -14,7 +14,7 @@ from agent.core.inputs import Input
 from agent.core.known import Clock
 from agent.core.pools import Balance
 from agent.core.state import LineState
-from agent.ports import Committed
+from agent.ports.line import Committed
 from agent.store import journal
 from agent.store.balance import balances
 from agent.store.database import Connection, Database

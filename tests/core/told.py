@@ -20,7 +20,8 @@ from agent.core.evolve import has_gate
 from agent.core.facts import Fact
 from agent.core.plan import PathKind, ReaderPlan, Station
 from agent.core.state import Counts
-from agent.ports import Committed, Slot, SlotVerdict
+from agent.ports.line import Committed
+from agent.ports.plc import Slot, SlotVerdict
 from tests.core.belt import Belt, Thing
 from tests.core.book import Book, Unit
 from tests.core.rig import Rig, durable

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import PlcOutputs, PlcReport, Slot, SlotVerdict
+from agent.ports.plc import PlcOutputs, PlcReport, Slot, SlotVerdict
 from drivers.plc.modbus import ModbusPlc
 from tests.drivers.plc_line import driver, session
 from tests.drivers.plc_peers import KINDS, Peer, peer

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, Printer, PrintEventKind, PrintJob
+from agent.ports.printing import Evidence, Printer, PrintEventKind, PrintJob
 from drivers import registry
 from drivers.context import DeviceContext
 from drivers.sim.proving import Bench, bench

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import Checked, CodeReader, Reading
+from agent.ports.devices import Checked
+from agent.ports.reading import CodeReader, Reading
 from drivers import registry
 from drivers.context import DeviceContext
 from drivers.sim.dmcc_reader import DataManPty, DataManServer

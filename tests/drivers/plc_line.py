@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from agent.core.errors import CaselinkError, TransientError
-from agent.ports import PlcEvent, PlcReport
+from agent.ports.plc import PlcEvent, PlcReport
 from drivers.context import DeviceContext
 from drivers.plc.modbus import ModbusConfig, ModbusPlc
 from drivers.sim.modbus_server import SimPlcServer

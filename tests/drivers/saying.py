@@ -1,7 +1,7 @@
 """What is said of a device, in English, as a person reads it."""
 
 from agent.core.errors import Said
-from agent.ports import DeviceCheck
+from agent.ports.devices import DeviceCheck
 from agent.web.words import in_words
 
 

@@ -31,7 +31,7 @@ import numpy as np
 import pytest
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import Frame
+from agent.ports.reading import Frame
 from agent.vision.settings import DecodeSettings
 from agent.vision.workers import StationDecoder, VisionWorkers
 from drivers import registry

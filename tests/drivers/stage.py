@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from agent.ports import Printer, PrintEvent, PrintEventKind, PrintJob
+from agent.ports.printing import Printer, PrintEvent, PrintEventKind, PrintJob
 from drivers.context import DeviceContext
 from drivers.sim.serve import PtyAdapter, TcpAdapter
 

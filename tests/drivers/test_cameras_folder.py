@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import Frame, FrameSource
+from agent.ports.reading import Frame, FrameSource
 from drivers.cameras.folder import FolderCamera, FolderConfig
 from drivers.context import DeviceContext
 

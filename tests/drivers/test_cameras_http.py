@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.core.errors import TransientError
-from agent.ports import Frame
+from agent.ports.reading import Frame
 from drivers.cameras.http_push import HttpPushCamera, HttpPushConfig
 from drivers.context import DeviceContext
 from drivers.sim.push_camera import CameraFaults, PushCamera

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, PrintEventKind
+from agent.ports.printing import Evidence, PrintEventKind
 from drivers.printers import codenet_codec as codec
 from drivers.printers.codenet import Codenet, CodenetConfig
 from drivers.sim.codenet import Codenet as Device

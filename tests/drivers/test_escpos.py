@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import Evidence, PrintEventKind, PrintJob
+from agent.ports.printing import Evidence, PrintEventKind, PrintJob
 from drivers.printers.escpos import EscposConfig, EscposPrinter
 from drivers.printers.escpos_label import ask_process, harmless, label, raster
 from drivers.printers.escpos_status import Cleared, EscposCodec, EscposStatus, Processed

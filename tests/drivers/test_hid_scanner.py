@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import Read
+from agent.ports.reading import Read
 from drivers import registry
 from drivers.context import DeviceContext
 from drivers.readers import keys

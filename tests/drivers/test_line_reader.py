@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.core.errors import TransientError
-from agent.ports import Read, Reading
+from agent.ports.reading import Read, Reading
 from drivers.context import DeviceContext
 from drivers.readers.line_reader import LineCodec, LineReader, LineReaderConfig
 from drivers.readers.payload import Heard

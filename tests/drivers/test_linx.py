@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import DomainError, TransientError
-from agent.ports import Evidence
+from agent.ports.printing import Evidence
 from drivers.printers import linx_codec as codec
 from drivers.printers.linx import Linx, LinxConfig
 from drivers.sim.linx import LinxCoder, LinxServer

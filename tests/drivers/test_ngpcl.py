@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, PrintEventKind
+from agent.ports.printing import Evidence, PrintEventKind
 from drivers.printers import ngpcl_codec as codec
 from drivers.printers.ngpcl import Ngpcl, NgpclConfig
 from drivers.sim.ngpcl import NgpclPrinter, NgpclServer

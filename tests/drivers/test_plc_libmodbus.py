@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from agent.core.errors import ConfigError
-from agent.ports import PlcEvent, PlcEventKind, PlcOutputs, Slot, SlotVerdict
+from agent.ports.plc import PlcEvent, PlcEventKind, PlcOutputs, Slot, SlotVerdict
 from tests.drivers.plc_line import driver, session
 
 UNIT = 17

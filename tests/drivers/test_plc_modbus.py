@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import ConfigError
-from agent.ports import PlcEvent, PlcEventKind, PlcOutputs, Slot, SlotVerdict
+from agent.ports.plc import PlcEvent, PlcEventKind, PlcOutputs, Slot, SlotVerdict
 from drivers.context import DeviceContext
 from drivers.sim.plc_memory import PlcLayout
 from drivers.sim.world import JAM, RUNNING

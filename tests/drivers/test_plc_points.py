@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import PlcOutputs
+from agent.ports.plc import PlcOutputs
 from drivers.plc.link import READ_LIMIT, silence
 from drivers.plc.points import Point, spans, values, writes
 from drivers.plc.register_map import RegisterMap

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.ports import PlcEvent, PlcEventKind, PlcOutputs, Slot, SlotVerdict
+from agent.ports.plc import PlcEvent, PlcEventKind, PlcOutputs, Slot, SlotVerdict
 from drivers.sim.modbus_server import SimPlcServer
 from tests.drivers.plc_line import driver
 from tests.drivers.st_run import Clock, program

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.ports import PlcEvent, PlcEventKind, PlcOutputs, Slot, SlotVerdict
+from agent.ports.plc import PlcEvent, PlcEventKind, PlcOutputs, Slot, SlotVerdict
 from drivers.plc import ring
 
 word = st.integers(0, 0xFFFF)

@@ -10,7 +10,7 @@ import pytest
 from pymodbus.framer.rtu import FramerRTU
 
 from agent.core.errors import ConfigError, TransientError
-from agent.ports import PlcOutputs, Slot, SlotVerdict
+from agent.ports.plc import PlcOutputs, Slot, SlotVerdict
 from drivers.sim.modbus_server import SimPlcServer
 from drivers.sim.plc_memory import PlcLayout
 from tests.drivers.plc_line import (

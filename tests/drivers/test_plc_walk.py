@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from agent.core.errors import ConfigError
-from agent.ports import DeviceCheck, PlcOutputs
+from agent.ports.devices import DeviceCheck
+from agent.ports.plc import PlcOutputs
 from drivers.plc.link import Table
 from drivers.plc.register_map import RegisterMap
 from drivers.plc.walk import where_is_magic

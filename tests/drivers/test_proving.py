@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from agent.core.errors import TransientError
-from agent.ports import Printer, PrintEventKind, PrintJob
+from agent.ports.printing import Printer, PrintEventKind, PrintJob
 from drivers import registry
 from drivers.context import DeviceContext
 from drivers.sim.proving import BENCHES, Bench, FaultKind, bench, faults

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from agent.app import checking
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import CodeReader, Read
+from agent.ports.reading import CodeReader, Read
 from drivers import registry
 from drivers.context import DeviceContext
 from drivers.readers.dmcc import DmccCodec, DmccConfig, command, quoted

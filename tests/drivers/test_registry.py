@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from agent.core.errors import ConfigError
-from agent.ports import Device, Evidence
+from agent.ports.devices import Device
+from agent.ports.printing import Evidence
 from drivers.context import DeviceContext
 from drivers.printers.zpl import ZplConfig
 from drivers.registry import TYPES, Entry, _resolve, build, check, known_types, model_of

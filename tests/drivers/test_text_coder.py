@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, PrintEvent, PrintEventKind, PrintJob
+from agent.ports.printing import Evidence, PrintEvent, PrintEventKind, PrintJob
 from drivers.context import DeviceContext
 from drivers.printers import coder_codec as codec
 from drivers.printers.profile import PROFILES, Profile, load_profile

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import TransientError
-from agent.ports import Evidence, PrintEventKind, PrintJob
+from agent.ports.printing import Evidence, PrintEventKind, PrintJob
 from drivers.context import DeviceContext
 from drivers.printers.label_draw import draw
 from drivers.printers.label_files import load_label

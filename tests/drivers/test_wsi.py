@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, PrintEventKind
+from agent.ports.printing import Evidence, PrintEventKind
 from drivers.printers import wsi_codec as codec
 from drivers.printers.wsi import Wsi, WsiConfig
 from drivers.sim.wsi import WsiCoder, WsiServer

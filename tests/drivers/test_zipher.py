@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, Inhibit, PrintEventKind
+from agent.ports.printing import Evidence, Inhibit, PrintEventKind
 from drivers.printers import zipher_codec as codec
 from drivers.printers.zipher import Zipher, ZipherConfig
 from drivers.sim.zipher import OFFLINE, STARTING, ZipherServer

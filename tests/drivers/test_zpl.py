@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError, DomainError, TransientError
-from agent.ports import Evidence, Inhibit, PrintEventKind, PrintJob
+from agent.ports.printing import Evidence, Inhibit, PrintEventKind, PrintJob
 from drivers.context import DeviceContext
 from drivers.printers.label_files import load_label
 from drivers.printers.zpl import ZplConfig, ZplPrinter

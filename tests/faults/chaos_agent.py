@@ -22,7 +22,7 @@ from agent.app import Agent, Files
 from agent.clockwatch import clock
 from agent.core.facts import AgentStarted, PoolImported
 from agent.core.known import Clock
-from agent.ports import Entry
+from agent.ports.cloud import Entry
 from agent.store import journal, names
 from agent.store.database import Connection, open_reader
 from agent.store.record import record

@@ -25,7 +25,10 @@ from agent.core import inputs as i
 from agent.core.errors import TransientError
 from agent.line.pairing import QUIET
 from agent.line.repeats import SILENT, STUCK
-from agent.ports import Committed, Device, FrameDecoder, Image, PlcEventKind, PlcReport, SlotVerdict
+from agent.ports.devices import Device
+from agent.ports.line import Committed
+from agent.ports.plc import PlcEventKind, PlcReport, SlotVerdict
+from agent.ports.reading import FrameDecoder, Image
 from agent.vision.workers import VisionWorkers
 from drivers.cameras.folder import FolderCamera
 from drivers.cameras.http_push import HttpPushCamera

@@ -10,7 +10,7 @@ from agent.core.errors import DomainError, TransientError
 from agent.health import Health
 from agent.line.handscan import CANCEL, COMPLETE, WHO, HandScans
 from agent.now import monotonic
-from agent.ports import Read, Reading
+from agent.ports.reading import Read, Reading
 
 PAUSE = 0.08
 

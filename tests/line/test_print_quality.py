@@ -17,7 +17,7 @@ from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.errors import ConfigError
 from agent.line.panel import excerpt
-from agent.ports import Image
+from agent.ports.reading import Image
 from agent.store.database import Database
 from agent.store.gate import Gate
 from agent.store.writer import Writer

@@ -20,7 +20,7 @@ from agent.core.facts import CodeKey
 from agent.core.life import CodeState
 from agent.health import Health
 from agent.line.printing import QUEUED, Pace, PrintDesk
-from agent.ports import (
+from agent.ports.printing import (
     Evidence,
     PrinterCapability,
     PrinterStatus,

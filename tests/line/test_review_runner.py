@@ -18,20 +18,9 @@ from agent.health import Health
 from agent.line import printing
 from agent.line.printing import PrintDesk
 from agent.line.runner import QUEUED, LineRunner
-from agent.ports import (
-    Committed,
-    Evidence,
-    PlcEvent,
-    PlcEventKind,
-    PlcOutputs,
-    PlcReport,
-    PrinterCapability,
-    PrinterStatus,
-    PrintEvent,
-    PrintJob,
-    Slot,
-    Stamped,
-)
+from agent.ports.line import Committed, Stamped
+from agent.ports.plc import PlcEvent, PlcEventKind, PlcOutputs, PlcReport, Slot
+from agent.ports.printing import Evidence, PrinterCapability, PrinterStatus, PrintEvent, PrintJob
 
 T = TypeVar("T")
 

@@ -24,17 +24,9 @@ from agent.health import Health
 from agent.line.pairing import QUIET
 from agent.line.runner import BEAT, STILL, LineRunner
 from agent.line.watch import Watch
-from agent.ports import (
-    Committed,
-    PlcEvent,
-    PlcEventKind,
-    PlcOutputs,
-    PlcReport,
-    Read,
-    Reading,
-    Slot,
-    SlotVerdict,
-)
+from agent.ports.line import Committed
+from agent.ports.plc import PlcEvent, PlcEventKind, PlcOutputs, PlcReport, Slot, SlotVerdict
+from agent.ports.reading import Read, Reading
 from agent.store import journal
 from agent.store.database import open_reader
 from tests.core.lines import LINE, VERIFY, Line, chain, order

@@ -16,7 +16,7 @@ from agent.core import inputs as i
 from agent.health import Health
 from agent.line.pairing import QUIET
 from agent.line.watch import DECODING, Trace, Watch
-from agent.ports import Decoded, Frame, Image, PictureSink, Read
+from agent.ports.reading import Decoded, Frame, Image, PictureSink, Read
 from agent.vision.evidence import EvidenceSettings, EvidenceWriter, sidecar
 from tests.core.lines import VERIFY
 

@@ -11,7 +11,7 @@ from agent import config as site_file
 from agent.core import inputs as i
 from agent.core.errors import DomainError
 from agent.core.scheme import WorkOrder
-from agent.ports import Announced, Done
+from agent.ports.cloud import Announced, Done
 from agent.services.commands import Around, Desk
 from agent.services.orders import Orders
 from agent.store import commands, journal

@@ -10,7 +10,7 @@ from agent.core import facts as f
 from agent.core.errors import DomainError
 from agent.core.goods import Item, Scope
 from agent.core.rules import OPERATIONS
-from agent.ports import Entry
+from agent.ports.cloud import Entry
 from agent.services.warehouse_documents import asn_facts, dispatch_facts, told_facts
 from agent.store import journal
 from agent.store.database import Connection, in_memory

@@ -14,7 +14,7 @@ from agent.core.errors import DomainError, TransientError
 from agent.core.facts import CodeKey
 from agent.core.plan import LinePlan, ReaderPlan, Station
 from agent.core.scheme import LevelSpec, PackingScheme, WorkOrder
-from agent.ports import Committed
+from agent.ports.line import Committed
 from agent.store import journal, snapshots
 from agent.store.gate import Gate
 from tests.store.store_help import Plant, at, codes, listed

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.ports import Acked, Parked
+from agent.ports.cloud import Acked, Parked
 from agent.store import journal, outbox
 from agent.store.outbox import Outbox
 from agent.store.readers import Readers

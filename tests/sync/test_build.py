@@ -8,7 +8,7 @@ import pytest
 
 from agent.core import facts as f
 from agent.core.facts import Fact
-from agent.ports import Parked
+from agent.ports.cloud import Parked
 from agent.store import journal
 from agent.store.outbox import Outbox
 from agent.store.readers import Readers

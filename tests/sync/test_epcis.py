@@ -21,7 +21,7 @@ from agent.core.known import Clock
 from agent.core.poolfile import PoolFile
 from agent.demo.simulate import SimOptions
 from agent.demo.simulate import simulate as play
-from agent.ports import Entry
+from agent.ports.cloud import Entry
 from agent.store import journal, trace
 from agent.store.database import Connection, open_reader
 from agent.store.look import Journalled

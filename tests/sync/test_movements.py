@@ -5,7 +5,7 @@ import pytest
 
 from agent.core import facts as f
 from agent.core.known import Clock
-from agent.ports import Entry
+from agent.ports.cloud import Entry
 from sync.events import Speaker
 from sync.lint import problems
 from sync.movements import Kind, Movement, moved

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.ports import Announced
+from agent.ports.cloud import Announced
 from sync import messages, parts
 from sync.envelope import Refused
 from sync.messages import Command

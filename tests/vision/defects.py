@@ -8,7 +8,7 @@ import numpy as np
 import zxingcpp
 from numpy.typing import NDArray
 
-from agent.ports import Image, Read
+from agent.ports.reading import Image, Read
 
 Modules = NDArray[np.bool_]
 """True is dark."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from agent.core.errors import ConfigError
-from agent.ports import Read
+from agent.ports.reading import Read
 from agent.vision.attempts import ATTEMPTS, CASCADES
 from agent.vision.cascade import Agreement, Budget, attempt_one, decode
 from agent.vision.settings import DecodeSettings

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.ports import Decoded, Image, Read
+from agent.ports.reading import Decoded, Image, Read
 from agent.vision.evidence import (
     QUEUE,
     CameraEvidence,

@@ -11,7 +11,7 @@ import zxingcpp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.ports import Read
+from agent.ports.reading import Read
 from agent.vision.quality import GRADED, Quality, grade
 from agent.vision.quality_codewords import correct, gather, scatter
 from agent.vision.quality_layout import FREE, data_matrix, qr

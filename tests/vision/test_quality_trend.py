@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from agent.ports import Decoded, Image, Read
+from agent.ports.reading import Decoded, Image, Read
 from agent.vision.cascade import decode
 from agent.vision.quality import Parameter, Quality
 from agent.vision.quality_trend import CLEAR, KEPT, LEAST, Trend, TrendSettings

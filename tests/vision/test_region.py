@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError
-from agent.ports import Decoded, Read
+from agent.ports.reading import Decoded, Read
 from agent.vision.region import MOST_TRACK, Track, find_region
 from agent.vision.settings import DecodeSettings
 from drivers.sim.render import Picture, render, suggest_size

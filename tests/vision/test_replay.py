@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
-from agent.ports import Decoded, Image, Read
+from agent.ports.reading import Decoded, Image, Read
 from agent.vision.evidence import EvidenceSettings, EvidenceWriter
 from agent.vision.replay import compare, pictures
 from agent.vision.settings import DecodeSettings

@@ -9,7 +9,7 @@ import pytest
 
 from agent.cli import main
 from agent.cli.vision import SYMBOLOGIES
-from agent.ports import Read
+from agent.ports.reading import Read
 from agent.vision.expectation import expected_text, says
 from agent.vision.photo import PhotoError, load
 from agent.vision.score import pictures, score

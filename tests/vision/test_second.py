@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.ports import Image
+from agent.ports.reading import Image
 from agent.vision import second as module
 from agent.vision.cascade import decode
 from agent.vision.second import SecondOpinion

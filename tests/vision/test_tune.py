@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from agent.cli import main
-from agent.ports import Image
+from agent.ports.reading import Image
 from agent.vision import advice
 from agent.vision.advice import WORDS, advise, exposure_factor
 from agent.vision.cascade import decode

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from agent.ports import Decoded, FrameDecoder
+from agent.ports.reading import Decoded, FrameDecoder
 from agent.vision.workers import DecodeSettings, StationDecoder, VisionWorkers
 from tests.vision.scenes import nominal
 

@@ -23,7 +23,7 @@ from agent.cli import main
 from agent.config import load
 from agent.core.state import LineState
 from agent.line.watch import LastPicture, Watch
-from agent.ports import Decoded, Frame, Image, Read
+from agent.ports.reading import Decoded, Frame, Image, Read
 from agent.store.database import Database
 from agent.store.gate import Gate
 from agent.store.writer import Writer

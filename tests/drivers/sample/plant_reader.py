@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.core.errors import TransientError
-from agent.ports import Read, Reading
+from agent.ports.reading import Read, Reading
 from drivers.context import DeviceContext
 from drivers.registry import Entry
 from drivers.transport import AddressText, Transport

@@ -9,7 +9,7 @@ import msgspec
 
 from agent.core import facts as f
 from agent.core.known import Clock
-from agent.ports import Entry
+from agent.ports.cloud import Entry
 from sync.cloud.database import Connection, Database
 from sync.cloud.ingest import Ingest
 from sync.envelope import ZERO, Batch, Doc, encode
