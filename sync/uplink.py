@@ -84,7 +84,7 @@ class Uplink:
         self._builder = builder or Builder(outbox, identity)
         self._relay: Relay | None = None
         self._kept = Acked()
-        self._hash = envelope.ZERO
+        self._known = (0, envelope.ZERO)  # how far the cloud is, and our chain's hash there
         self._began = 1
         self._marked = 0
         self._mark: tuple[int, bytes] | None = None
@@ -168,7 +168,7 @@ class Uplink:
         kept = await self._in_thread(self._outbox.acked)
         epoch = await self._in_thread(lambda: self._epoch(kept.seq + 1))
         self._began = epoch.first
-        self._kept, self._hash = kept, kept.hash
+        self._kept, self._known = kept, (kept.seq, kept.hash)
         self._marked = (await self._in_thread(lambda: self._outbox.mark(kept.seq)))[0]
         relay = self._relay = Relay(epoch.name, epoch.last, kept.seq, **self._options)  # type: ignore[arg-type]
         self.status.last_ack_ms = kept.at_ms or None
@@ -197,7 +197,7 @@ class Uplink:
                 )
                 return
             await self._in_thread(lambda: self._outbox.keep(before, chain, None))
-            self._kept, self._hash = Acked(before, chain), chain
+            self._kept, self._known = Acked(before, chain), (before, chain)
             self._marked = (await self._in_thread(lambda: self._outbox.mark(before)))[0]
             self._built.clear()
             self._mark = None
@@ -292,7 +292,8 @@ class Uplink:
         if ack.reject:
             await self._rejected(ack)
         if relay.acked != before:
-            await self._moved(relay, before)
+            chain = ours if relay.acked == ack.upto else None
+            await self._moved(relay, before, chain)
         if heard is Heard.REWOUND and relay.acked < before:
             log.warning(
                 "The cloud has rows up to %d only, it had %d: sending again.", relay.acked, before
@@ -332,8 +333,12 @@ class Uplink:
             log.error("The cloud refused document %d of row %d: %s", each.n, each.seq, each.reason)
         await self._in_thread(lambda: self._outbox.park(refused))
 
-    async def _moved(self, relay: Relay, before: int) -> None:
+    async def _moved(self, relay: Relay, before: int, chain: str | None) -> None:
+        """The cloud is at another row; `chain` is our hash there, None if it was not looked up."""
         self._backoff.worked()
+        if chain is None:
+            chain = await self._our_hash(relay, relay.acked) or envelope.ZERO
+        self._known = relay.acked, chain
         items = 0
         for first, built in list(self._built.items()):
             if built.last <= relay.acked:
@@ -347,7 +352,6 @@ class Uplink:
         status.last_ack_ms = self._about().wall_ms
         if relay.acked > before:
             status.count(self._now(), relay.acked - before, items)
-        self._hash = await self._our_hash(relay, relay.acked) or envelope.ZERO
         if relay.finished or relay.acked + 1 < self._began:
             # The end of an epoch; or the consumer has lost an earlier one.
             await self._enter(relay)
@@ -357,9 +361,10 @@ class Uplink:
 
     async def _keep(self, relay: Relay, *, now: bool = False) -> None:
         """Write down how far it is, not too often."""
-        if relay.acked == self._kept.seq or (self._now() < self._keep_at and not now):
+        seq, chain = self._known
+        if seq == self._kept.seq or (self._now() < self._keep_at and not now):
             return
-        seq, chain, mark = relay.acked, self._hash, None
+        mark = None
         if self._mark is not None and self._mark[0] == seq and seq - self._marked >= MARKS:
             mark, self._marked = self._mark[1], seq
         self._keep_at = self._now() + KEEP
