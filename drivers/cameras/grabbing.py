@@ -34,6 +34,8 @@ FAILING = 20
 SOME = 1000
 """Pictures of which one may be lost before a check calls it bad."""
 LOG_EVERY = 60.0
+LEFT = 64
+"""Pictures that may still wait when a camera is gone."""
 _WRAP = 65_535
 
 
@@ -316,8 +318,20 @@ class _Session:
                 "it off and on"
             )
         elif config.alive_s and now - self._heard > config.alive_s:
-            self._grabber.alive()
+            self._look_for_it(now)
             self._heard = now
+
+    def _look_for_it(self, now: float) -> None:
+        try:
+            self._grabber.alive()
+        except CaselinkError:
+            # Pictures that it took before it went may still wait: their items are on the belt.
+            for _ in range(LEFT):
+                grabbed = self._grabber.grab(0)
+                if grabbed is None:
+                    break
+                self._count(grabbed, now)
+            raise
 
     def _count(self, grabbed: Grabbed, now: float) -> None:
         camera, number = self._camera, grabbed.number

@@ -28,6 +28,7 @@ class Script:
     def __init__(self) -> None:
         self.gives: SimpleQueue[Grabbed | Exception] = SimpleQueue()
         self.gone = False
+        self.left: tuple[int, ...] = ()  # what still waits in it when it is gone
         self.hang: threading.Event | None = None
         self.fired = 0
         self.stops = 0
@@ -54,6 +55,7 @@ class Script:
 
     def alive(self) -> None:
         if self.gone:
+            self.put(*self.left)
             raise LOST
 
     def trigger(self, timeout: float) -> None:
@@ -162,7 +164,7 @@ def test_a_pulled_cable_is_noticed_though_the_line_stands_and_after_the_frames_b
         script.put(1)
         assert await camera.next_frame(5) is not None
         assert await camera.next_frame(0.3) is None
-        script.put(2)
+        script.left = (2,)
         script.gone = True
         assert await numbers_of(camera, 1) == [2]
         with pytest.raises(TransientError, match="the cable is out"):
