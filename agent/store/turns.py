@@ -1,10 +1,10 @@
 """Whose turn it is to be written: what a line waits for goes first, short things ride with it.
 
 A verdict is waited for by a bottle on a belt; a PDA's scan, a pool file or what the cloud tells are
-not. While a line writes, a short job of somebody else goes along in the transaction of what the
-line only reports, so that it costs the line no sync of the disk and a verdict nothing; if the line
-has nothing to report it goes by itself soon. Longer jobs get transactions of their own while no
-line waits, and in the end also when one does.
+not. A short job of somebody else goes along in the transaction of what the line only reports, so
+that it costs the line no sync of the disk and a verdict nothing; where no line waits it goes by
+itself. Longer jobs get transactions of their own while no line waits, and in the end also when one
+does.
 """
 
 import math
@@ -24,10 +24,8 @@ WAITING = 1024
 """Jobs of each turn that may wait; more means that the disk does not keep up."""
 GROUP = 64
 """Jobs that may share a transaction."""
-COMPANY = 0.04
-"""Seconds that a short job waits for a line's next report."""
 LIVELY = 0.25
-"""Seconds since a line wrote within which it is worth while to wait for its next transaction."""
+"""Seconds since a line wrote within which it probably will again."""
 RIDE = 0.002
 """Seconds after which no further short job goes along with a line's."""
 PATIENCE = 0.5
@@ -106,8 +104,7 @@ class Turns:
                     return self._next(now)
                 if self._closed:
                     return None
-                short = self._waiting[Turn.SHORT]
-                self._news.wait(short[0].since + COMPANY - now if short else None)
+                self._news.wait()
 
     def more(self) -> Waiter | None:
         """The next job of this transaction; None: that was all."""
@@ -135,8 +132,7 @@ class Turns:
             self._carries = all(each.carries for each in line)
             return True
         self._left[Turn.ANY] = len(others)
-        lively = self.lively and not self._closed
-        if short and not line and (not lively or now - short[0].since >= COMPANY):
+        if not line:
             self._left[Turn.SHORT] = len(short)
         return any(self._left.values())
 

@@ -3,7 +3,7 @@
 from concurrent.futures import Future
 from typing import Any
 
-from agent.store.turns import COMPANY, GROUP, LIVELY, PATIENCE, RIDE, WAITING, Turn, Turns
+from agent.store.turns import GROUP, PATIENCE, RIDE, WAITING, Turn, Turns
 
 LINE, REPORT, SHORT, ANY = Turn
 
@@ -54,12 +54,9 @@ def test_a_transaction_of_others_ends_when_a_line_waits() -> None:
     assert bench.transaction() == ["pool 2", "pool 3"]
 
 
-def test_a_short_job_waits_for_the_lines_next_report_and_goes_with_it() -> None:
+def test_a_short_job_goes_with_the_line_s_report() -> None:
     bench = Bench()
-    bench.line_writes()
     bench.put("scan", turn=SHORT)
-    bench.put("pool", turn=ANY)
-    assert bench.transaction() == ["pool"]
     bench.put("passed", "stroke", turn=REPORT)
     assert bench.transaction() == ["passed", "stroke", "scan"]
 
@@ -87,15 +84,11 @@ def test_short_jobs_go_along_only_for_a_moment() -> None:
     assert bench.transaction(each=5 * RIDE) == ["passed", "c"]
 
 
-def test_a_short_job_goes_alone_when_the_line_has_nothing_to_write() -> None:
+def test_short_jobs_go_by_themselves_while_no_line_waits() -> None:
     bench = Bench()
     bench.line_writes()
-    bench.put("scan", turn=SHORT)
-    bench.at += 1.01 * COMPANY
-    assert bench.transaction() == ["scan"]
-    bench.at += 1.01 * LIVELY  # and at once where no line writes at all
-    bench.put("scan", turn=SHORT)
-    assert bench.transaction() == ["scan"]
+    bench.put("scan 1", "scan 2", turn=SHORT)
+    assert bench.transaction() == ["scan 1", "scan 2"]
 
 
 def test_what_others_wrote_does_not_make_a_line_lively() -> None:
