@@ -384,8 +384,13 @@ def contents(
     left = list(recorded)
     levels = {each["level"] for each in physical}
     refused = {level: _refused(physical, fates, level) for level in levels}
+    pairs = zip(physical, fates, strict=True)
+    at = {(each["level"], fate.get("serial", 0)): fate for each, fate in pairs}
+    order = [*dict.fromkeys(each["level"] for each in physical)]
     for container, fate in zip(physical, fates, strict=True):
         inside = fate.get("container") in refused[container["level"]]
+        if "put_in" in fate.get("befell", ()):
+            inside = inside or _ends_refused(container["level"], fate, at, order)
         beside = _beside(container, fate, physical, fates, recorded)
         known = container["code"] in let_through
         _one(
@@ -405,6 +410,23 @@ def contents(
         if each["integrity"]:
             worth = each["integrity"]
             result.containers[worth] = result.containers.get(worth, 0) + 1
+
+
+def _ends_refused(
+    level: str,
+    fate: Mapping[str, Any],
+    at: Mapping[tuple[str, int], Mapping[str, Any]],
+    order: Sequence[str],
+) -> bool:
+    """Whether the outermost container that this one is in was rejected: what a gate had taken, and
+    a hand put back into it, never became stock. `at`: all by level and serial; `order`: the levels
+    from the inside out."""
+    for above in order[order.index(level) + 1 :]:
+        found = at.get((above, fate.get("container") or 0))
+        if found is None:
+            return False
+        fate = found
+    return bool(fate["rejected"])
 
 
 def _beside(
@@ -506,7 +528,7 @@ def _unnamed(fate: Mapping[str, Any], said: Mapping[str, Any] | None, *, inside:
     # It lagged behind its window: the gate was told to take it, and took what was not there.
     stayed = (fate["bad"] and "gate_failed" in befell) or fate.get("number") == NO_WINDOW
     # A hand put it behind the camera that would have named it; what is known of it says doubt.
-    unmet = not fate.get("shown", True)
+    unmet = not fate.get("shown", True) or "swapped_in" in befell
     unmet = unmet and (said is None or said.get("doubtful") or said["state"] == "rejected")
     return bool(off or stayed or unmet)
 

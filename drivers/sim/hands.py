@@ -207,6 +207,7 @@ class Hands:
         if table and trouble.share(item.serial ^ 1) < 0.5:
             other = table.pop()
             other.place, other.parent, other.rejected, other.why = "packed", item, "", ""
+            other.befell = (*other.befell, "swapped_in")
             item.children.insert(place, other)
         table.append(child)
         self._happened(trouble, now, item, travel)

@@ -124,6 +124,24 @@ def test_a_box_off_the_line_may_be_recorded_as_rejected(fate: Row) -> None:
     assert wrong(judged(on_the_line, [said])) == {"missing": 1}
 
 
+@pytest.mark.parametrize(
+    ("befell", "pallet", "missing"),
+    [(["put_in"], REJECTED, 0), ([], REJECTED, 1), (["put_in"], {}, 1), (["swapped_in"], {}, 0)],
+)
+def test_a_rejected_box_that_a_hand_put_back_where_no_camera_names_it(
+    befell: list[str], pallet: Row, missing: int
+) -> None:
+    """Into a case that another gate then takes with its pallet, or into one behind its picture."""
+    plant = [
+        physical("box", "B1", "b", container=5, befell=befell),
+        physical("case", "C1", "B1", serial=5, container=7),
+        physical("pallet", "P1", "C1", serial=7, **pallet),
+    ]
+    state = "rejected" if pallet else "packed"
+    record = [recorded("case", "C1", "B1"), recorded("pallet", "P1", "C1", state=state)]
+    assert judged(plant, record).missing == missing
+
+
 def test_an_open_container_by_order_claims_what_an_inferred_one_does() -> None:
     plant = [physical("pallet", None, "C1", open=True, place="packer")]
     plant[0][0]["open"] = True
