@@ -50,9 +50,10 @@ SETTLED = frozenset({CodeState.ATTACHED, CodeState.VOID}) | PRINTABLE_LEFT
 class Proof:
     """What came out. `printed_twice` prints of a code that was printed before; `unresolved` codes
     that are neither attached, void nor left after the line clearance, or that nothing but it
-    settled although they were on no product that was taken off; `balance_open` by how many codes
-    the balance is off; `untrue` codes of which the record claims what is not so: left and printed,
-    attached and never printed, void and on a product that was read, void by clearance and on a
+    settled although they were on no product that was taken off and not among the printer's last;
+    `balance_open` by how many codes the balance is off; `untrue` codes of which the record claims
+    what is not so: left and printed, attached and never printed, void and on a product that was
+    read, void by clearance and on a
     product that was not taken off, printed by its counter and not printed. `stuck`: the printer did
     not print as many as it should. The rest is to be known: codes by state, faults by kind,
     sessions with the device, alarms, codes that were printed and are void (the gate took their
@@ -248,17 +249,22 @@ class Day:
 
     async def _clear_line(self, proof: Proof, codes: list[str]) -> None:
         """The order is finished and the line cleared, as a leader does it: what it has to settle
-        are codes that the record has on products that were taken off, truly, and no others."""
+        are codes that the record has on products that were taken off, truly, and the last ones that
+        the printer was given, after which nothing came that could show what became of them."""
         life = self.life
         assert life is not None
         await life.runner.command(i.FinishOrder("proof"))
-        open_ = {text for text, state in self._states(codes).items() if state not in SETTLED}
+        states = self._states(codes)
+        open_ = {text for text, state in states.items() if state not in SETTLED}
+        given = [text for text in codes if states.get(text) not in (None, *PRINTABLE_LEFT)]
         conn = life.database.conn
         rejected = conn.execute("SELECT id FROM code WHERE unit_state IS NOT NULL").fetchall()
         known_off = {codes[code_key(at).position] for (at,) in rejected}
         _, clearance = asked(conn, ORDER, "proof", reason="the products that were taken off")
         await life.runner.command(clearance)
-        left_over = sorted(open_ - (known_off & (self.taken_off | self.unread)))
+        left_over = sorted(
+            open_ - (known_off & (self.taken_off | self.unread)) - {*given[-WINDOW:]}
+        )
         proof.unresolved += len(left_over)
         proof.notes += [f"{text} was settled by the clearance alone" for text in left_over[:5]]
 

@@ -34,6 +34,8 @@ FAILING = 20
 SOME = 1000
 """Pictures of which one may be lost before a check calls it bad."""
 LOG_EVERY = 60.0
+AT_ONCE = 0.01
+"""Seconds for what is there already; some SDKs take 0 for no limit."""
 LEFT = 64
 """Pictures that may still wait when a camera is gone."""
 _WRAP = 65_535
@@ -327,7 +329,7 @@ class _Session:
         except CaselinkError:
             # Pictures that it took before it went may still wait: their items are on the belt.
             for _ in range(LEFT):
-                grabbed = self._grabber.grab(0)
+                grabbed = self._grabber.grab(AT_ONCE)
                 if grabbed is None:
                     break
                 self._count(grabbed, now)

@@ -37,7 +37,7 @@ MUTANTS = (
         "        await connection.settle()\n"
         "        ack = Ack(epoch=relay.epoch, upto=built.last, hash=built.hash)\n"
         "        relay.heard(ack, built.hash, self._now())\n"
-        "        await self._moved(relay, before)\n",
+        "        await self._moved(relay, before, built.hash)\n",
     ),
     ChaosMutant(
         "acknowledged before the commit",
