@@ -21,8 +21,9 @@ sys.dont_write_bytecode = False
 LIVES_ON: dict[str, str] = {
     "asyncio-waitpid": "watches a child process of an event loop and ends with the child",
     "AnyIO worker thread": "Starlette's pool for files; lives as long as the server's event loop",
+    "pda_": "the agent's pool for uploads; one may begin in a test of an agent that lives on",
 }
-"""Beginnings of names of threads that belong to a library for the life of the process, and why."""
+"""Beginnings of names of threads that outlive a test, and why."""
 
 PATIENCE = 5.0
 """Seconds that a thread which was told to end may take."""
