@@ -5,6 +5,7 @@ with nothing unexplained between make what was packed between them *anchored* (D
 """
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 from agent.core import facts as f
 from agent.core.outcome import Outcome
@@ -45,13 +46,15 @@ def best(packing: Packing, *, asked: bool) -> list[int]:
     for one, the newest behind the last full reading: it shows where the lanes stand now, and with
     it what is before it. One that lies before a full reading says nothing of what comes; it tells
     where a slip began."""
-    newest: list[int] = []
-    for kept in reversed(packing.kept if asked else ()):
-        if kept.whole:
-            break
-        if kept.worth:
-            newest.append(kept.unit)
+    newest = _newest(packing) if asked else []
     return [*newest, *(unit for unit in halving(packing) if unit not in newest)]
+
+
+def _newest(packing: Packing, behind: int = 0) -> list[int]:
+    """The closed containers behind the last full reading, and behind the container `behind` if that
+    came later (0: none); the newest first."""
+    kept = takewhile(lambda kept: not kept.whole and kept.unit != behind, reversed(packing.kept))
+    return [each.unit for each in kept if each.worth]
 
 
 def ask(out: Outcome, station: str, number: int) -> None:
@@ -69,11 +72,7 @@ def suspect(out: Outcome, stations: Iterable[str]) -> None:
     """Something was read that does not fit what was packed by order at these stations: ask for a
     hand-scanned container at once, if there is one that would tell."""
     for station in stations:
-        count = 0
-        for kept in reversed(out.state.packing[station].kept):
-            if kept.whole:
-                break
-            count += bool(kept.worth)
+        count = len(_newest(out.state.packing[station]))
         if count and _every(out, station):
             out.alarm("anchor_wanted", 3, station, count=str(count))
 
@@ -88,11 +87,7 @@ def unconfirmed(out: Outcome, station: str) -> None:
 def ask_last(out: Outcome) -> None:
     """Nothing more comes: what was packed since the last full reading has none behind it, unless a
     person scans the last one."""
-    for station, packing in out.state.packing.items():
-        last = max((n for n, kept in enumerate(packing.kept) if kept.whole), default=-1)
-        count = sum(bool(kept.worth) for kept in packing.kept[last + 1 :])
-        if count and _every(out, station):
-            out.alarm("anchor_wanted", 3, station, count=str(count))
+    suspect(out, out.state.packing)
 
 
 def _every(out: Outcome, station: str) -> int:
@@ -103,12 +98,7 @@ def _every(out: Outcome, station: str) -> int:
 def read(out: Outcome, station: str, container: int) -> None:
     """All of this container was read, whatever it said: nobody needs to scan another one for what
     was packed until then."""
-    packing, count = out.state.packing[station], 0
-    for kept in reversed(packing.kept):
-        if kept.whole or kept.unit == container:
-            break
-        count += bool(kept.worth)
-    if count < max(1, _every(out, station)):
+    if len(_newest(out.state.packing[station], container)) < max(1, _every(out, station)):
         out.clear("anchor_wanted", station)
 
 

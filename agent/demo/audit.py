@@ -382,11 +382,10 @@ def contents(
     parents = Counter(child for each in recorded for child in each["children"] if child is not None)
     result.child_in_two = sum(count > 1 for count in parents.values())
     left = list(recorded)
-    levels = {each["level"] for each in physical}
-    refused = {level: _refused(physical, fates, level) for level in levels}
+    order = [*dict.fromkeys(each["level"] for each in physical)]
+    refused = {level: _refused(physical, fates, level) for level in order}
     pairs = zip(physical, fates, strict=True)
     at = {(each["level"], fate.get("serial", 0)): fate for each, fate in pairs}
-    order = [*dict.fromkeys(each["level"] for each in physical)]
     for container, fate in zip(physical, fates, strict=True):
         inside = fate.get("container") in refused[container["level"]]
         if "put_in" in fate.get("befell", ()):

@@ -53,12 +53,11 @@ class Proof:
     settled although they were on no product that was taken off and not among the printer's last;
     `balance_open` by how many codes the balance is off; `untrue` codes of which the record claims
     what is not so: left and printed, attached and never printed, void and on a product that was
-    read, void by clearance and on a
-    product that was not taken off, printed by its counter and not printed. `stuck`: the printer did
-    not print as many as it should. The rest is to be known: codes by state, faults by kind,
-    sessions with the device, alarms, codes that were printed and are void (the gate took their
-    products), codes that were made void `by_clearance` (suspect until then, as their products were
-    taken off and may be fed again)."""
+    read, void by clearance and on a product that was not taken off, printed by its counter and not
+    printed. `stuck`: the printer did not print as many as it should. The rest is to be known: codes
+    by state, faults by kind, sessions with the device, alarms, codes that were printed and are void
+    (the gate took their products), codes that were made void `by_clearance` (suspect until then, as
+    their products were taken off and may be fed again)."""
 
     name: str
     prints: int = 0

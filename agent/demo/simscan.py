@@ -6,9 +6,9 @@ from collections.abc import Callable
 from agent.core import anchors
 from agent.core import inputs as i
 from agent.core.state import LineState
+from agent.line.asking import WANTED
 from drivers.sim.truth import Item, Truth
 
-ASKING = ("order_doubtful", "anchor_wanted", "slip_unconfirmed")
 LOOKS = 2
 """Looks at the panel between the alarm and the scan: a container of what came after it is taken."""
 BY = "demo"
@@ -67,7 +67,7 @@ class Hand:
         return {
             alarm.station
             for alarm in state.alarms.values()
-            if alarm.key in ASKING and alarm.station in state.packing
+            if alarm.key in WANTED and alarm.station in state.packing
         }
 
     def _scan(self, wanted: list[int]) -> i.HandScanned | None:

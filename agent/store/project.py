@@ -256,7 +256,7 @@ def _container_refused(conn: Connection, seq: int, line: str, fact: facts.Contai
 
 
 def _reject_failed(conn: Connection, seq: int, line: str, fact: facts.RejectFailed) -> None:
-    units.let_codes_go(conn, seq, fact.codes)
+    units.lose_codes(conn, seq, fact.codes, went_on=True)
 
 
 def _label_assigned(conn: Connection, seq: int, line: str, fact: facts.LabelAssigned) -> None:

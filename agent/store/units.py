@@ -374,23 +374,15 @@ def void_codes(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
         conn.execute(_MOVE, (code_id(key), CODE_NUMBER[move_code(state, CodeState.VOID)], seq))
 
 
-def let_codes_go(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
-    """Codes seen on a thing that was to be rejected and went on: SUSPECT, and not rejected."""
-    for key in keys:
-        state, unit = code_state(conn, key)
-        if unit is None and state not in (CodeState.ATTACHED, CodeState.VOID):
-            lose_codes(conn, seq, (key,))
-            found = "id = ?1 AND state = ?2 AND unit IS NULL"
-            given = (code_id(key), CODE_NUMBER[CodeState.SUSPECT], seq)
-            conn.execute(f"UPDATE code SET unit_state = NULL, moved = ?3 WHERE {found}", given)
-
-
-def lose_codes(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
+def lose_codes(
+    conn: Connection, seq: int, keys: Iterable[CodeKey], *, went_on: bool = False
+) -> None:
     """Codes seen on (or printed on) a thing that is rejected without having become a unit.
 
-    Physically they are off the line: they become SUSPECT and are counted as rejected. A code that
-    is on a unit (a duplicate, a neighbour's code) or void is left alone, and so is one of a pool
-    that we print and that was never sent: whatever carries it is not ours, and the code will come.
+    Physically they are off the line: they become SUSPECT and are counted as rejected, but where the
+    gate let the thing go on (`went_on`). A code that is on a unit (a duplicate, a neighbour's code)
+    or void is left alone, and so is one of a pool that we print and that was never sent: whatever
+    carries it is not ours, and the code will come.
     """
     for key in keys:
         state, unit = code_state(conn, key)
@@ -402,4 +394,5 @@ def lose_codes(conn: Connection, seq: int, keys: Iterable[CodeKey]) -> None:
         if state is not CodeState.SUSPECT:
             move_code(state, CodeState.SUSPECT)
         conn.execute(_MOVE, (code_id(key), CODE_NUMBER[CodeState.SUSPECT], seq))
-        conn.execute("UPDATE code SET unit_state = ? WHERE id = ?", (_REJECTED, code_id(key)))
+        unit_state = None if went_on else _REJECTED
+        conn.execute("UPDATE code SET unit_state = ? WHERE id = ?", (unit_state, code_id(key)))

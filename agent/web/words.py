@@ -12,38 +12,25 @@ from agent.core.errors import Said
 Language = Literal["zh", "en"]
 
 _HERE = Path(__file__).parent
-_PANEL = _HERE / "panel"
 _HOLE = re.compile(r"\{(\w+)\}")
 
 
 @cache
+def _texts(page: str, language: Language) -> Mapping[str, Any]:
+    found: dict[str, Any] = json.loads((_HERE / page / f"text.{language}.json").read_text("utf-8"))
+    return found
+
+
 def catalogue(language: Language) -> Mapping[str, Any]:
     """Every text of a language by its key; an entry is a text, or `one` and `other` of them."""
-    found: dict[str, Any] = json.loads((_PANEL / f"text.{language}.json").read_text("utf-8"))
-    return found
-
-
-@cache
-def _refusals(language: Language) -> Mapping[str, str]:
-    found: dict[str, str] = json.loads(
-        (_HERE / "scan" / f"text.{language}.json").read_text("utf-8")
-    )
-    return found
+    return _texts("panel", language)
 
 
 def refusal(language: Language, reason: str, otherwise: str) -> str:
     """What a person is told of a refusal: the words of who scans before those of the panel."""
     key = f"refused.{reason}"
-    found = _refusals(language).get(key) or catalogue(language).get(key)
+    found = _texts("scan", language).get(key) or catalogue(language).get(key)
     return found if isinstance(found, str) and not _HOLE.search(found) else otherwise
-
-
-@cache
-def _devices(language: Language) -> Mapping[str, str]:
-    found: dict[str, str] = json.loads(
-        (_HERE / "device" / f"text.{language}.json").read_text("utf-8")
-    )
-    return found
 
 
 def in_words(language: Language, said: Said) -> str:
@@ -52,9 +39,8 @@ def in_words(language: Language, said: Said) -> str:
         name: in_words(language, value) if isinstance(value, Said) else value
         for name, value in said.args.items()
     }
-    return _HOLE.sub(
-        lambda hole: holes.get(hole[1], hole[0]), _devices(language)[f"found.{said.key}"]
-    )
+    words = str(_texts("device", language)[f"found.{said.key}"])
+    return _HOLE.sub(lambda hole: holes.get(hole[1], hole[0]), words)
 
 
 def wanted_language(accepted: str) -> Language:
