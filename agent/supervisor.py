@@ -10,10 +10,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from agent.core.errors import CaselinkError, Said, TransientError, say
+from agent.core.errors import CaselinkError, Said, TransientError
 from agent.health import Health, State
 from agent.now import monotonic
 from agent.ports.devices import Device
+from agent.told import told
 
 log = logging.getLogger(__name__)
 
@@ -68,18 +69,17 @@ class Session:
                 if self._ok_when_open:
                     await self.up()
                 await self._attend()
-                error, said = "its session ended.", say("session_over")
+                error, said = told("session_over")
             except CaselinkError as lost:
-                error, said = f"{lost}", lost.said
+                error, said = str(lost), lost.said
             except Exception as bug:
                 log.exception("%s: its loop failed; this is a bug, please report it", self._name)
-                error = f"internal error {type(bug).__name__}; see the log."
-                said = say("bug", kind=type(bug).__name__)
+                error, said = told("bug", kind=type(bug).__name__)
             finally:
                 await self._close()
             if self._wanted.is_set():
-                self.health.state, self.health.error = "starting", "it is being tested."
-                self.health.said = say("being_tested")
+                self.health.state = "starting"
+                self.health.error, self.health.said = told("being_tested")
                 self._free.set()
                 await self._back.wait()
                 continue
@@ -101,7 +101,7 @@ class Session:
                     await self._free.wait()
                 yield
             except TimeoutError:
-                raise TransientError(f"{self._name} is busy: try again in a moment.") from None
+                raise TransientError(*told("busy", name=self.health.id)) from None
             finally:
                 self._wanted.clear()
                 self._free.clear()
@@ -131,10 +131,7 @@ class Session:
             async with asyncio.timeout(OPEN_SECONDS):
                 await self.device.open()
         except TimeoutError:
-            raise TransientError(
-                f"did not open within {OPEN_SECONDS:.0f} s; is it switched on?",
-                say("did_not_open", s=f"{OPEN_SECONDS:.0f}"),
-            ) from None
+            raise TransientError(*told("did_not_open", s=f"{OPEN_SECONDS:.0f}")) from None
 
     async def _close(self) -> None:
         try:

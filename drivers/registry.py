@@ -9,14 +9,15 @@ group `caselink.devices` that names an `Entry` (docs/write-a-driver.md).
 import contextlib
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from agent.core.errors import ConfigError
+from agent.core.errors import ConfigError, Said, in_words, say
 from agent.ports.devices import Device
+from agent.told import spoken, told
 from drivers.context import DeviceContext
 
 Kind = Literal["printer", "camera", "reader", "plc"]
@@ -170,6 +171,14 @@ def known_types() -> tuple[str, ...]:
     return tuple(sorted({*TYPES, *_added()}))
 
 
+class Mistakes(ConfigError):
+    """A section that is wrong in one place or more: `each` of them."""
+
+    def __init__(self, each: Sequence[Said]) -> None:
+        super().__init__("\n".join(spoken("en", one) for one in each))
+        self.each = each
+
+
 def entry_of(device_type: str) -> Entry:
     """The entry of a type, ours or one that an installed package adds; ConfigError for an unknown
     type or a package whose entry point leads nowhere."""
@@ -177,19 +186,15 @@ def entry_of(device_type: str) -> Entry:
         return TYPES[device_type]
     point = _added().get(device_type)
     if point is None:
-        raise ConfigError(f"type '{device_type}' is unknown. Write one of: {_known()}.")
+        raise ConfigError(*told("type_unknown", type=device_type, known=_known()))
     try:
         found = point.load()
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"type '{device_type}' is added by {point.value}, which cannot be loaded ({error}). "
-            "Install that package again, or ask who wrote it."
+            *told("type_not_loaded", type=device_type, package=point.value, why=error)
         ) from error
     if not isinstance(found, Entry):
-        raise ConfigError(
-            f"type '{device_type}' is added by {point.value}, which is not a "
-            "drivers.registry.Entry: ask who wrote it (docs/write-a-driver.md)."
-        )
+        raise ConfigError(*told("type_no_entry", type=device_type, package=point.value))
     return found
 
 
@@ -199,16 +204,16 @@ def _added() -> dict[str, importlib.metadata.EntryPoint]:
 
 def model_of(device_type: str) -> type[BaseModel]:
     """The config model of a type; ConfigError for an unknown type or a missing package."""
-    return _model(f"type {device_type}", device_type)
+    return _model(say("of_type", type=device_type), device_type)
 
 
 def check(name: str, section: Mapping[str, Any]) -> BaseModel:
     """The section of device `name` as its type's model. ConfigError names the device, the key
     and what to write instead; nothing is connected."""
-    place = f"device {name}"
+    place = say("device", name=name)
     device_type = section.get("type")
     if not isinstance(device_type, str):
-        raise ConfigError(f"{place}: 'type' is missing. Write type = one of: {_known()}.")
+        raise ConfigError(*told("type_missing", place=place, known=_known()))
     model = _model(place, device_type)
     values = dict(section)
     if "type" not in model.model_fields:
@@ -216,7 +221,7 @@ def check(name: str, section: Mapping[str, Any]) -> BaseModel:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(place, model, error))) from error
+        raise Mistakes(_explain(place, model, error)) from error
 
 
 def build(name: str, section: Mapping[str, Any], context: DeviceContext) -> Device:
@@ -224,17 +229,17 @@ def build(name: str, section: Mapping[str, Any], context: DeviceContext) -> Devi
     config = check(name, section)
     entry = entry_of(section["type"])
     factory: Callable[[str, BaseModel, DeviceContext], Device] = _resolve(
-        f"device {name}", entry.factory, entry
+        say("device", name=name), entry.factory, entry
     )
-    with _needs(f"device {name}", entry):
+    with _needs(say("device", name=name), entry):
         return factory(name, config, context)
 
 
-def _model(place: str, device_type: str) -> type[BaseModel]:
+def _model(place: Said, device_type: str) -> type[BaseModel]:
     try:
         entry = entry_of(device_type)
     except ConfigError as error:
-        raise ConfigError(f"{place}: {error}") from None
+        raise ConfigError(*told("section_wrong", place=place, why=in_words(error))) from None
     model: type[BaseModel] = _resolve(place, entry.model, entry)
     return model
 
@@ -243,14 +248,14 @@ def _known() -> str:
     return ", ".join(known_types())
 
 
-def _resolve(place: str, dotted: str, entry: Entry) -> Any:
+def _resolve(place: Said, dotted: str, entry: Entry) -> Any:
     module, _, attribute = dotted.partition(":")
     with _needs(place, entry):
         return getattr(importlib.import_module(module), attribute)
 
 
 @contextlib.contextmanager
-def _needs(place: str, entry: Entry) -> Iterator[None]:
+def _needs(place: Said, entry: Entry) -> Iterator[None]:
     """What is imported within is installed by `entry.install`: ConfigError when it is not there,
     or does not load. A driver of a heavy SDK imports it only when a device is built."""
     try:
@@ -259,30 +264,28 @@ def _needs(place: str, entry: Entry) -> Iterator[None]:
         missing = error.name or ""
         if missing.split(".")[0] in ("drivers", "agent"):
             raise
-        what = "is not installed"
-        if not isinstance(error, ModuleNotFoundError):
-            what = f"does not load ({error})"
-        raise ConfigError(
-            f"{place}: the Python package '{missing}' that this type needs {what}. "
-            f"Run: {entry.install}"
-        ) from error
+        about = {"place": place, "package": missing, "command": entry.install}
+        if isinstance(error, ModuleNotFoundError):
+            raise ConfigError(*told("package_missing", **about)) from error
+        raise ConfigError(*told("package_broken", why=error, **about)) from error
 
 
-def _explain(place: str, model: type[BaseModel], error: ValidationError) -> list[str]:
-    """One line for each mistake."""
-    lines = []
+def _explain(place: Said, model: type[BaseModel], error: ValidationError) -> list[Said]:
+    """One sentence for each mistake."""
+    found = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
             known = ", ".join(sorted(model.model_fields))
-            remedy = "Remove it" + (f", or write one of: {known}" if len(item["loc"]) == 1 else "")
-            lines.append(f"{place}: unknown key '{key}'. {remedy}.")
+            found.append(say("key_unknown_of", place=place, key=key, known=known))
+        elif item["type"] == "extra_forbidden":
+            found.append(say("key_unknown", place=place, key=key))
         elif item["type"] == "missing":
-            lines.append(f"{place}: key '{key}' is missing. Add it.")
+            found.append(say("key_missing", place=place, key=key))
+        elif not key:  # keys that do not go together
+            found.append(say("keys_wrong", place=place, why=message))
         else:
-            message = item["msg"].removeprefix("Value error, ")
-            if not key:  # keys that do not go together
-                lines.append(f"{place}: {message}.")
-                continue
-            lines.append(f"{place}: key '{key}': {message} (it is {item['input']!r:.80}).")
-    return lines
+            held = f"{item['input']!r:.80}"
+            found.append(say("key_wrong", place=place, key=key, why=message, held=held))
+    return found

@@ -21,6 +21,7 @@ import serial_asyncio_fast
 from pydantic import AfterValidator
 
 from agent.core.errors import ConfigError, Said, TransientError, say
+from agent.told import spoken, told
 from drivers.context import DeviceContext
 from drivers.wirelog import WireLog
 
@@ -133,10 +134,7 @@ class Transport:
         self._replaced = False
         self._wire: WireLog | None = None
         if role == "server" and isinstance(self._endpoint, SerialAddress):
-            raise ConfigError(
-                f'Device {name}: role = "server" needs a tcp:// address, not {address}; '
-                f'write role = "client" for a serial port.'
-            )
+            raise ConfigError(*told("role_serial", name=name, where=address))
 
     async def open(self) -> None:
         """Connect, or in role server listen and wait for the device to connect."""
@@ -155,30 +153,15 @@ class Transport:
                     await self._listen(self._endpoint)
         except TimeoutError:
             await self.close()
-            serves = self._role == "server"
-            what = "did not connect to" if serves else "did not answer at"
-            words, advice = self._advice()
+            key = "not_connected" if self._role == "server" else "not_answered"
             limit = f"{self._connect_timeout:g}"
-            raise TransientError(
-                f"{self.name} {what} {self.address} within {limit} s. {words}",
-                say(
-                    "not_connected" if serves else "not_answered",
-                    name=self.name,
-                    where=self.address,
-                    s=limit,
-                    advice=advice,
-                ),
-            ) from None
+            raise TransientError(*told(key, **self._about(), s=limit)) from None
         except (OSError, serial.SerialException) as error:
             await self.close()
-            words, advice = self._advice()
             # asyncio says "Connect call failed" and the address once more.
             known = (error.errno or 0) > 0  # a name that is not found has numbers of its own
             why = os.strerror(error.errno or 0) if known else error.strerror or str(error)
-            raise TransientError(
-                f"{self.name} cannot be reached at {self.address}: {why}. {words}",
-                say("unreachable", name=self.name, where=self.address, why=why, advice=advice),
-            ) from error
+            raise TransientError(*told("unreachable", **self._about(), why=why)) from error
         except BaseException:
             await self.close()
             raise
@@ -213,7 +196,7 @@ class Transport:
         except (OSError, serial.SerialException) as error:
             raise self._lost(str(error)) from error
         if not data:
-            raise self._lost("the device closed the connection", say("peer_closed"))
+            raise self._lost(say("peer_closed"))
         if self._wire is not None:
             self._wire.received(data)
         return data
@@ -233,9 +216,7 @@ class Transport:
         except TimeoutError:
             writer.transport.abort()
             limit = f"{timeout:g}"
-            raise self._lost(
-                f"it took no more bytes for {limit} s", say("takes_nothing", s=limit)
-            ) from None
+            raise self._lost(say("takes_nothing", s=limit)) from None
         except (OSError, serial.SerialException) as error:
             raise self._lost(str(error)) from error
 
@@ -247,9 +228,9 @@ class Transport:
 
     def _live_reader(self) -> asyncio.StreamReader:
         if self._replaced:
-            raise self._lost("the device connected anew", say("peer_anew"))
+            raise self._lost(say("peer_anew"))
         if self._reader is None:
-            raise TransientError(f"{self.name} at {self.address} has no open session; open it.")
+            raise TransientError(*told("transport_no_session", name=self.name, where=self.address))
         return self._reader
 
     def _adopt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -290,27 +271,21 @@ class Transport:
             self._replaced = self._in_session
         self._arrived.set()
 
-    def _lost(self, why: str, said: Said | None = None) -> TransientError:
-        self._note(f"session lost: {why}")
-        words, advice = self._advice()
-        about = {"name": self.name, "where": self.address, "why": said or why, "advice": advice}
-        return TransientError(
-            f"The session with {self.name} at {self.address} ended: {why}. {words}",
-            say("session_ended", **about),
-        )
+    def _lost(self, why: str | Said) -> TransientError:
+        words, said = told("session_ended", **self._about(), why=why)
+        self._note(f"session lost: {spoken('en', why) if isinstance(why, Said) else why}")
+        return TransientError(words, said)
 
     def _note(self, text: str) -> None:
         if self._wire is not None:
             self._wire.note(text)
 
-    def _advice(self) -> tuple[str, Said]:
-        if isinstance(self._endpoint, SerialAddress):
-            words = "Check the cable, the port's name, and that no other program has it open."
-            return words, say("advice_serial")
-        if self._role == "server":
-            words = "Check the device's power and network, and that it is set to connect to us."
-            return words, say("advice_server")
-        return "Check the device's power, network cable and address.", say("advice_client")
+    def _about(self) -> dict[str, object]:
+        """Who it is, and what to look at."""
+        advice = "advice_serial"
+        if isinstance(self._endpoint, TcpAddress):
+            advice = f"advice_{self._role}"
+        return {"name": self.name, "where": self.address, "advice": say(advice)}
 
 
 async def _end(writer: asyncio.StreamWriter) -> None:

@@ -25,6 +25,7 @@ from agent.now import monotonic
 from agent.ports.devices import Checked, Device, DeviceCheck, Fired, Tested
 from agent.ports.printing import Printer, PrinterStatus, PrintEventKind, PrintJob
 from agent.ports.reading import CodeReader, FrameSource
+from agent.told import told
 from drivers import diagnose, registry
 from drivers.context import DeviceContext, no_mask
 from drivers.printers.label_files import load_label
@@ -50,8 +51,10 @@ async def check(name: str, section: Mapping[str, Any]) -> Found:
     found = _about_address(section)
     try:
         registry.check(name, section)
+    except registry.Mistakes as error:
+        return [DeviceCheck(False, mistake) for mistake in error.each]
     except ConfigError as error:
-        return [DeviceCheck(False, say("plain", words=words)) for words in str(error).splitlines()]
+        return [DeviceCheck(False, in_words(error))]
     with tempfile.TemporaryDirectory() as folder:
         wire = Path(folder)
         try:
@@ -102,9 +105,7 @@ async def test(name: str, section: Mapping[str, Any], seconds: float) -> Said:
         return await _test(name, device, seconds)
     except TimeoutError:
         limit = f"{OPEN_SECONDS:.0f}"
-        raise TransientError(
-            f"{name} did not open within {limit} s.", say("did_not_open_in", device=name, s=limit)
-        ) from None
+        raise TransientError(*told("did_not_open_in", device=name, s=limit)) from None
     finally:
         await _close(device)
 
@@ -115,20 +116,13 @@ async def _test(name: str, device: Device, seconds: float) -> Said:
     if isinstance(device, FrameSource):
         frame = await device.next_frame(seconds)
         if frame is None:
-            raise TransientError(
-                f"No picture came from {name} within {seconds:.0f} s: trigger it by hand (a hand "
-                "before the photo-eye), and look at its trigger wire and exposure.",
-                say("picture_none", device=name, s=f"{seconds:.0f}"),
-            )
+            raise TransientError(*told("picture_none", device=name, s=f"{seconds:.0f}"))
         height, width = frame.image.shape[:2]
         return say("tested_picture", width=width, height=height, number=frame.counter)
     if isinstance(device, CodeReader):
         reading = await device.next_reading(seconds)
         if reading is None:
-            raise TransientError(
-                f"Nothing came from {name} within {seconds:.0f} s: show it a code and trigger it.",
-                say("reading_none", device=name, s=f"{seconds:.0f}"),
-            )
+            raise TransientError(*told("reading_none", device=name, s=f"{seconds:.0f}"))
         texts = ", ".join(read.symbology + read.text for read in reading.reads)
         return say("tested_read", texts=texts) if texts else say("tested_no_read")
     if isinstance(device, Tested):
@@ -142,7 +136,7 @@ async def _test(name: str, device: Device, seconds: float) -> Said:
         if not status.ready:
             state = say("keys", faults=", ".join(status.faults) or "not_ready")
         return say("tested_coder", state=state)
-    raise TransientError(f"There is no test for {name}.", say("no_test_for", device=name))
+    raise TransientError(*told("no_test_for", device=name))
 
 
 async def _print_label(name: str, device: Printer, seconds: float) -> Said:
@@ -155,10 +149,7 @@ async def _print_label(name: str, device: Printer, seconds: float) -> Said:
         event = await device.next_event(1.0)
         if event is not None and event.kind is PrintEventKind.PRINTED:
             return say("tested_label")
-    raise TransientError(
-        f"{name} took a test label and does not say that it came out: look at the printer.",
-        say("label_unknown", device=name),
-    )
+    raise TransientError(*told("label_unknown", device=name))
 
 
 def _test_label(name: str, config: LabelPrinterConfig) -> LabelTemplate:

@@ -21,7 +21,7 @@ from agent.ports.plc import LinePlc
 from agent.ports.printing import Printer
 from agent.ports.reading import CodeReader, FrameSource
 from agent.supervisor import Session
-from agent.web import words
+from agent.told import spoken
 from drivers import registry
 from drivers.diagnose import serial_ports
 from drivers.printers.label_draw import draw, png
@@ -146,7 +146,7 @@ def about(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
 def shown_checks(found: Sequence[DeviceCheck]) -> list[dict[str, Any]]:
     """What a check found: in English, and for the catalogue."""
     return [
-        {"good": each.good, "words": words.in_words("en", each.said), "said": said_data(each.said)}
+        {"good": each.good, "words": spoken("en", each.said), "said": said_data(each.said)}
         for each in found
     ]
 

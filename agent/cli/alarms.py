@@ -8,6 +8,7 @@ import typer
 from agent.cli.common import DEFAULT, AsJson, ConfigFile, out, print_json, reader
 from agent.core.known import Clock
 from agent.store import orders as stored
+from agent.told import Language
 from agent.web import words
 
 app = typer.Typer()
@@ -42,7 +43,7 @@ def _args(alarm: stored.Alarm) -> dict[str, str]:
     return {"station": alarm.station, **item, **alarm.args}
 
 
-def _data(alarm: stored.Alarm, lang: words.Language) -> dict[str, Any]:
+def _data(alarm: stored.Alarm, lang: Language) -> dict[str, Any]:
     title, concerns, cause, remedy = words.alarm_words(lang, alarm.key, _args(alarm))
     return {
         "seq": alarm.seq,
@@ -69,7 +70,7 @@ def _iso(at: Clock | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at.wall_ms / 1000, UTC).isoformat()
 
 
-def _show(alarm: stored.Alarm, lang: words.Language) -> None:
+def _show(alarm: stored.Alarm, lang: Language) -> None:
     title, concerns, cause, remedy = words.alarm_words(lang, alarm.key, _args(alarm))
     line = f"[{alarm.priority}] {_local(alarm.raised)}  {alarm.line}  {title}"
     out.print(f"{line}: {concerns}" if concerns else line, markup=False)

@@ -14,7 +14,7 @@ from agent.cli.common import DEFAULT, AsJson, ConfigFile, ask, load_site, out, p
 from agent.config import Site
 from agent.core.errors import DomainError, said_of
 from agent.now import wall_ms
-from agent.web import words
+from agent.told import spoken
 
 if TYPE_CHECKING:
     from drivers.wireread import Follower
@@ -114,7 +114,7 @@ def check(
         results[each] = found = _check(site, files, each)
         if lang != "en":
             for one in found:
-                one["words"] = words.in_words(lang, said_of(one["said"]))
+                one["words"] = spoken(lang, said_of(one["said"]))
         if not as_json:
             for one in found:
                 out.print(f"{each}: {'' if one['good'] else '✕ '}{one['words']}", markup=False)
@@ -153,7 +153,7 @@ def try_(
         said = asyncio.run(checking.test(name, section, seconds))
     else:
         said = said_of(told["said"])
-    out.print(f"{name}: {words.in_words(lang, said)}", markup=False)
+    out.print(f"{name}: {spoken(lang, said)}", markup=False)
 
 
 @app.command()

@@ -37,6 +37,7 @@ from agent.ports.printing import (
     PrintGate,
     PrintJob,
 )
+from agent.told import told
 
 log = logging.getLogger(__name__)
 
@@ -174,9 +175,7 @@ class PrintDesk:
             log.info("%s: codes of session %d are dropped", self.station.device, effect.session)
             return
         if len(self._waiting) >= QUEUED:
-            raise TransientError(
-                f"{self.station.device}: {QUEUED} records wait to be printed; is it stopped?"
-            )
+            raise TransientError(*told("records_wait", name=self.station.device, many=QUEUED))
         if self._hide is not None:
             for text in texts.values():
                 self._hide(text)
@@ -382,7 +381,7 @@ class PrintDesk:
             health.faults += 1
         health.warnings = status.warnings
         health.said = None
-        health.error = ", ".join(status.faults) or (None if status.ready else "not ready")
+        health.error = ", ".join(status.faults) or (None if status.ready else "not_ready")
         if health.state != state and self._changed_health is not None:
             await self._changed_health(health)
 
@@ -391,17 +390,19 @@ class PrintDesk:
         tally, name = self._tally, self.station.device
         if counter < (tally.base or 0):
             raise TransientError(
-                f"{name}: its counter went back from {tally.base} to {counter}: it was restarted "
-                "or replaced. What it had in hand is in doubt."
+                *told("line_counter_back", name=name, before=tally.base, now=counter)
             )
         missing = tally.missing(before, counter)
         # Reports that come from the counter cannot be lost: at most they are later.
         if missing and self.printer.capability.evidence is not Evidence.COUNTER:
             await self._report([i.PrinterCounted(self.station.id, counter, missing)], False)
             raise TransientError(
-                f"{name} counts {counter - (tally.base or 0)} prints and reported {tally.told}: "
-                "what it printed since they agreed is in doubt. Look whether it prints what it is "
-                "given, and nothing else."
+                *told(
+                    "line_counter_apart",
+                    name=name,
+                    counted=counter - (tally.base or 0),
+                    told=tally.told,
+                )
             )
         if not tally.apart and tally.told == before and tally.told >= self._pace.compare:
             self._tally = Tally(counter)
@@ -414,8 +415,7 @@ class PrintDesk:
             return
         if monotonic() - since > self._pace.silent:
             raise TransientError(
-                f"{self.station.device}: a product took print {self._opened} and the printer did "
-                "not report it. What it had in hand is in doubt."
+                *told("print_unreported", name=self.station.device, number=self._opened)
             )
 
     def _look_at_products(self) -> None:
@@ -424,8 +424,7 @@ class PrintDesk:
         stands."""
         if self._unreported > self.station.window + GONE_BY:
             raise TransientError(
-                f"{self.station.device}: {self._unreported} products passed and it reported no "
-                "print. What it had in hand is in doubt. Look whether it prints."
+                *told("prints_unreported", name=self.station.device, many=self._unreported)
             )
 
     def _printed(self, event: PrintEvent) -> CodeKey | None:

@@ -38,6 +38,7 @@ from agent.ports.plc import (
     Slot,
     SlotVerdict,
 )
+from agent.told import told
 
 log = logging.getLogger(__name__)
 
@@ -351,10 +352,7 @@ class LineRunner:
                     await self.plc_up()
                 beating = True
             elif began - beaten > STILL:
-                raise TransientError(
-                    f"the PLC answers but its heartbeat stands still for {STILL:.0f} s: is its "
-                    "program in RUN?"
-                )
+                raise TransientError(*told("plc_still", s=f"{STILL:.0f}"))
             if beating:  # a PLC in STOP answers too
                 self._plc_health.alive(took)
             if report.run != run:

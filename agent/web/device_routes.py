@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.core.errors import Said, said_data
-from agent.web import words
+from agent.told import spoken
 
 _Name = Annotated[str, Path(max_length=64)]
 
@@ -72,6 +72,6 @@ def device_router(devices: Devices) -> APIRouter:
     @router.post("/{device}/test")
     async def test(device: _Name, body: TestBody) -> dict[str, Any]:
         said = await devices.test(device, body.seconds)
-        return {"done": words.in_words("en", said), "said": said_data(said)}
+        return {"done": spoken("en", said), "said": said_data(said)}
 
     return router

@@ -5,11 +5,9 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from agent.core.errors import Said
-
-Language = Literal["zh", "en"]
+from agent.told import Language
 
 _HERE = Path(__file__).parent
 _HOLE = re.compile(r"\{(\w+)\}")
@@ -31,16 +29,6 @@ def refusal(language: Language, reason: str, otherwise: str) -> str:
     key = f"refused.{reason}"
     found = _texts("scan", language).get(key) or catalogue(language).get(key)
     return found if isinstance(found, str) and not _HOLE.search(found) else otherwise
-
-
-def in_words(language: Language, said: Said) -> str:
-    """A sentence about a device; KeyError if the catalogue does not know it."""
-    holes = {
-        name: in_words(language, value) if isinstance(value, Said) else value
-        for name, value in said.args.items()
-    }
-    words = str(_texts("device", language)[f"found.{said.key}"])
-    return _HOLE.sub(lambda hole: holes.get(hole[1], hole[0]), words)
 
 
 def wanted_language(accepted: str) -> Language:

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from agent.core.errors import ConfigError, TransientError
+from agent.core.errors import ConfigError, Said, TransientError, in_words, say
+from agent.told import told
 from drivers.cameras.grabbing import BlockIds, Grabbed, GrabbedCamera, GrabberConfig
 from drivers.cameras.nodes import NodeMissing, NodeRefused, apply, said
 from drivers.cameras.pfnc import grey
@@ -42,7 +43,8 @@ class BaslerCamera(GrabbedCamera):
             warnings.simplefilter("ignore", DeprecationWarning)
             pylon: Any = importlib.import_module("pypylon.pylon")
             genicam: Any = importlib.import_module("pypylon.genicam")
-        who = config.serial or config.user_id or "the only Basler camera"
+        which = config.serial or config.user_id
+        who = say("plain", words=which) if which else say("camera_only_basler")
         super().__init__(name, config, lambda: _Grabber(name, config, pylon, genicam, who), who)
 
 
@@ -82,7 +84,9 @@ class _Nodes:
 class _Grabber:
     """grabbing.Grabber over pylon."""
 
-    def __init__(self, name: str, config: BaslerConfig, pylon: Any, genicam: Any, who: str) -> None:
+    def __init__(
+        self, name: str, config: BaslerConfig, pylon: Any, genicam: Any, who: Said
+    ) -> None:
         self._name = name
         self._config = config
         self._pylon = pylon
@@ -104,25 +108,25 @@ class _Grabber:
             ]
             if len(found) > 1:
                 raise ConfigError(
-                    f"camera {self._name}: {len(found)} Basler cameras fit "
-                    f"({', '.join(one.GetSerialNumber() for one in found[:8])}); write the serial "
-                    "number of the one that is meant"
+                    *told(
+                        "camera_several_basler",
+                        name=self._name,
+                        many=len(found),
+                        serials=", ".join(one.GetSerialNumber() for one in found[:8]),
+                    )
                 )
             if not found:
-                raise TransientError(
-                    f"camera {self._name}: {self._who} is not there; check its power and cable, "
-                    "and that its address is in this machine's network"
-                )
+                raise TransientError(*told("camera_absent", name=self._name, who=self._who))
             camera = self._camera = self._pylon.InstantCamera(factory.CreateDevice(found[0]))
             camera.Open()
         except self._error as error:
             raise TransientError(
-                f"camera {self._name}: {self._who} cannot be opened: {said(error)}; check that "
-                "no other program has it open"
+                *told("camera_not_opened", name=self._name, who=self._who, why=said(error))
             ) from error
         try:
             nodes = _Nodes(camera.GetNodeMap(), self._genicam)
-            apply(f"camera {self._name} ({found[0].GetModelName()})", nodes, self._config)
+            model = found[0].GetModelName()
+            apply(say("camera_model", name=self._name, model=model), nodes, self._config)
             gige = camera.GetDeviceInfo().GetDeviceClass() == _GIGE
             self._ids = BlockIds(from_zero=not gige)
             ticks = [nodes.read(name) for name in _TICKS]
@@ -164,10 +168,7 @@ class _Grabber:
         except self._error as error:
             raise self._lost(error) from error
         if not ready:
-            raise TransientError(
-                f"camera {self._name} was not ready to be fired within {timeout:g} s; fire it less "
-                "often, or shorten its exposure"
-            )
+            raise TransientError(*told("camera_not_ready", name=self._name, s=f"{timeout:g}"))
 
     def stop(self) -> None:
         camera, self._camera = self._camera, None
@@ -180,10 +181,7 @@ class _Grabber:
     def _grabbed(self, result: Any) -> Grabbed:
         block_id = int(result.BlockID)
         if block_id == _NO_BLOCK_ID:
-            raise ConfigError(
-                f"camera {self._name} does not number its pictures, so that a lost one would not "
-                "show; use another model"
-            )
+            raise ConfigError(*told("camera_unnumbered", name=self._name))
         number = self._ids.number(block_id)
         if not result.GrabSucceeded():
             return Grabbed(number, None, why=str(result.ErrorDescription))
@@ -194,13 +192,13 @@ class _Grabber:
             image = grey(rows, result.Width, result.Height, result.PaddingX, result.PixelType)
             rows.release()
         except PictureError as error:
-            raise ConfigError(f"camera {self._name}: {error}") from error
+            raise ConfigError(
+                *told("camera_no_picture", name=self._name, why=in_words(error))
+            ) from error
         finally:
             data.release()
         return Grabbed(number, image, stamp / self._ticks if stamp else None)
 
     def _lost(self, error: Any) -> TransientError:
-        why = "it was unplugged" if error is None else said(error)
-        return TransientError(
-            f"camera {self._name}: {self._who} is lost: {why}; check its cable and its power"
-        )
+        why = say("unplugged") if error is None else said(error)
+        return TransientError(*told("camera_lost", name=self._name, who=self._who, why=why))

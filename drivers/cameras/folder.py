@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.core.errors import ConfigError, TransientError
 from agent.ports.reading import Frame
+from agent.told import told
 from drivers.cameras import picture
 from drivers.context import DeviceContext
 
@@ -90,7 +91,7 @@ class FolderCamera:
     async def next_frame(self, timeout: float) -> Frame | None:
         """The next picture by name, None when none came within `timeout` s."""
         if not self._open:
-            raise TransientError(f"camera {self.name} is not open; open it first")
+            raise TransientError(*told("camera_closed", name=self.name))
         deadline = time.monotonic() + timeout
         while True:
             try:
@@ -110,8 +111,7 @@ class FolderCamera:
                 self._config.move_to.mkdir(parents=True, exist_ok=True)
             except FileExistsError as error:
                 raise ConfigError(
-                    f"camera {self.name}: move_to {self._config.move_to} is a file; write the "
-                    "name of a folder"
+                    *told("camera_move_to", name=self.name, path=self._config.move_to)
                 ) from error
 
     def _take(self) -> Frame | None:
@@ -150,13 +150,11 @@ class FolderCamera:
     def _read(self, path: Path) -> Frame:
         number = _NUMBER.search(path.stem)
         if self._config.counter == "name" and number is None:
-            raise picture.PictureError(
-                'there is no number in its name; write counter = "order", or name files by number'
-            )
+            raise picture.PictureError(*told("picture_no_number"))
         about = path.stat()
         try:
             if about.st_size > self._config.max_bytes:
-                raise picture.PictureError(f"it has more than {self._config.max_bytes} bytes")
+                raise picture.PictureError(*told("picture_too_long", most=self._config.max_bytes))
             image = picture.decode(path.read_bytes())
         except picture.PictureError as error:
             # A date in the future (a clock that is not set) must not hold up the line for ever.
@@ -192,8 +190,6 @@ class FolderCamera:
         )
 
     def _lost(self, error: OSError) -> TransientError:
-        return TransientError(
-            f"camera {self.name}: the folder {self._config.path} cannot be used ({error}); check "
-            "that it exists, is mounted, and that we may read it"
-            + (" and take files away" if self._config.after != "keep" else "")
-        )
+        keeps = self._config.after == "keep"
+        key = "camera_folder" if keeps else "camera_folder_taken"
+        return TransientError(*told(key, name=self.name, path=self._config.path, why=error))

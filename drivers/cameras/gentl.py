@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from agent.core.errors import ConfigError, TransientError
+from agent.core.errors import ConfigError, Said, TransientError, in_words, say
+from agent.told import told
 from drivers.cameras.grabbing import BlockIds, Grabbed, GrabbedCamera, GrabberConfig
 from drivers.cameras.nodes import NodeMissing, NodeRefused, apply, said
 from drivers.cameras.pfnc import grey
@@ -52,8 +53,10 @@ class GenicamCamera(GrabbedCamera):
     def __init__(self, name: str, config: GenicamConfig, context: DeviceContext) -> None:
         # No wire log for the context: the producer does not show us its wire.
         sdk = _Sdk()
-        who = config.serial or config.user_id or "the only camera"
-        who = f"{who} of {config.producer}"
+        which = config.serial or config.user_id
+        who = say("camera_only", producer=config.producer)
+        if which:
+            who = say("camera_of", which=which, producer=config.producer)
         super().__init__(name, config, lambda: _Grabber(name, config, sdk, who), who)
 
 
@@ -125,7 +128,7 @@ class _Nodes:
 class _Grabber:
     """grabbing.Grabber over an image acquirer of harvesters."""
 
-    def __init__(self, name: str, config: GenicamConfig, sdk: _Sdk, who: str) -> None:
+    def __init__(self, name: str, config: GenicamConfig, sdk: _Sdk, who: Said) -> None:
         self._name = name
         self._config = config
         self._sdk = sdk
@@ -140,18 +143,21 @@ class _Grabber:
             self._acquirer = self._acquire()
         except self._sdk.errors as error:
             raise TransientError(
-                f"camera {self._name}: {self._who} cannot be opened: {said(error)}; check that "
-                "no other program has it open"
+                *told("camera_not_opened", name=self._name, who=self._who, why=said(error))
             ) from error
         acquirer = self._acquirer
         if len(acquirer.data_streams) != 1:
             raise ConfigError(
-                f"camera {self._name}: {self._who} has {len(acquirer.data_streams)} streams of "
-                "pictures; cameras with one are supported"
+                *told(
+                    "camera_streams",
+                    name=self._name,
+                    who=self._who,
+                    many=len(acquirer.data_streams),
+                )
             )
         try:
             self._map = acquirer.remote_device.node_map
-            apply(f"camera {self._name}", _Nodes(self._map, self._sdk), self._config)
+            apply(say("camera", name=self._name), _Nodes(self._map, self._sdk), self._config)
             self._ids = BlockIds(from_zero=acquirer.device.tl_type != "GEV")
             self._hear_damaged(acquirer)
             acquirer.start()
@@ -186,17 +192,12 @@ class _Grabber:
         # A camera that cannot say whether it is ready is fired anyway.
         while nodes.read("AcquisitionStatus") == "0":
             if time.monotonic() > end:
-                raise TransientError(
-                    f"camera {self._name} was not ready to be fired within {timeout:g} s; fire it "
-                    "less often, or shorten its exposure"
-                )
+                raise TransientError(*told("camera_not_ready", name=self._name, s=f"{timeout:g}"))
             time.sleep(_READY)
         try:
             nodes.execute("TriggerSoftware")
         except (NodeMissing, NodeRefused) as why:
-            raise TransientError(
-                f"camera {self._name} cannot be fired by software: {why}; use a hardware trigger"
-            ) from why
+            raise TransientError(*told("camera_no_software", name=self._name, why=why)) from why
 
     def stop(self) -> None:
         acquirer, self._acquirer = self._acquirer, None
@@ -245,17 +246,13 @@ class _Grabber:
         """Load the producer and list its cameras. A producer that cannot be loaded is logged by
         the library, not raised: so it is tried first."""
         if not Path(path).is_file():
-            raise ConfigError(
-                f"camera {self._name}: there is no GenTL producer {path}; install the maker's "
-                "software and write where its .cti file is"
-            )
+            raise ConfigError(*told("camera_no_producer", name=self._name, path=path))
         trial = self._sdk.gentl.GenTLProducer.create_producer()
         try:
             trial.open(path)
         except self._sdk.errors as error:
             raise ConfigError(
-                f"camera {self._name}: the GenTL producer {path} cannot be loaded: "
-                f"{said(error)}; install the maker's software for this processor"
+                *told("camera_bad_producer", name=self._name, path=path, why=said(error))
             ) from error
         trial.close()
         core = self._sdk.core
@@ -294,15 +291,16 @@ class _Grabber:
         ]
         if len(found) > 1:
             raise ConfigError(
-                f"camera {self._name}: {len(found)} cameras of {self._config.producer} fit "
-                f"({', '.join(str(info.serial_number) for info in found[:8])}); write the serial "
-                "number of the one that is meant"
+                *told(
+                    "camera_several",
+                    name=self._name,
+                    many=len(found),
+                    producer=self._config.producer,
+                    serials=", ".join(str(info.serial_number) for info in found[:8]),
+                )
             )
         if not found:
-            raise TransientError(
-                f"camera {self._name}: {self._who} is not there; check its power and cable, and "
-                "that its address is in this machine's network"
-            )
+            raise TransientError(*told("camera_absent", name=self._name, who=self._who))
         return found[0]
 
     def _release(self, acquirer: Any) -> None:
@@ -324,10 +322,7 @@ class _Grabber:
 
     def _grabbed(self, buffer: Any) -> Grabbed:
         if buffer.payload_type not in _IMAGE:
-            raise ConfigError(
-                f"camera {self._name} sends payload of type {buffer.payload_type}, not pictures; "
-                "switch multi-part and compressed transfer off"
-            )
+            raise ConfigError(*told("camera_payload", name=self._name, kind=buffer.payload_type))
         nodes = self._map
         try:
             image = grey(
@@ -338,7 +333,9 @@ class _Grabber:
                 self._said(buffer, "pixel_format") or nodes.PixelFormat.get_int_value(),
             )
         except PictureError as error:
-            raise ConfigError(f"camera {self._name}: {error}") from error
+            raise ConfigError(
+                *told("camera_no_picture", name=self._name, why=in_words(error))
+            ) from error
         return Grabbed(self._ids.number(int(buffer.frame_id)), image, self._taken(buffer))
 
     def _taken(self, buffer: Any) -> float | None:
@@ -358,7 +355,4 @@ class _Grabber:
             return None
 
     def _lost(self, error: BaseException) -> TransientError:
-        return TransientError(
-            f"camera {self._name}: {self._who} is lost: {said(error)}; check its cable and its "
-            "power"
-        )
+        return TransientError(*told("camera_lost", name=self._name, who=self._who, why=said(error)))

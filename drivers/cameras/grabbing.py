@@ -17,9 +17,10 @@ from typing import Protocol
 
 from pydantic import Field, model_validator
 
-from agent.core.errors import CaselinkError, TransientError, say
+from agent.core.errors import CaselinkError, Said, TransientError, say
 from agent.ports.devices import DeviceCheck
 from agent.ports.reading import Frame, Image
+from agent.told import told
 from drivers.cameras.nodes import NodeConfig
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class GrabbedCamera:
     queue full)."""
 
     def __init__(
-        self, name: str, config: GrabberConfig, make: Callable[[], Grabber], address: str
+        self, name: str, config: GrabberConfig, make: Callable[[], Grabber], address: Said
     ) -> None:
         self.name = name
         self.taken = self.missed = self.failed = self.repeated = self.dropped = 0
@@ -139,10 +140,7 @@ class GrabbedCamera:
         """Open and set up the camera. TransientError when it is not there within `open_s`,
         ConfigError when it does not take its settings."""
         if self._stuck is not None and self._stuck.is_alive():
-            raise TransientError(
-                f"camera {self.name}: the SDK has not let go of {self._address} yet; if this "
-                "stays, pull the camera's plug and restart the agent"
-            )
+            raise TransientError(*told("camera_stuck", name=self.name, who=self._address))
         self._stuck = None
         session = _Session(self, self._config, self._make(), asyncio.get_running_loop())
         self._session = session
@@ -153,8 +151,12 @@ class GrabbedCamera:
         except TimeoutError:
             await self.close()
             raise TransientError(
-                f"camera {self.name}: {self._address} did not start within "
-                f"{self._config.open_s:g} s; check its power and its cable"
+                *told(
+                    "camera_not_started",
+                    name=self.name,
+                    who=self._address,
+                    s=f"{self._config.open_s:g}",
+                )
             ) from None
         except BaseException:
             await self.close()
@@ -220,7 +222,7 @@ class GrabbedCamera:
 
     def _opened(self) -> "_Session":
         if self._session is None:
-            raise TransientError(f"camera {self.name} is not open; open it first")
+            raise TransientError(*told("camera_closed", name=self.name))
         return self._session
 
     def complain(self, what: str, remedy: str) -> None:
@@ -293,9 +295,7 @@ class _Session:
             error = lost
         finally:
             self._grabber.stop()
-            self.error = error or TransientError(
-                f"camera {self._camera.name}: its session ended; see the log"
-            )
+            self.error = error or TransientError(*told("camera_ended", name=self._camera.name))
             self._tell(self._settle, self.error)
             self._tell(self.arrived.set)
 
@@ -315,9 +315,7 @@ class _Session:
             self._count(grabbed, now)
         elif self._fired is not None and now - self._fired > config.answer_s:
             raise TransientError(
-                f"camera {self._camera.name} was fired and gave no picture within "
-                f"{config.answer_s:g} s; check that its exposure is shorter than this, and switch "
-                "it off and on"
+                *told("camera_no_answer", name=self._camera.name, s=f"{config.answer_s:g}")
             )
         elif config.alive_s and now - self._heard > config.alive_s:
             self._look_for_it(now)
@@ -382,17 +380,17 @@ class _Session:
         self._camera.complain(f"picture {number} came again", "switch the camera off and on")
         if self._in_row >= FROZEN:
             raise TransientError(
-                f"camera {self._camera.name} is frozen: it gave picture {number} again "
-                f"{self._in_row} times; switch it off and on"
+                *told("camera_frozen", name=self._camera.name, number=number, times=self._in_row)
             )
 
     def _failing(self, why: str) -> None:
-        remedy = "check the cable, the network's packet size and its load"
-        self._camera.complain(f"a picture came damaged ({why})", remedy)
+        self._camera.complain(
+            f"a picture came damaged ({why})",
+            "check the cable, the network's packet size and its load",
+        )
         if self._in_row >= FAILING:
             raise TransientError(
-                f"camera {self._camera.name}: the last {self._in_row} pictures came damaged "
-                f"({why}); {remedy}"
+                *told("camera_damaged", name=self._camera.name, many=self._in_row, why=why)
             )
 
     def _settle(self, error: CaselinkError | None) -> None:

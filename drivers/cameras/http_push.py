@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agent.core.errors import ConfigError, TransientError
 from agent.ports.reading import Frame, Image
+from agent.told import told
 from drivers.cameras import picture
 from drivers.cameras.http_frames import CHUNK, FrameConnection, Gone, Limits, Posted, Refused
 from drivers.context import DeviceContext
@@ -95,20 +96,18 @@ class HttpPushCamera:
                 )
         except PermissionError as error:
             raise ConfigError(
-                f"camera {self.name}: we may not listen on {self._config.listen}; write a port "
-                "above 1023 here and in the camera"
+                *told("camera_port_low", name=self.name, where=self._config.listen)
             ) from error
         except OSError as error:
             raise TransientError(
-                f"camera {self.name}: cannot listen on {self._config.listen} ({error}); stop "
-                "what else uses this port, or change `listen` here and in the camera"
+                *told("camera_port_used", name=self.name, where=self._config.listen, why=error)
             ) from error
 
     @property
     def port(self) -> int:
         """The port that we listen on (the config may say 0: any)."""
         if self._server is None:
-            raise TransientError(f"camera {self.name} is not open; open it first")
+            raise TransientError(*told("camera_closed", name=self.name))
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
@@ -128,7 +127,7 @@ class HttpPushCamera:
         """The next picture in order of arrival, None when none came within `timeout` s."""
         if not self._frames:
             if self._server is None:
-                raise TransientError(f"camera {self.name} is not open; open it first")
+                raise TransientError(*told("camera_closed", name=self.name))
             self._overrun = False
             self._arrived.clear()
             try:

@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agent.core.errors import ConfigError
+from agent.core.errors import ConfigError, Said
+from agent.told import told
 
 NodeValue = bool | int | float | str
 _Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -77,7 +78,7 @@ class NodeConfig(BaseModel):
         return self
 
 
-def apply(where: str, nodes: Nodes, config: NodeConfig) -> None:
+def apply(where: Said, nodes: Nodes, config: NodeConfig) -> None:
     """Write the settings into the open camera `where`. ConfigError names the node and the key."""
     writer = _Writer(where, nodes, config.optional)
     if config.user_set:
@@ -140,7 +141,7 @@ def _trigger(writer: "_Writer", config: NodeConfig) -> None:
 class _Writer:
     """Writes nodes and words what goes wrong."""
 
-    def __init__(self, where: str, nodes: Nodes, optional: tuple[str, ...]) -> None:
+    def __init__(self, where: Said, nodes: Nodes, optional: tuple[str, ...]) -> None:
         self._where = where
         self._nodes = nodes
         self._optional = frozenset(optional)
@@ -157,8 +158,14 @@ class _Writer:
                 raise self._missing(key, name) from None
         except NodeRefused as why:
             raise ConfigError(
-                f"{self._where} does not take {name} = {text} (key '{key}'): {why}. Write a value "
-                f"that this model can have."
+                *told(
+                    "camera_refuses_value",
+                    where=self._where,
+                    node=name,
+                    value=text,
+                    key=key,
+                    why=why,
+                )
             ) from None
 
     def first_of(self, key: str, names: tuple[str, ...], value: NodeValue) -> None:
@@ -184,19 +191,14 @@ class _Writer:
         except NodeMissing:
             raise self._missing(key, name) from None
         except NodeRefused as why:
-            raise ConfigError(f"{self._where} refuses {name} (key '{key}'): {why}.") from None
+            raise ConfigError(
+                *told("camera_refuses", where=self._where, node=name, key=key, why=why)
+            ) from None
 
     def _missing(self, key: str, name: str) -> ConfigError:
         if key == "trigger":
-            return ConfigError(
-                f"{self._where} has no node {name}: it cannot be triggered. Use another model, or "
-                f'trigger = "free" while you set it up.'
-            )
-        return ConfigError(
-            f"{self._where} has no node {name}, which the key '{key}' needs. Leave the key out, "
-            f'write what this model has instead into "nodes", or add "{name}" to "optional" if '
-            f"it may be missing."
-        )
+            return ConfigError(*told("camera_no_trigger", where=self._where, node=name))
+        return ConfigError(*told("camera_no_node", where=self._where, node=name, key=key))
 
 
 def said(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.core.errors import TransientError
 from agent.ports.reading import Frame, Image
+from agent.told import told
 from drivers.context import DeviceContext
 
 log = logging.getLogger(__name__)
@@ -82,9 +83,12 @@ class OpencvCamera:
         if not started:
             await self.close()
             raise TransientError(
-                f"camera {self.name}: {self._config.source} did not start within "
-                f"{self._config.open_s:g} s; check that it is plugged in, that `source` names it, "
-                "and that no other program uses it"
+                *told(
+                    "camera_source_not_started",
+                    name=self.name,
+                    source=self._config.source,
+                    s=f"{self._config.open_s:g}",
+                )
             )
 
     async def close(self) -> None:
@@ -108,13 +112,12 @@ class OpencvCamera:
         has ended (after its last frame), or was silent for `stall_s`."""
         session = self._session
         if session is None:
-            raise TransientError(f"camera {self.name} is not open; open it first")
+            raise TransientError(*told("camera_closed", name=self.name))
         deadline = time.monotonic() + timeout
         while (frame := session.take()) is None:
             if session.ended:
                 raise TransientError(
-                    f"camera {self.name}: {self._config.source} has ended; check its cable and "
-                    "its power"
+                    *told("camera_source_ended", name=self.name, source=self._config.source)
                 )
             session.arrived.clear()
             try:
@@ -129,8 +132,12 @@ class OpencvCamera:
         silent = time.monotonic() - session.last
         if 0 < self._config.stall_s < silent:
             raise TransientError(
-                f"camera {self.name}: {self._config.source} has given no picture for "
-                f"{silent:.0f} s; check its cable and its power"
+                *told(
+                    "camera_source_silent",
+                    name=self.name,
+                    source=self._config.source,
+                    s=f"{silent:.0f}",
+                )
             )
 
 

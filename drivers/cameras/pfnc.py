@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.ports.reading import Image
+from agent.told import told
 from drivers.cameras.picture import MOST_PIXELS, PictureError
 
 MONO8 = 0x01080001
@@ -35,20 +36,18 @@ def grey(data: Any, width: int, height: int, padding: int, pixel_format: int) ->
     that is shorter than its picture.
     """
     if not 0 < width * height <= MOST_PIXELS:
-        raise PictureError(f"it claims {width} x {height} pixels")
+        raise PictureError(*told("picture_size", width=width, height=height))
     channels, convert = _COLOUR.get(pixel_format, (1, None))
     deep = _DEEP.get(pixel_format)
     if convert is None and deep is None and pixel_format != MONO8:
-        raise PictureError(
-            f"its pixels are of format 0x{pixel_format:08x}, which we do not unpack; set "
-            'pixel_format = "Mono8"'
-        )
+        raise PictureError(*told("picture_format", format=f"{pixel_format:08x}"))
     row = width * channels * (1 if deep is None else 2)
     size = height * (row + padding)
     if len(data) < size:
         raise PictureError(
-            f"{len(data)} bytes are not {width} x {height} pixels and {padding} bytes behind each "
-            "row"
+            *told(
+                "picture_bytes_padded", many=len(data), width=width, height=height, padding=padding
+            )
         )
     rows = np.frombuffer(data, np.uint8, size).reshape(height, row + padding)[:, :row]
     if convert is not None:

@@ -1,7 +1,8 @@
 """Picture files to 8-bit grey pixels: JPEG, PNG, BMP, PGM, measured before they are decoded.
 
 A file of a few kilobytes can claim to be a gigabyte of pixels, and a decoder believes it. So the
-size is read from the file's own header first.
+size is read from agent.told import told
+from the file's own header first.
 """
 
 import re
@@ -10,7 +11,9 @@ import struct
 import cv2
 import numpy as np
 
+from agent.core.errors import CaselinkError
 from agent.ports.reading import Image
+from agent.told import told
 
 # Its own lines about every bad file on stderr: whoever calls us says it, and not 30 times a second.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -28,7 +31,7 @@ _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _PGM = re.compile(rb"P5" + 3 * rb"(?:\s+|#[^\n]*\n)+(\d{1,6})" + rb"\s")
 
 
-class PictureError(Exception):
+class PictureError(CaselinkError):
     """Not a picture that we take; says what is wrong with it. The driver names the remedy."""
 
 
@@ -40,13 +43,13 @@ def decode(data: Data) -> Image:
     """
     width, height = size(data)
     if not 0 < width * height <= MOST_PIXELS:
-        raise PictureError(f"it claims {width} x {height} pixels")
+        raise PictureError(*told("picture_size", width=width, height=height))
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     except cv2.error as error:
-        raise PictureError(f"it cannot be decoded: {error.err}") from error
+        raise PictureError(*told("picture_undecoded_why", why=error.err)) from error
     if image is None or image.ndim != 2 or image.dtype != np.uint8:
-        raise PictureError("it cannot be decoded")
+        raise PictureError(*told("picture_undecoded"))
     grey: Image = image
     return grey
 
@@ -54,9 +57,9 @@ def decode(data: Data) -> Image:
 def raw(data: Data, width: int, height: int) -> Image:
     """Raw 8-bit grey rows as pixels; PictureError if the length does not fit the size."""
     if not 0 < width * height <= MOST_PIXELS:
-        raise PictureError(f"it claims {width} x {height} pixels")
+        raise PictureError(*told("picture_size", width=width, height=height))
     if len(data) != width * height:
-        raise PictureError(f"{len(data)} bytes are not {width} x {height} pixels")
+        raise PictureError(*told("picture_bytes", many=len(data), width=width, height=height))
     return np.frombuffer(data, np.uint8).reshape(height, width)
 
 
@@ -71,19 +74,19 @@ def size(data: Data) -> tuple[int, int]:
         return _png(data)
     if data.startswith(b"P5"):
         return _pgm(data)
-    raise PictureError("it is neither JPEG, PNG, BMP nor binary PGM")
+    raise PictureError(*told("picture_unknown"))
 
 
 def _bmp(data: Data) -> tuple[int, int]:
     if len(data) < 26 or struct.unpack_from("<I", data, 14)[0] < 40:
-        raise PictureError("its BMP header is cut off or from before 1990")
+        raise PictureError(*told("picture_bmp_cut"))
     width, height = struct.unpack_from("<ii", data, 18)
     return width, abs(height)  # negative: rows from the top
 
 
 def _png(data: Data) -> tuple[int, int]:
     if len(data) < 24 or data[12:16] != b"IHDR":
-        raise PictureError("its PNG header is cut off")
+        raise PictureError(*told("picture_png_cut"))
     width, height = struct.unpack_from(">II", data, 16)
     return width, height
 
@@ -93,7 +96,7 @@ def _jpeg(data: Data) -> tuple[int, int]:
     while at + 9 <= len(data):
         marker = data[at + 1]
         if data[at] != 0xFF:
-            raise PictureError("its JPEG markers are broken")
+            raise PictureError(*told("picture_jpeg_broken"))
         if marker == 0xFF:  # fill byte
             at += 1
         elif marker in _STANDALONE:
@@ -103,14 +106,14 @@ def _jpeg(data: Data) -> tuple[int, int]:
             return width, height
         else:
             at += 2 + struct.unpack_from(">H", data, at + 2)[0]
-    raise PictureError("its JPEG header is cut off")
+    raise PictureError(*told("picture_jpeg_cut"))
 
 
 def _pgm(data: Data) -> tuple[int, int]:
     match = _PGM.match(data[:4096])
     if match is None:
-        raise PictureError("its PGM header is broken")
+        raise PictureError(*told("picture_pgm_broken"))
     width, height, most = (int(group) for group in match.groups())
     if not 0 < most < 256:
-        raise PictureError("it is not an 8-bit PGM")
+        raise PictureError(*told("picture_pgm_deep"))
     return width, height

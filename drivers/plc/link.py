@@ -21,7 +21,8 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
-from agent.core.errors import CaselinkError, ConfigError, TransientError, say
+from agent.core.errors import CaselinkError, ConfigError, Said, TransientError, say
+from agent.told import told
 from drivers.transport import SerialAddress, TcpAddress
 from drivers.wirelog import WireLog
 
@@ -37,14 +38,20 @@ WRITE_BITS = 1968
 _READ: Mapping[Table, int] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 _WRITE_COIL, _WRITE_REGISTER, _WRITE_COILS, _WRITE_REGISTERS = 5, 6, 15, 16
 _WHAT = {
-    1: "coils",
-    2: "discrete inputs",
-    3: "holding registers",
-    4: "input registers",
-    _WRITE_COIL: "coils",
-    _WRITE_REGISTER: "holding registers",
-    _WRITE_COILS: "coils",
-    _WRITE_REGISTERS: "holding registers",
+    1: "plc_coils",
+    2: "plc_discretes",
+    3: "plc_holdings",
+    4: "plc_inputs",
+    _WRITE_COIL: "plc_coils",
+    _WRITE_REGISTER: "plc_holdings",
+    _WRITE_COILS: "plc_coils",
+    _WRITE_REGISTERS: "plc_holdings",
+}
+_REFUSALS = {
+    4: "plc_device_failure",
+    5: "plc_still_working",
+    6: "plc_busy",
+    8: "plc_parity",
 }
 _BITS_A_CHARACTER = 11
 """Start, 8 data, parity and stop, as the specification counts also without parity."""
@@ -59,11 +66,14 @@ class _Exchange(NamedTuple):
     many: int
     length: int
     logged: bool
-    of: str
+    of: int | None
 
-    def __str__(self) -> str:
-        last = self.address + self.many - 1
-        return f"{_WHAT[self.function]} {self.address} to {last}{self.of}"
+    @property
+    def said(self) -> Said:
+        """What was asked, for people."""
+        span = {"first": self.address, "last": self.address + self.many - 1}
+        where = say(_WHAT[self.function], **span)
+        return where if self.of is None else say("plc_of_unit", where=where, unit=self.of)
 
 
 def silence(baud: int) -> float:
@@ -101,7 +111,7 @@ class ModbusLink:
         self._client: AsyncModbusTcpClient | AsyncModbusSerialClient | None = None
         self._turn = asyncio.Lock()
         self._owed: _Exchange | None = None
-        self._over = f"{self._who} is not connected"
+        self._over: tuple[str, Said] | None = told("plc_not_connected", who=self._who)
         if gap is None:
             gap = silence(endpoint.baud) if isinstance(endpoint, SerialAddress) else 0.0
         self._gap = gap
@@ -110,7 +120,7 @@ class ModbusLink:
     @property
     def over(self) -> bool:
         """True when this session can do nothing more."""
-        return bool(self._over)
+        return self._over is not None
 
     async def connect(self) -> None:
         """Connect once. TransientError when nobody is there within the deadline."""
@@ -128,8 +138,8 @@ class ModbusLink:
             if not connected:
                 self.close()
         if not connected:
-            raise TransientError(f"{self._who} cannot be reached: {self._advice()}")
-        self._over = ""
+            raise TransientError(*told("plc_unreachable", who=self._who, advice=self._advice()))
+        self._over = None
         self._silent_since = time.monotonic()
 
     def close(self) -> None:
@@ -137,7 +147,7 @@ class ModbusLink:
         client, self._client = self._client, None
         if client is None:
             return
-        self._end(f"{self._who}: the session was closed", client)
+        self._end(told("plc_closed", who=self._who), client)
         client.close()
 
     async def read(
@@ -173,8 +183,8 @@ class ModbusLink:
         if bits and len(answer.bits) >= count:
             return [int(bit) for bit in answer.bits[:count]]
         if bits or len(answer.registers) != count:
-            found = f"{len(answer.bits)} bits" if bits else f"{len(answer.registers)} registers"
-            raise self._end(f"{self._who} answers {found} to {owed}")
+            found = len(answer.bits) if bits else len(answer.registers)
+            raise self._end(told("plc_other_count", who=self._who, many=found, owed=owed.said))
         return answer.registers
 
     async def write(
@@ -197,7 +207,7 @@ class ModbusLink:
                     owed, partial(client.write_register, at, value, device_id=unit)
                 )
                 if (answer.address, list(answer.registers)) != (at, [value]):
-                    raise self._end(f"{self._who} confirms another write than that of {owed}")
+                    raise self._end(told("plc_other_write", who=self._who, owed=owed.said))
             return
         owed = _Exchange(unit, _WRITE_REGISTERS, address, len(values), 5, logged, of)
         answer = await self._exchange(
@@ -225,7 +235,7 @@ class ModbusLink:
                     owed, partial(client.write_coil, at, value, device_id=unit)
                 )
                 if (answer.address, list(answer.bits[:1])) != (at, [value]):
-                    raise self._end(f"{self._who} confirms another write than that of {owed}")
+                    raise self._end(told("plc_other_write", who=self._who, owed=owed.said))
             return
         owed = _Exchange(unit, _WRITE_COILS, address, len(values), 5, logged, of)
         answer = await self._exchange(
@@ -233,20 +243,23 @@ class ModbusLink:
         )
         self._confirmed(owed, answer)
 
-    def _at(self, unit: int | None) -> tuple[int, str]:
-        """The unit that is asked, and how errors name it when it is another than the PLC's."""
+    def _at(self, unit: int | None) -> tuple[int, int | None]:
+        """The unit that is asked, and the same when it is another than the PLC's."""
         if unit is None or unit == self._unit:
-            return self._unit, ""
-        return unit, f" of unit {unit}"
+            return self._unit, None
+        return unit, unit
 
     def _confirmed(self, owed: _Exchange, answer: ModbusPDU) -> None:
         if (answer.address, answer.count) != (owed.address, owed.many):
-            raise self._end(f"{self._who} confirms another write than that of {owed}")
+            raise self._end(told("plc_other_write", who=self._who, owed=owed.said))
 
     def _live(self) -> AsyncModbusTcpClient | AsyncModbusSerialClient:
-        if self._over or self._client is None:
-            raise TransientError(self._over)
+        if self._over is not None or self._client is None:
+            raise self._ended()
         return self._client
+
+    def _ended(self) -> TransientError:
+        return TransientError(*(self._over or told("plc_closed", who=self._who)))
 
     async def _exchange(
         self, owed: _Exchange, ask: Callable[[], Awaitable[ModbusPDU]]
@@ -262,17 +275,18 @@ class ModbusLink:
                 answer = await ask()
                 self._silent_since = time.monotonic()
         except TimeoutError:
-            raise self._end(
-                f"{self._who} did not answer for {owed} within {self._deadline:g} s: "
-                + self._advice()
-            ) from None
+            limit = f"{self._deadline:g}"
+            about = {"who": self._who, "owed": owed.said, "s": limit, "advice": self._advice()}
+            raise self._end(told("plc_silent", **about)) from None
         except ConnectionResetError:  # ours: _end() woke us
-            raise TransientError(self._over) from None
+            raise self._ended() from None
         except ModbusException as error:
-            raise self._end(f"{self._who}: {error}: {self._advice()}") from error
+            raise self._end(
+                told("plc_failed", who=self._who, why=error, advice=self._advice())
+            ) from error
         except asyncio.CancelledError:
             if self._owed is owed:
-                self._end(f"{self._who}: an exchange was interrupted")
+                self._end(told("plc_interrupted", who=self._who))
             raise
         finally:
             if self._owed is owed:
@@ -285,36 +299,21 @@ class ModbusLink:
         """The error for an exception answer (Modbus application protocol 1.1b3, chapter 7)."""
         if code == 1:
             writes = owed.function in (_WRITE_COILS, _WRITE_REGISTERS)
-            remedy = "set `table` in the register map to the one that the PLC has"
-            if writes:
-                remedy = "set `single_writes = true` in the PLC's section"
             do = say("plc_set_single" if writes else "plc_set_table")
-            return ConfigError(
-                f"{self._who} does not know function {owed.function}, needed for {owed}: "
-                f"{remedy}, or enable the function in the PLC's Modbus server",
-                say("plc_function", who=self._who, function=owed.function, owed=owed, remedy=do),
-            )
+            about = {"function": owed.function, "owed": owed.said, "remedy": do}
+            return ConfigError(*told("plc_function", who=self._who, **about))
         if code in (2, 3):
-            wrong = "address" if code == 2 else "value"
-            return ConfigError(
-                f"{self._who} answers illegal {wrong} for {owed}: "
-                "is the register map the one that the PLC program uses?",
-                say(f"plc_illegal_{wrong}", who=self._who, owed=owed),
-            )
+            wrong = "plc_illegal_address" if code == 2 else "plc_illegal_value"
+            return ConfigError(*told(wrong, who=self._who, owed=owed.said))
         if code in (10, 11):
-            return TransientError(
-                f"{self._who}: the gateway has no connection to this unit: is the PLC powered, "
-                "and is `unit` right?",
-                say("plc_no_unit", who=self._who),
-            )
-        reason = {4: "device failure", 5: "still working", 6: "busy", 8: "memory parity error"}
-        return TransientError(
-            f"{self._who} refuses {owed}: {reason.get(code, f'exception {code}')}; "
-            "if this stays, look at the PLC's diagnosis"
-        )
+            return TransientError(*told("plc_no_unit", who=self._who))
+        why = say(_REFUSALS[code]) if code in _REFUSALS else say("plc_exception", code=code)
+        return TransientError(*told("plc_refuses", who=self._who, owed=owed.said, why=why))
 
     def _end(
-        self, why: str, client: AsyncModbusTcpClient | AsyncModbusSerialClient | None = None
+        self,
+        why: tuple[str, Said],
+        client: AsyncModbusTcpClient | AsyncModbusSerialClient | None = None,
     ) -> TransientError:
         """The session is over for the first reason given; whoever waits for an answer is told."""
         self._over = self._over or why
@@ -322,8 +321,8 @@ class ModbusLink:
         if client is not None and self._owed is not None:
             answer = client.ctx.response_future
             if not answer.done():
-                answer.set_exception(ConnectionResetError(why))
-        return TransientError(why)
+                answer.set_exception(ConnectionResetError(why[0]))
+        return TransientError(*why)
 
     def _build(self, timeout: float) -> AsyncModbusTcpClient | AsyncModbusSerialClient:
         at = self._endpoint
@@ -352,7 +351,7 @@ class ModbusLink:
 
     def _on_connect(self, connected: bool) -> None:
         if not connected:
-            self._end(f"{self._who} closed the connection")
+            self._end(told("plc_peer_closed", who=self._who))
 
     def _on_packet(self, sending: bool, data: bytes) -> bytes:
         """Every packet passes here, received ones with what was left of the one before."""
@@ -363,37 +362,33 @@ class ModbusLink:
             return data
         if fault := self._fault(data):
             # pymodbus would raise in the protocol's callback, where nobody can catch it.
-            self._end(f"{self._who} {fault}: is this the PLC's Modbus port?")
+            self._end(told("plc_not_modbus", who=self._who, fault=fault))
             return b""
         return data
 
-    def _fault(self, data: bytes) -> str:
-        """Why these bytes are not (the beginning of) the answer owed; "" if they may be."""
+    def _fault(self, data: bytes) -> Said | None:
+        """Why these bytes are not (the beginning of) the answer owed; None if they may be."""
         owed = self._owed
         if owed is None:
-            return "sent bytes that nobody asked for"
+            return say("plc_unasked")
         head = data.ljust(9, b"\0")
         length, function, shown = int.from_bytes(head[4:6], "big"), head[7], data[:12].hex(" ")
         if head[2:4] != b"\0\0" or (len(data) >= 6 and not 3 <= length <= 254):
-            return f"answers what is not Modbus TCP ({shown} ...)"
+            return say("plc_odd", bytes=shown)
         if len(data) < 8:
-            return ""
+            return None
         if head[6] != owed.unit:
-            return f"answers as unit {head[6]}"
+            return say("plc_as_unit", unit=head[6])
         refusal = function == owed.function | 0x80 and length == 3
         fits = function == owed.function and length == owed.length + 1
         counted = owed.function > 4 or len(data) < 9 or head[8] == owed.length - 2
         if not (refusal or (fits and counted)) or len(data) > 6 + length:
-            return f"answers what was not asked ({shown} ...)"
-        return ""
+            return say("plc_other_answer", bytes=shown)
+        return None
 
-    def _advice(self) -> str:
-        if isinstance(self._endpoint, TcpAddress):
-            return "check the PLC's power, the network cable, address and port"
-        return (
-            "check the PLC's power and the cable; baud, parity and `unit` must be those of the "
-            "PLC, and no other program may have the port open"
-        )
+    def _advice(self) -> Said:
+        tcp = isinstance(self._endpoint, TcpAddress)
+        return say("plc_advice_tcp" if tcp else "plc_advice_serial")
 
 
 def _quiet_pymodbus() -> None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from agent.core.errors import ConfigError, Said, TransientError, in_words, say
 from agent.ports.devices import DeviceCheck
 from agent.ports.plc import PlcEvent, PlcOutputs, PlcReport, Slot
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.plc import ring, walk
 from drivers.plc.link import WRITE_LIMIT, ModbusLink, Table
@@ -166,9 +167,7 @@ class ModbusPlc:
             place = await walk.where_is_magic(self._read_quietly, self._map)
             if place is None:
                 raise
-            words, said = place
-            told = say("plc_no_magic", why=in_words(error), where=said)
-            raise ConfigError(f"{error} Look: {words}.", told) from error
+            raise ConfigError(*told("plc_no_magic", why=in_words(error), where=place)) from error
 
     async def _read_quietly(
         self, table: Table, address: int, count: int, unit: int | None
@@ -233,9 +232,12 @@ class ModbusPlc:
         for slot in slots:
             if not 0 <= slot.station < out.stations:
                 raise ConfigError(
-                    f"{self.name}: station index {slot.station} is outside the register map, which "
-                    f"has 0 to {out.stations - 1}: correct the station's index, or `stations` in "
-                    "the map and in the PLC program"
+                    *told(
+                        "plc_no_station",
+                        name=self.name,
+                        station=slot.station,
+                        most=out.stations - 1,
+                    )
                 )
             registers[out.base + out.slots + ring.slot_place(slot)] = ring.slot_word(slot)
         await self._write(registers, logged=True)
@@ -247,7 +249,7 @@ class ModbusPlc:
             lamps = ring.lamp_word(outputs.lamps)
         except KeyError as error:
             raise ConfigError(
-                f"{self.name} has no lamp {error}: use {', '.join(ring.LAMPS)}"
+                *told("plc_no_lamp", name=self.name, lamp=error, lamps=", ".join(ring.LAMPS))
             ) from None
         registers = {
             out.base + out.heartbeat: outputs.heartbeat & 0xFFFF,
@@ -255,14 +257,11 @@ class ModbusPlc:
             out.base + out.lamps: lamps,
         }
         if outputs.prints and out.prints is None:
-            raise ConfigError(
-                f"{self.name}: a station has interlock = true, and the register map does not say "
-                f"where the PLC's print gates are: write output.prints (docs/plc.md)."
-            )
+            raise ConfigError(*told("plc_no_gates", name=self.name))
         for index, number in outputs.prints.items():
             if index < out.stations:
                 registers[out.base + (out.prints or 0) + index] = number & 0xFFFF
-        told = {
+        outs = {
             "heartbeat": outputs.heartbeat,
             "run_permission": int(outputs.run_permission),
             "stop_request": int(outputs.stop_request),
@@ -271,7 +270,7 @@ class ModbusPlc:
         await self._write(registers, logged=False)
         self._beaten = time.monotonic()
         if self._actors:
-            await self._act({name: told[name] for name in self._actors})
+            await self._act({name: outs[name] for name in self._actors})
 
     async def _act(self, told: dict[str, int]) -> None:
         """Write the actors: coils as bits, a heartbeat on a coil as its lowest bit."""
@@ -360,15 +359,16 @@ class ModbusPlc:
         return events
 
     def _wrong_magic(self, found: int, address: int) -> ConfigError | TransientError:
-        where = f"{self.name} ({self._config.address}) holds {found:#06x} in register {address}"
-        if found == 0:
-            return TransientError(
-                f"{where}: the PLC's program is not running yet, or it does not know the handshake"
-            )
-        return ConfigError(
-            f"{where}, but the register map begins with {self._map.magic:#06x}: is the map the one "
-            "that the PLC program uses, and do its addresses count from 0?"
+        where = say(
+            "plc_holds",
+            name=self.name,
+            where=self._config.address,
+            held=f"{found:#06x}",
+            at=address,
         )
+        if found == 0:
+            return TransientError(*told("plc_magic_zero", where=where))
+        return ConfigError(*told("plc_magic_other", where=where, magic=f"{self._map.magic:#06x}"))
 
     def _link(self) -> ModbusLink:
         return ModbusLink(
@@ -393,7 +393,7 @@ class ModbusPlc:
         return self._write_link
 
     def _closed(self) -> TransientError:
-        return TransientError(f"{self.name} ({self._config.address}) has no open session; open it")
+        return TransientError(*told("no_session", name=self.name, where=self._config.address))
 
     def _share_fate(self) -> None:
         """With two connections the loss of one must show at the next poll and write, too."""

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.core.errors import ConfigError
+from agent.told import told
 from drivers.plc.link import READ_LIMIT
 from drivers.plc.points import Point, clashes
 from drivers.plc.ring import RING_ENTRIES, SLOTS_PER_STATION, WORDS_PER_ENTRY
@@ -142,16 +143,14 @@ def load_register_map(path: Path) -> RegisterMap:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"register map {path} cannot be read ({error}): correct `map` in the PLC's section"
-        ) from error
+        raise ConfigError(*told("map_unreadable", path=path, why=error)) from error
     try:
         return RegisterMap.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"register map {path} is not TOML: {error}") from error
+        raise ConfigError(*told("map_not_toml", path=path, why=error)) from error
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(str(part) for part in fault['loc']) or 'map'}: {fault['msg']}"
             for fault in error.errors()
         )
-        raise ConfigError(f"register map {path}: {faults}") from error
+        raise ConfigError(*told("map_wrong", path=path, why=faults)) from error

@@ -64,9 +64,9 @@ async def walk(read: Read, plan: RegisterMap, *, beaten: bool) -> list[DeviceChe
     return found
 
 
-async def where_is_magic(read: Read, plan: RegisterMap) -> tuple[str, Said] | None:
-    """Where the handshake's mark stands when it is not where the map says, in English and for the
-    catalogue; None if nowhere near."""
+async def where_is_magic(read: Read, plan: RegisterMap) -> Said | None:
+    """Where the handshake's mark stands when it is not where the map says; None if nowhere
+    near."""
     at = plan.input.base + plan.input.magic
     swapped = plan.magic >> 8 | (plan.magic & 0xFF) << 8
     other: Table = "holding" if plan.input.table == "input" else "input"
@@ -83,23 +83,11 @@ async def where_is_magic(read: Read, plan: RegisterMap) -> tuple[str, Said] | No
                 return None  # it came just now: the PLC has started
             base = plan.input.base + address - at
             if word == plan.magic and table != plan.input.table:
-                words = (
-                    f'it stands in {table} register {address}: write table = "{table}" and base = '
-                    f"{base} in the map's [input]"
-                )
-                return words, say("plc_magic_table", table=table, at=address, base=base)
+                return say("plc_magic_table", table=table, at=address, base=base)
             if word == plan.magic:
-                words = (
-                    f"it stands in register {address}: the PLC program counts its addresses from "
-                    f"another number, so write base = {base} in [input]"
-                )
-                return words, say("plc_magic_base", at=address, base=base)
+                return say("plc_magic_base", at=address, base=base)
             if word == swapped:
-                words = (
-                    f"register {address} holds its two bytes the other way round: swap bytes in "
-                    "the PLC's Modbus server"
-                )
-                return words, say("plc_magic_swapped", at=address)
+                return say("plc_magic_swapped", at=address)
     return None
 
 

@@ -18,6 +18,7 @@ from agent.ports.printing import (
     PrintEventKind,
     PrintJob,
 )
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.printers import codenet_codec as codec
 from drivers.printers.coder_link import CoderLink
@@ -81,8 +82,7 @@ class Codenet:
             self._take,
             connect_timeout=config.connect_timeout,
             reply_timeout=config.reply_timeout,
-            advice="Check that its protocol is enabled on this port, that its response is sent on "
-            "processing, and 'ack' and 'nak' of the device's section.",
+            advice="advice_codenet",
         )
 
     @property
@@ -104,14 +104,19 @@ class Codenet:
         self._link.strict = True
         if self._config.model not in model:
             raise ConfigError(
-                f"{self.name} says that it is '{model:.60}', not '{self._config.model}'. Check the "
-                f"address, or 'model' of the device's section."
+                *told(
+                    "codenet_other", name=self.name, said=f"{model:.60}", wanted=self._config.model
+                )
             )
         answer = await self._order(f"I1{self._config.print_char}")
         if answer.kind == codec.NAK:
             raise self._link.fail(
-                f"{self.name} does not tell prints by '{self._config.print_char}' "
-                f"({_why(answer)}). Write another 'print_char' in its section, such as 2."
+                *told(
+                    "codenet_no_prints",
+                    name=self.name,
+                    char=self._config.print_char,
+                    why=_why(answer),
+                )
             )
 
     async def close(self) -> None:
@@ -136,10 +141,7 @@ class Codenet:
         if answer.text in codec.FULL:
             return False
         if answer.text in codec.UNKNOWN:
-            raise self._link.fail(
-                f"{self.name} does not know external data (OE, {_why(answer)}). Check its model "
-                f"and that external data is set up in its label."
-            )
+            raise self._link.fail(*told("codenet_no_external", name=self.name, why=_why(answer)))
         raise refused(self.name, "OE", job.ref, _why(answer))
 
     async def next_event(self, timeout: float) -> PrintEvent | None:
@@ -181,9 +183,7 @@ class Codenet:
         """Enable the head; see ports.Inhibit."""
         answer = await self._order("Q1Y")
         if answer.kind == codec.NAK:
-            raise self._link.fail(
-                f"{self.name} does not enable its head (Q1Y, {_why(answer)}). Look at its display."
-            )
+            raise self._link.fail(*told("codenet_head", name=self.name, why=_why(answer)))
 
     def _take(self, message: codec.Message, now: float) -> bool:
         if message.kind == codec.FRAME:

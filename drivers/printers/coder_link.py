@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from agent.core.errors import Said, TransientError, say
 from agent.ports.printing import PrintEvent, PrintEventKind
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.transport import Role, Transport
 
@@ -45,7 +46,7 @@ class CoderLink(Generic[M]):
     """`codec` makes a fresh codec for each session. `take` is given each message with the time it
     came (monotonic) and says whether it was one that nobody asks for; it must not wait. With
     `strict` set an answer that nobody waits for ends the session: answers are out of step.
-    `advice` is the remedy when an answer stays away."""
+    `advice` is the sentence with the remedy when an answer stays away."""
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class CoderLink(Generic[M]):
         connect_timeout: float = 3.0,
         reply_timeout: float = 1.0,
         silence: float | None = None,
-        advice: str = "Look at its display; check its interface settings and its address.",
+        advice: str = "advice_coder",
     ) -> None:
         self.name = name
         self.broken: str | None = None
@@ -98,7 +99,7 @@ class CoderLink(Generic[M]):
 
     async def close(self) -> None:
         """End the session."""
-        self.end(f"The session with {self.name} is closed; open it.")
+        self.end(*told("session_closed", name=self.name))
         pump, self._pump = self._pump, None
         if pump is not None:
             pump.cancel()
@@ -135,7 +136,7 @@ class CoderLink(Generic[M]):
                 self._reply = self._answered = None
                 self._codec.expected = ()
                 if not reply.done() or reply.cancelled():
-                    self.end(f"The command {what} to {self.name} was given up; starting anew.")
+                    self.end(*told("command_given_up", what=what, name=self.name))
                 else:
                     reply.exception()  # seen, also when the write failed first
 
@@ -154,7 +155,7 @@ class CoderLink(Generic[M]):
     ) -> None:
         """Something happened at the device that its owner must fetch."""
         if len(self.events) >= MAX_EVENTS:
-            self.end(f"{MAX_EVENTS} messages of {self.name} were not fetched; starting anew.")
+            self.end(*told("coder_unfetched", many=MAX_EVENTS, name=self.name))
             return
         self.events.append(PrintEvent(kind, ref, received, counter))
         self._wake.set()
@@ -178,7 +179,7 @@ class CoderLink(Generic[M]):
         self.check()
         return None
 
-    def end(self, why: str, said: Said | None = None) -> None:
+    def end(self, why: str, said: Said | None) -> None:
         """The session is over; the first reason is kept."""
         if self.broken is None:
             self.broken, self._said = why, said
@@ -186,9 +187,9 @@ class CoderLink(Generic[M]):
             self._reply.set_exception(TransientError(self.broken, self._said))
         self._wake.set()
 
-    def fail(self, why: str) -> TransientError:
+    def fail(self, why: str, said: Said) -> TransientError:
         """End the session, and the error to raise."""
-        self.end(why)
+        self.end(why, said)
         return TransientError(self.broken or why, self._said)
 
     def check(self) -> None:
@@ -196,7 +197,7 @@ class CoderLink(Generic[M]):
         if self.broken is not None:
             raise TransientError(self.broken, self._said)
         if self._pump is None:
-            raise TransientError(f"The session with {self.name} is not open; open it.")
+            raise TransientError(*told("session_not_open", name=self.name))
         if self._pump.done():
             self._pump.result()  # only a bug ends it without a reason in `broken`
 
@@ -223,10 +224,7 @@ class CoderLink(Generic[M]):
                             self._answer(message)
                 elif silence is not None and now - heard > silence:
                     limit = f"{silence:g}"
-                    self.end(
-                        f"{self.name} said nothing for {limit} s; check its network.",
-                        say("said_nothing", name=self.name, s=limit),
-                    )
+                    self.end(*told("said_nothing", name=self.name, s=limit))
                     return
         except TransientError as error:
             self.end(str(error), error.said)
@@ -240,22 +238,13 @@ class CoderLink(Generic[M]):
             self._codec.expected = ()
             reply.set_result(message)
         elif self.strict:
-            self.end(
-                f"{self.name} at {self._address} answered ({message.kind}) what nobody asked: its "
-                f"answers are out of step, or another program talks to it. Starting anew.",
-                say("out_of_step", name=self.name, where=self._address),
-            )
+            self.end(*told("out_of_step", name=self.name, where=self._address, kind=message.kind))
 
     def _silent(self, what: str, limit: float) -> None:
         """No answer came. What it said instead is the first thing to know of a wrong port or a
         wrong device."""
         about = {"name": self.name, "where": self._address, "what": what, "s": f"{limit:g}"}
-        quote, heard = "", say("plain", words="")
+        heard = say("plain", words="")
         if self._heard and not self.quiet:
-            said = repr(self._mask(self._heard))
-            quote, heard = f"; it sent {said} instead", say("heard_instead", said=said)
-        self.end(
-            f"{self.name} at {self._address} did not answer {what} within {limit:g} s{quote}. "
-            f"{self._advice}",
-            say("no_answer_to", **about, heard=heard),
-        )
+            heard = say("heard_instead", said=repr(self._mask(self._heard)))
+        self.end(*told("no_answer_to", **about, heard=heard, advice=say(self._advice)))

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from agent.core.errors import ConfigError
 from agent.ports.printing import Evidence, PrinterCapability, PrintJob
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.printers.escpos_label import (
     CLEAR,
@@ -60,8 +61,13 @@ class EscposPrinter(LabelPrinter):
         for label_name, layout in self.labels.items():
             if layout.width > round(config.paper * config.dots_per_mm):
                 raise ConfigError(
-                    f"Device {name}: the label {label_name} is {layout.width} dots wide and the "
-                    f"paper {config.paper:g} mm. Take a narrower label, or mend 'paper'."
+                    *told(
+                        "label_too_wide",
+                        name=name,
+                        label=label_name,
+                        width=layout.width,
+                        paper=f"{config.paper:g}",
+                    )
                 )
 
     @property

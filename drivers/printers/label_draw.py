@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from agent.core.errors import ConfigError
 from agent.core.gs1 import elements_of
+from agent.told import told
 from drivers.printers.label_template import GS1, LINEAR, Layout, Placed, refuse
 from drivers.printers.label_values import carried
 
@@ -164,13 +165,10 @@ def image(path: str, width: int) -> Bitmap:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise ConfigError(
-            f"The picture {path} of a label cannot be read ({error}). Put it there, or write the "
-            f"right 'file' in the label."
-        ) from error
+        raise ConfigError(*told("label_picture_unreadable", path=path, why=error)) from error
     grey = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     if grey is None:
-        raise ConfigError(f"{path} is no picture. Write a PNG or JPEG as 'file' in the label.")
+        raise ConfigError(*told("label_no_picture", path=path))
     height = max(1, round(grey.shape[0] * width / grey.shape[1]))
     scaled = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
     return np.where(scaled < 128, 0, 255).astype(np.uint8)

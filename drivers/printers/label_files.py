@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.core.errors import ConfigError
+from agent.told import told
 from drivers.printers.label_template import LabelTemplate
 from drivers.shipped import CONFIG
 
@@ -25,8 +26,7 @@ def load_label(name: str, device: str) -> LabelTemplate:
         why = error.strerror if isinstance(error, OSError) else error
         known = ", ".join(sorted(p.stem for p in LABELS.glob("*.toml"))) or "none"
         raise ConfigError(
-            f"Device {device}: the label {name} cannot be read ({why}). "
-            f"Write one of: {known}; or the path of a .toml file."
+            *told("label_unreadable", device=device, name=name, why=why, known=known)
         ) from error
     for element in data.get("elements", ()):
         # A picture stands beside the label that shows it.
@@ -37,6 +37,4 @@ def load_label(name: str, device: str) -> LabelTemplate:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(
-            f"{path}: {place}: {first['msg']}. Mend it there (docs/labels.md)."
-        ) from error
+        raise ConfigError(*told("label_wrong", path=path, place=place, why=first["msg"])) from error

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.core.errors import DomainError, TransientError
+from agent.core.errors import DomainError, Said, TransientError
 from agent.ports.printing import (
     PrinterCapability,
     PrinterStatus,
@@ -25,6 +25,7 @@ from agent.ports.printing import (
     PrintEventKind,
     PrintJob,
 )
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.printers.label_draw import image
 from drivers.printers.label_files import load_label
@@ -126,7 +127,7 @@ class LabelPrinter(ABC):
         self._unanswered = 0
         self._noise = 0
         self._sample = b""
-        self._broken: str | None = None
+        self._broken: TransientError | None = None
 
     # ------------------------------------------------------------------ what a language adds
 
@@ -176,10 +177,7 @@ class LabelPrinter(ABC):
         """The label is written. TransientError: it is not known whether the printer has it."""
         look = await self._look(self._config.reply_timeout)
         if look is None:
-            raise self._fail(
-                f"{self.name} did not answer after a label was sent, so it is not known "
-                f"whether label {out.ref} comes out. Look at the printer and whether it did."
-            )
+            raise self._fail(*told("label_in_doubt", name=self.name, label=out.ref))
         out.busy = not look.idle and not look.faults
 
     @abstractmethod
@@ -206,7 +204,7 @@ class LabelPrinter(ABC):
 
     async def close(self) -> None:
         """End the session; see ports.Device."""
-        self._broken = f"The session with {self.name} is closed; open it."
+        self._broken = TransientError(*told("session_closed", name=self.name))
         self._wake.set()
         await self._transport.close()
 
@@ -338,7 +336,9 @@ class LabelPrinter(ABC):
         out = self._out
         if out is None and not self._refused:
             if self._transport.lost:
-                raise self._fail(f"{self.name} at {self._config.address} closed the connection.")
+                raise self._fail(
+                    *told("printer_closed", name=self.name, where=self._config.address)
+                )
             return None
         look = await self._look(max(0.0, end - time.monotonic()))
         now = time.monotonic()
@@ -356,8 +356,12 @@ class LabelPrinter(ABC):
             out.busy, out.seen = False, 0
         elif now - out.since > self._config.print_timeout:
             raise self._fail(
-                f"{self.name} took label {out.ref} and did not print it within "
-                f"{self._config.print_timeout:g} s, and reports no fault. Look whether it came out."
+                *told(
+                    "label_not_printed",
+                    name=self.name,
+                    label=out.ref,
+                    s=f"{self._config.print_timeout:g}",
+                )
             )
         elif look is not None and not look.idle:
             out.busy = True
@@ -403,16 +407,26 @@ class LabelPrinter(ABC):
         """TransientError when something was answered that is not this language."""
         if self._codec.noise > self._noise:
             raise self._fail(
-                f"{self.name} at {self._config.address} answered {question.strip()!r} with "
-                f"{self._sample!r}, which is no {self.language}. Check the port, and that the "
-                f"printer is one for {self.language} and is set to it."
+                *told(
+                    "printer_other",
+                    name=self.name,
+                    where=self._config.address,
+                    question=f"{question.strip()!r}",
+                    said=f"{self._sample!r}",
+                    language=self.language,
+                )
             )
 
     def _mute(self, question: bytes) -> TransientError:
         return self._fail(
-            f"{self.name} at {self._config.address} did not answer {question.strip()!r} within "
-            f"{self._config.reply_timeout:g} s. Check that it is on, that the port is right, and "
-            f"that it is set to {self.language}."
+            *told(
+                "printer_silent",
+                name=self.name,
+                where=self._config.address,
+                question=f"{question.strip()!r}",
+                s=f"{self._config.reply_timeout:g}",
+                language=self.language,
+            )
         )
 
     def _silent(self, now: float) -> bool:
@@ -441,7 +455,7 @@ class LabelPrinter(ABC):
         try:
             data = await self._transport.read_some(timeout)
         except TransientError as error:
-            raise self._fail(str(error)) from error
+            raise self._fail(str(error), error.said) from error
         if data is not None:
             noise = self._codec.noise
             self._answers.extend(self._codec.feed(data))
@@ -452,16 +466,16 @@ class LabelPrinter(ABC):
         try:
             await self._transport.write(data, self._config.reply_timeout, shown)
         except TransientError as error:
-            raise self._fail(str(error)) from error
+            raise self._fail(str(error), error.said) from error
 
-    def _fail(self, why: str) -> TransientError:
-        if self._broken is None:
-            self._broken = why
-        return TransientError(why)
+    def _fail(self, why: str, said: Said | None) -> TransientError:
+        error = TransientError(why, said)
+        self._broken = self._broken or error
+        return error
 
     def _check(self) -> None:
         if self._broken is not None:
-            raise TransientError(self._broken)
+            raise TransientError(str(self._broken), self._broken.said)
 
     def _pause(self) -> float:
         """Until the next look: short while a label is out."""

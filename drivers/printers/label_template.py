@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.core.errors import ConfigError, DomainError
+from agent.told import told
 
 MAX_VALUE = 1024
 """Characters of one value."""
@@ -152,8 +153,7 @@ def lay_out(template: LabelTemplate, density: float, device: str = "the printer"
     width, height = round(template.width * scale), round(template.height * scale)
     if not (0 < width <= MAX_DOTS and 0 < height <= MAX_DOTS):
         raise ConfigError(
-            f"{device}: a label of {width} x {height} dots is impossible (1 to {MAX_DOTS}). Mend "
-            f"'width' and 'height' of the label; 'unit' says whether they are mm or dots."
+            *told("label_impossible", device=device, width=width, height=height, most=MAX_DOTS)
         )
     placed = []
     for number, one in enumerate(template.elements):
@@ -162,8 +162,14 @@ def lay_out(template: LabelTemplate, density: float, device: str = "the printer"
         size = max(1, round(wanted * scale))
         if one.kind in SYMBOLS and size > MAX_MODULE:
             raise ConfigError(
-                f"{device}: element {number} ({one.kind}): 'size' of a symbol is its module and "
-                f"is {size} dots here; at most {MAX_MODULE} are possible. Write a smaller 'size'."
+                *told(
+                    "label_symbol_large",
+                    device=device,
+                    number=number,
+                    kind=one.kind,
+                    size=size,
+                    most=MAX_MODULE,
+                )
             )
         bars = one.kind in LINEAR or one.kind == "line"
         placed.append(

@@ -20,6 +20,7 @@ from agent.ports.printing import (
     PrintEventKind,
     PrintJob,
 )
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.printers import linx_codec as codec
 from drivers.printers.coder_link import CoderLink
@@ -62,8 +63,7 @@ class Linx:
             lambda answer, now: False,
             connect_timeout=config.connect_timeout,
             reply_timeout=config.reply_timeout,
-            advice="It is silent where the machine number or the checksum rule is wrong: try the "
-            "other 'checksum', and 'machine' = the last byte of its address.",
+            advice="advice_linx",
         )
 
     @property
@@ -143,9 +143,7 @@ class Linx:
         """Start printing; see ports.Inhibit."""
         answer = await self._ask(codec.START)
         if answer.status not in (codec.GOOD, 17):
-            raise self._link.fail(
-                f"{self.name} does not start to print (11, status {answer.status}). Look at it."
-            )
+            raise self._link.fail(*told("linx_not_started", name=self.name, status=answer.status))
 
     async def _look(self) -> None:
         if not self._waiting:
@@ -157,10 +155,7 @@ class Linx:
     async def _held(self) -> int:
         answer = await self._ask(codec.WAITING)
         if not answer.good or not answer.data:
-            raise self._link.fail(
-                f"{self.name} does not say how many records it holds (33, status "
-                f"{answer.status}). Without that its prints cannot be told."
-            )
+            raise self._link.fail(*told("linx_no_count", name=self.name, status=answer.status))
         return int.from_bytes(answer.data[:2], "little")
 
     async def _ask(

@@ -18,6 +18,7 @@ from agent.ports.printing import (
     PrintEventKind,
     PrintJob,
 )
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.printers import ngpcl_codec as codec
 from drivers.printers.coder_link import CoderLink
@@ -75,7 +76,7 @@ class Ngpcl:
             lambda message, now: False,
             connect_timeout=config.connect_timeout,
             reply_timeout=config.reply_timeout,
-            advice="Check that NGPCL is on for this port and that no other program talks to it.",
+            advice="advice_ngpcl",
         )
 
     @property
@@ -95,15 +96,13 @@ class Ngpcl:
             return  # its fields are those of the job that runs now
         if self._config.job and running != self._config.job:
             raise ConfigError(
-                f"{self.name} runs the job '{running:.60}', not '{self._config.job}'. Select it at "
-                f"the device, mend 'job' of the device's section, or let us select it (select)."
+                *told(
+                    "job_other", name=self.name, running=f"{running:.60}", wanted=self._config.job
+                )
             )
         for field in self._config.fields.values():
             if not (await self._ask("FR", "FC", field)).good:
-                raise ConfigError(
-                    f"The job of {self.name} has no field '{field}' (FR: FC1). Mend 'fields' of "
-                    f"the device's section or the job."
-                )
+                raise ConfigError(*told("job_no_field", name=self.name, field=field))
 
     async def close(self) -> None:
         """End the session; see ports.Device."""
@@ -134,14 +133,10 @@ class Ngpcl:
             have = await self._ask("FR", "FC", field)
             if have.fields[:2] != (field, value):
                 raise self._link.fail(
-                    f"{self.name} took record {job.ref} and has something else in its field "
-                    f"'{field}'. Look at what it prints; is another program writing to it?"
+                    *told("ngpcl_other_value", name=self.name, record=job.ref, field=field)
                 )
         if codec.state_of(await self._ask("DR", "DS")) != codec.PRINTING:
-            raise self._link.fail(
-                f"{self.name} took record {job.ref} and does not wait to print it: it printed it "
-                f"at once or did not start. Look whether it came out, and start printing there."
-            )
+            raise self._link.fail(*told("ngpcl_not_waiting", name=self.name, record=job.ref))
         self._out = job.ref
         self._link.wake()
         return True
@@ -191,7 +186,6 @@ class Ngpcl:
         answer = await self._link.command(head, codec.command(head, *fields), (kind, "NK"))
         if answer.kind == "NK":
             raise self._link.fail(
-                f"{self.name} does not know {head} (NK{answer.result}). Check its model and that "
-                f"its software speaks NGPCL."
+                *told("ngpcl_unknown", name=self.name, command=head, status=answer.result)
             )
         return answer

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from agent.ports.printing import PrintEvent, PrintEventKind
+from agent.told import told
 from drivers.printers.coder_link import CoderLink, M
 
 
@@ -62,16 +63,11 @@ class OneByOne:
         prints, name = counter - out.counter, self._link.name
         if prints < 0:
             raise self._link.fail(
-                f"The counter of {name} went back from {out.counter} to {counter}: it was reset or "
-                f"replaced. Look whether record {out.ref} was printed."
+                *told("counter_back", name=name, before=out.counter, now=counter, record=out.ref)
             )
         self._link.tell(PrintEventKind.PRINTED, out.ref, time.monotonic(), counter)
         if prints > 1:
-            self._link.end(
-                f"{name} printed record {out.ref} {prints} times: a product came before the next "
-                f"value. Take those products off, and let the PLC's gate open the trigger for one "
-                f"print only."
-            )
+            self._link.end(*told("printed_more", name=name, record=out.ref, times=prints))
 
     async def counter(self) -> int:
         """The counter as far as its prints were fetched from here: a print that is on its way to be

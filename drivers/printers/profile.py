@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.core.errors import ConfigError
+from agent.told import told
 from drivers.shipped import CONFIG
 
 PROFILES = CONFIG / "printers"
@@ -125,8 +126,7 @@ def load_profile(name: str, device: str) -> Profile:
         why = error.strerror if isinstance(error, OSError) else error
         known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.toml"))) or "none"
         raise ConfigError(
-            f"Device {device}: the printer profile {name} cannot be read ({why}). "
-            f"Write profile = one of: {known}; or the path of a .toml file."
+            *told("profile_unreadable", device=device, name=name, why=why, known=known)
         ) from error
     try:
         return Profile.model_validate(data)
@@ -134,5 +134,5 @@ def load_profile(name: str, device: str) -> Profile:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ConfigError(
-            f"{path}: {place}: {first['msg']}. Mend it there (docs/devices.md, profiles)."
+            *told("profile_wrong", path=path, place=place, why=first["msg"])
         ) from error

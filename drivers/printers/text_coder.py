@@ -18,6 +18,7 @@ from agent.ports.printing import (
     PrintEventKind,
     PrintJob,
 )
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.printers import coder_codec as codec
 from drivers.printers.coder_link import MAX_FIFO, CoderLink
@@ -67,8 +68,7 @@ class TextCoder:
             connect_timeout=config.connect_timeout,
             reply_timeout=config.reply_timeout,
             silence=self._profile.silence,
-            advice="Look at its display; check its job, its interface settings and that the "
-            "profile fits it.",
+            advice="advice_text_coder",
         )
         self._counted: OneByOne | None = None
         if self._capability.evidence is Evidence.COUNTER:
@@ -185,15 +185,13 @@ class TextCoder:
                 number = (await self._query(index)).number("counter")
                 if number is not None:
                     return number
-        raise self._link.fail(f"{self.name} does not tell its counter. Mend its profile.")
+        raise self._link.fail(*told("coder_no_counter", name=self.name))
 
     def _check_echo(self, ref: int, message: codec.Message, values: list[str]) -> None:
         """The device named a record: it must be ours."""
         text, number = message.groups.get("text"), message.number("ref")
         if (number is not None and number != ref) or (text is not None and text not in values):
-            raise self._link.fail(
-                f"{self.name} acknowledged another record than {ref}; the session starts anew."
-            )
+            raise self._link.fail(*told("coder_other_record", name=self.name, record=ref))
 
     def _fault_key(self, word: str) -> str:
         known = self._profile.faults.get(word)

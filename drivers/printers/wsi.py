@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.core.errors import ConfigError
 from agent.ports.printing import Evidence, PrinterCapability, PrinterStatus, PrintEvent, PrintJob
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.printers import wsi_codec as codec
 from drivers.printers.coder_link import CoderLink
@@ -60,7 +61,7 @@ class Wsi:
             lambda message, now: False,
             connect_timeout=config.connect_timeout,
             reply_timeout=config.reply_timeout,
-            advice="Check that its WSI protocol (simple protocol) is on for this port.",
+            advice="advice_wsi",
         )
         self._value = OneByOne(self._link, self._count, config.poll, self._hold)
 
@@ -89,8 +90,9 @@ class Wsi:
             name = await self._ask("Q", codec.NAME)
             if name != wanted:
                 raise ConfigError(
-                    f"{self.name} has '{name:.40}' selected, not '{wanted}'. Check the message's "
-                    f"name at the device and 'message' of the device's section."
+                    *told(
+                        "wsi_other_message", name=self.name, selected=f"{name:.40}", wanted=wanted
+                    )
                 )
 
     async def close(self) -> None:
@@ -166,8 +168,12 @@ class Wsi:
         )
         if answer.kind != kind:
             raise self._link.fail(
-                f"{self.name} answered {body} with '{answer.kind} {answer.text:.40}'. Check that "
-                f"it is a coder of the 1000 line and that its WSI protocol is on."
+                *told(
+                    "wsi_odd",
+                    name=self.name,
+                    command=body,
+                    said=f"{answer.kind} {answer.text:.40}",
+                )
             )
         return answer.text
 
@@ -180,14 +186,12 @@ class Wsi:
         )
         if answer.text != codec.checksum(body):
             raise self._link.fail(
-                f"{self.name} answered another command (sum {answer.text}, not "
-                f"{codec.checksum(body)}): its answers are out of step. Starting anew."
+                *told(
+                    "wsi_out_of_step", name=self.name, said=answer.text, wanted=codec.checksum(body)
+                )
             )
         return answer.kind == codec.OK
 
     async def _must(self, body: str) -> None:
         if not await self._order(body):
-            raise self._link.fail(
-                f"{self.name} refused {body} (!). Look at its display; check the name and that "
-                f"remote control is allowed."
-            )
+            raise self._link.fail(*told("wsi_refused", name=self.name, command=body))

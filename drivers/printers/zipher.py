@@ -19,6 +19,7 @@ from agent.ports.printing import (
     PrintEventKind,
     PrintJob,
 )
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.printers import zipher_codec as codec
 from drivers.printers.coder_link import CoderLink
@@ -86,8 +87,7 @@ class Zipher:
             self._take,
             connect_timeout=config.connect_timeout,
             reply_timeout=config.reply_timeout,
-            advice="Check that Zipher (text communications) is on for this port in CLARiTY and "
-            "that no other program talks to it.",
+            advice="advice_zipher",
         )
 
     @property
@@ -207,10 +207,7 @@ class Zipher:
     async def release(self) -> None:
         """Run; see ports.Inhibit."""
         if not await self._state(codec.RUNNING):
-            raise self._link.fail(
-                f"{self.name} refused to run (SST|3|: ERR). Look at its display for the fault that "
-                f"keeps it offline and clear it there."
-            )
+            raise self._link.fail(*told("zipher_not_running", name=self.name))
 
     async def _state(self, wanted: int) -> bool:
         state = await self._command("GST", expected=(codec.STATE,))
@@ -232,22 +229,20 @@ class Zipher:
                 "SLA", wanted, timeout=self._config.select_timeout, expected=(codec.ACK, codec.ERR)
             )
             if answer.kind == codec.ERR:
-                raise ConfigError(
-                    f"{self.name} does not select the job '{wanted}' (SLA: ERR). Check its name in "
-                    f"CLARiTY and 'job' of the device's section."
-                )
+                raise ConfigError(*told("zipher_not_selected", name=self.name, job=wanted))
         elif not wanted and (job.kind == codec.ERR or not job.fields):
-            raise ConfigError(
-                f"{self.name} has no job selected. Select one at its display, or write 'job' in "
-                f"the device's section."
-            )
+            raise ConfigError(*told("zipher_no_job", name=self.name))
         # An unknown field name is silently ignored by the device: nothing would be printed there.
         have = codec.names_of(await self._command("GJD", expected=("JDL",)))
         missing = [name for name in self._config.fields.values() if name not in have]
         if missing:
             raise ConfigError(
-                f"The job of {self.name} has no field '{missing[0]}' (it has "
-                f"{', '.join(have) or 'none'}). Mend 'fields' of the device's section or the job."
+                *told(
+                    "zipher_no_field",
+                    name=self.name,
+                    field=missing[0],
+                    have=", ".join(have) or "none",
+                )
             )
 
     async def _head(self) -> None:
@@ -256,8 +251,7 @@ class Zipher:
             await self._must("SMR", BUFFER)
             if (await self._number("SGM")) < self._config.queue:
                 raise self._link.fail(
-                    f"{self.name} holds fewer than {self._config.queue} records (SMR); write a "
-                    f"smaller 'queue' in its section."
+                    *told("zipher_small", name=self.name, queue=self._config.queue)
                 )
         await self._must("SHO", *self._config.fields.values())
         self._headed = True
@@ -286,10 +280,7 @@ class Zipher:
         if line.name in ("QEM", "QLO"):
             self._link.tell(PrintEventKind.REQUEST, None, now)
         elif line.name == "JOB" and self._link.strict:
-            self._link.end(
-                f"Somebody selected the job {line.fields[:1]} on {self.name}; its records are "
-                f"uncertain and the session starts anew."
-            )
+            self._link.end(*told("zipher_job_changed", job=line.fields[:1], name=self.name))
         return True
 
     async def _named(self, command: str, kind: str) -> list[str]:
@@ -301,8 +292,12 @@ class Zipher:
         number = line.number()
         if number is None:
             raise self._link.fail(
-                f"{self.name} answered {command} with '{'|'.join((line.name, *line.fields)):.80}'. "
-                f"Check that serialisation is licensed and on, and that it is a CLARiTY coder."
+                *told(
+                    "zipher_odd",
+                    name=self.name,
+                    command=command,
+                    said=f"{'|'.join((line.name, *line.fields)):.80}",
+                )
             )
         return number
 
@@ -311,8 +306,7 @@ class Zipher:
         if answer.kind == codec.ERR:
             text = "|".join((command, *map(str, fields)))
             raise self._link.fail(
-                f"{self.name} refused {text} (ERR). Look at its display for a fault or a question; "
-                f"check that its CLARiTY version knows {command}."
+                *told("zipher_refused", name=self.name, text=text, command=command)
             )
 
     async def _command(

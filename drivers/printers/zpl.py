@@ -13,6 +13,7 @@ from pydantic import Field
 
 from agent.core.errors import TransientError
 from agent.ports.printing import Evidence, PrinterCapability, PrintJob
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.printers.label_printer import LabelPrinter, LabelPrinterConfig, Look, Out
 from drivers.printers.label_template import Layout
@@ -77,10 +78,7 @@ class ZplPrinter(LabelPrinter):
         if self._their_pause:
             return
         if not await self._paused(b"~PS\r\n", False):
-            raise TransientError(
-                f"{self.name} did not end its pause after ~PS. Press its pause key, or look why it "
-                f"is stopped."
-            )
+            raise TransientError(*told("zpl_paused", name=self.name))
         self._our_pause = False
 
     async def _paused(self, command: bytes, wanted: bool) -> bool:
@@ -151,8 +149,13 @@ class ZplPrinter(LabelPrinter):
             return False
         if counter < out.counter:
             raise self._fail(
-                f"The label counter of {self.name} went back from {out.counter} to {counter}: it "
-                f"was restarted or replaced. Look whether label {out.ref} came out."
+                *told(
+                    "label_counter_back",
+                    name=self.name,
+                    before=out.counter,
+                    now=counter,
+                    label=out.ref,
+                )
             )
         return counter > out.counter
 

@@ -16,10 +16,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent.core.errors import ConfigError, TransientError, in_words, say
+from agent.core.errors import in_words, say
 from agent.ports.devices import DeviceCheck
-from agent.ports.reading import Reading
 from drivers.context import DeviceContext
+from drivers.readers.asked import AskedReader, Refused
 from drivers.readers.cutter import LineCutter
 from drivers.readers.link import ReaderLink
 from drivers.readers.payload import Answer, Heard, PayloadConfig
@@ -35,13 +35,14 @@ _REPLY = re.compile(rb"\|\|([0-9:]{0,40})\[(\d{1,3})\](.*)", re.DOTALL)
 _TELNET = re.compile(rb"\xff[\xfb-\xfe].", re.DOTALL)
 _ESCAPES = {'"': r"\"", "\\": r"\\", "|": r"\|", "\t": r"\t", "\r": r"\r", "\n": r"\n"}
 _STATUS = {
-    100: "it gives no reason (100)",
-    101: "it does not know this command (101): its firmware is older, or it is another model",
-    102: "it does not take this value (102)",
-    103: "the checksum is wrong (103): set `checksum` as the reader has it",
-    104: "it cannot do this in its present state (104): end what runs in the Setup Tool",
-    105: "it is offline (105): bring it online in the Setup Tool",
+    100: "dmcc_no_reason",
+    101: "dmcc_no_command",
+    102: "dmcc_no_value",
+    103: "dmcc_checksum",
+    104: "dmcc_state",
+    105: "dmcc_offline",
 }
+_OFFLINE = 105
 
 
 class DmccConfig(PayloadConfig):
@@ -108,14 +109,13 @@ class DmccCodec(LineCutter):
         return Answer(key, status, data.decode("latin-1").strip())
 
 
-class DmccReader:
+class DmccReader(AskedReader):
     """ports.CodeReader over DMCC."""
 
     def __init__(self, name: str, config: DmccConfig, context: DeviceContext) -> None:
-        self.name = name
         self._config = config
         self._numbers = count(1)
-        self._link = ReaderLink(
+        link = ReaderLink(
             name,
             config.address,
             context,
@@ -125,34 +125,17 @@ class DmccReader:
             alive_s=config.alive_s,
             alive=self._identify,
             clean=lambda head: _TELNET.sub(b"", head),
-            advice=(
-                "Check in the DataMan Setup Tool that this is the reader's DMCC (Telnet) port, and "
-                "that no user name and password are asked there."
-            ),
+            advice="advice_dmcc",
         )
+        super().__init__(name, config.model, link)
 
-    async def open(self) -> None:
-        """Connect, switch extended responses on and ask what it is; see ports.Device. ConfigError
-        when it is another model than the config says."""
-        await self._link.open()
-        try:
-            # Silent until this is done, so no answer is owed to it.
-            number = next(self._numbers)
-            data = command(number, "SET COM.DMCC-RESPONSE 1", self._config.checksum)
-            await self._link.send("SET COM.DMCC-RESPONSE", data)
-            await self._identify()
-            self._link.forget()  # a greeting is no code
-        except BaseException:
-            await self._link.close()
-            raise
-
-    async def close(self) -> None:
-        """End the session; see ports.Device."""
-        await self._link.close()
-
-    async def next_reading(self, timeout: float) -> Reading | None:
-        """The next reading in the order of arrival; see ports.CodeReader."""
-        return await self._link.next_reading(timeout)
+    async def _greeted(self) -> bool:
+        """Switch extended responses on, and ask what it is."""
+        # Silent until this is done, so no answer is owed to it.
+        data = command(next(self._numbers), "SET COM.DMCC-RESPONSE 1", self._config.checksum)
+        await self._link.send("SET COM.DMCC-RESPONSE", data)
+        await self._identify()
+        return True
 
     async def trigger(self, on: bool = True) -> None:
         """Start a reading by command, or end it. TransientError when the reader refuses."""
@@ -170,34 +153,19 @@ class DmccReader:
             try:
                 said = await self._ask(f"GET {name}")
                 found.append(DeviceCheck(True, say("setting", name=name, value=said)))
-            except _Refused as refused:
-                found.append(DeviceCheck(refused.status != 105, in_words(refused)))
+            except Refused as refused:
+                found.append(DeviceCheck(refused.status != _OFFLINE, in_words(refused)))
         return found
 
     async def _identify(self) -> str:
-        model = await self._ask("GET DEVICE.TYPE")
-        if self._config.model and self._config.model not in model:
-            raise ConfigError(
-                f"{self.name} at {self._config.address} is a {model!r}, not the "
-                f"{self._config.model!r} that the config names: correct its address or `model`."
-            )
-        return model
+        return self._checked(await self._ask("GET DEVICE.TYPE"))
 
     async def _ask(self, text: str) -> str:
         number = next(self._numbers)
         data = command(number, text, self._config.checksum)
         answer = await self._link.ask(text, str(number), data)
         if answer.code:
-            why = _STATUS.get(answer.code, f"it gives the status {answer.code}")
-            raise _Refused(
-                f"{self.name} at {self._config.address} refused {text}: {why}.", answer.code
-            )
+            known = _STATUS.get(answer.code)
+            why = say(known) if known else say("reader_status", status=answer.code)
+            raise self._refused(text, answer.code, why)
         return answer.text
-
-
-class _Refused(TransientError):
-    """The reader answered a command with an error."""
-
-    def __init__(self, words: str, status: int) -> None:
-        super().__init__(words)
-        self.status = status

@@ -17,9 +17,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from agent.core.errors import ConfigError, TransientError, say
+from agent.core.errors import ConfigError, Said, TransientError, say
 from agent.ports.devices import DeviceCheck
 from agent.ports.reading import Reading
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.readers.keys import EVENT, KeyCodec
 from drivers.readers.payload import PayloadConfig
@@ -96,7 +97,7 @@ class HidScanner:
         if self._wire is not None:
             self._wire.close()
             self._wire = None
-        self._lose("it is closed")
+        self._lose(say("it_is_closed"))
 
     async def next_reading(self, timeout: float) -> Reading | None:
         """The next scan; see ports.CodeReader."""
@@ -105,7 +106,7 @@ class HidScanner:
             if self._error is not None:
                 raise self._error
             if self._file < 0:
-                raise TransientError(f"{self.name} is not open; open it.")
+                raise TransientError(*told("not_open", name=self.name))
             self._arrived.clear()
             try:
                 async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
@@ -132,10 +133,10 @@ class HidScanner:
         except BlockingIOError:
             return
         except OSError as error:
-            self._end(f"it was unplugged ({error.strerror})")
+            self._end(say("unplugged_why", why=error.strerror))
             return
         if not data:
-            self._end("it was unplugged")
+            self._end(say("unplugged"))
             return
         now = time.monotonic()
         for found in self._codec.feed(data):
@@ -143,39 +144,34 @@ class HidScanner:
                 said = ";".join(read.symbology + read.text for read in found.reads)
                 self._wire.received(f"{said}\r".encode())
             if len(self._readings) >= MAX_READINGS:
-                self._end(f"it typed {MAX_READINGS} codes that nobody took")
+                self._end(say("scanner_untaken", many=MAX_READINGS))
                 return
             self._readings.append(Reading(found.reads, now, found.trigger))
             self._arrived.set()
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: Said) -> None:
         # A device that is gone stays readable for ever.
         asyncio.get_running_loop().remove_reader(self._file)
         self._lose(why)
 
-    def _lose(self, why: str) -> None:
+    def _lose(self, why: Said) -> None:
         if self._error is None:
             self._error = TransientError(
-                f"{self.name} at {self._config.path} is lost: {why}. Check its plug."
+                *told("scanner_lost", name=self.name, where=self._config.path, why=why)
             )
         self._arrived.set()
 
     def _why_not(self, error: OSError) -> ConfigError | TransientError:
-        where = f"{self.name} at {self._config.path}"
+        where = say("at", name=self.name, where=self._config.path)
         if error.errno in (errno.EACCES, errno.EPERM):
-            return ConfigError(
-                f"{where} may not be read by this user: add it to the group input "
-                "(usermod -aG input USER) and start the agent again."
-            )
+            return ConfigError(*told("scanner_not_allowed", who=where))
         if error.errno == errno.EBUSY:
-            return TransientError(
-                f"{where} is held by another program: stop that, or take the scanner from it."
-            )
+            return TransientError(*told("scanner_taken", who=where))
         if error.errno in (errno.ENOTTY, errno.EINVAL):
-            return ConfigError(f"{where} is no input device: write a path of {BY_ID}.")
+            return ConfigError(*told("scanner_no_input", who=where, folder=BY_ID))
         there = ", ".join(keyboards()) or "none"
         return TransientError(
-            f"{where} cannot be opened ({error.strerror}). Plug it in; keyboards here: {there}."
+            *told("scanner_not_opened", who=where, why=error.strerror, there=there)
         )
 
 

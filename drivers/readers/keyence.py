@@ -13,30 +13,29 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent.core.errors import ConfigError, TransientError, say
+from agent.core.errors import say
 from agent.ports.devices import DeviceCheck
-from agent.ports.reading import Reading
 from drivers.context import DeviceContext
+from drivers.readers.asked import AskedReader, Refused
 from drivers.readers.cutter import LineCutter
 from drivers.readers.link import ReaderLink
 from drivers.readers.payload import Answer, Heard, PayloadConfig
 from drivers.transport import AddressText, Role
 
 MAX_LINE = 8192
-_NAVIGATOR = 23
 # A line of this shape is an answer whoever waits for it: a late one must never become a code.
 _ANSWER = re.compile(
     rb"(OK|ER),(LON|LOFF|KEYENCE|ERRSTAT|CMDSTAT|BUSYSTAT|EMAC|NUM|RESET|TEST\d?)(?:,(.*))?",
     re.DOTALL,
 )
 _ERRORS = {
-    0: "it does not know this command (00): it is another model",
-    1: "the command has a wrong form (01): it is another model",
-    20: "it cannot do this in its present state (20): end the test or tuning that runs on it",
-    21: "its buffer has overflowed (21): trigger it less often, or shorten what it sends",
-    22: "its settings could not be loaded (22): write them to the reader again",
-    _NAVIGATOR: "AutoID Navigator is connected to it (23): disconnect it there, or close it",
-    99: "it has a fault (99): switch it off and on; if that does not help, call its maker",
+    0: "keyence_no_command",
+    1: "keyence_form",
+    20: "keyence_state",
+    21: "keyence_overflow",
+    22: "keyence_settings",
+    23: "keyence_navigator",
+    99: "keyence_fault",
 }
 
 
@@ -83,13 +82,12 @@ class KeyenceCodec(LineCutter):
         return self._reading(line)
 
 
-class KeyenceReader:
+class KeyenceReader(AskedReader):
     """ports.CodeReader over Keyence's command interface."""
 
     def __init__(self, name: str, config: KeyenceConfig, context: DeviceContext) -> None:
-        self.name = name
         self._config = config
-        self._link = ReaderLink(
+        link = ReaderLink(
             name,
             config.address,
             context,
@@ -99,34 +97,18 @@ class KeyenceReader:
             reply_timeout=config.reply_timeout,
             alive_s=config.alive_s if config.commands else 0.0,
             alive=self._identify,
-            advice="Check that this is the reader's command port (9004 as a rule), that its "
-            "commands end with CR, and that no other program is connected to it.",
+            advice="advice_keyence",
         )
+        super().__init__(name, config.model, link)
 
-    async def open(self) -> None:
-        """Connect, or wait for the reader to connect, and ask what it is; see ports.Device.
-        ConfigError when it is another model than the config says."""
-        await self._link.open()
-        if not self._config.commands:
-            return
-        try:
+    async def _greeted(self) -> bool:
+        if self._config.commands:
             await self._identify()
-            self._link.forget()  # a greeting is no code
-        except BaseException:
-            await self._link.close()
-            raise
-
-    async def close(self) -> None:
-        """End the session; see ports.Device."""
-        await self._link.close()
-
-    async def next_reading(self, timeout: float) -> Reading | None:
-        """The next reading in the order of arrival; see ports.CodeReader."""
-        return await self._link.next_reading(timeout)
+        return self._config.commands
 
     async def trigger(self, on: bool = True) -> None:
         """Start a reading by command, or end it. Whether it was taken shows by what is read."""
-        await self._link.send("the trigger", b"LON\r" if on else b"LOFF\r")
+        await self._link.send("LON" if on else "LOFF", b"LON\r" if on else b"LOFF\r")
 
     async def fire(self) -> bool:
         """Start a reading, unless the reader is asked nothing; see ports.Fired."""
@@ -139,28 +121,19 @@ class KeyenceReader:
         if not self._config.commands:
             return [DeviceCheck(True, say("pushes"))]
         found = [DeviceCheck(True, say("model", model=await self._identify()))]
-        with suppress(_Refused):  # a model that does not know this command
+        with suppress(Refused):  # a model that does not know this command
             state = await self._ask("ERRSTAT")
             good = state.lower() in ("none", "")
             found.append(DeviceCheck(good, say("error_state", state=state or "-")))
         return found
 
     async def _identify(self) -> str:
-        model = await self._ask("KEYENCE")
-        if self._config.model and self._config.model not in model:
-            raise ConfigError(
-                f"{self.name} at {self._config.address} is a {model!r}, not the "
-                f"{self._config.model!r} that the config names: correct its address or `model`."
-            )
-        return model
+        return self._checked(await self._ask("KEYENCE"))
 
     async def _ask(self, text: str) -> str:
         answer = await self._link.ask(text, text, f"{text}\r".encode())
         if answer.code:
-            why = _ERRORS.get(answer.code, f"it gives the error {answer.text}")
-            raise _Refused(f"{self.name} at {self._config.address} refused {text}: {why}.")
+            known = _ERRORS.get(answer.code)
+            why = say(known) if known else say("reader_status", status=answer.text)
+            raise self._refused(text, answer.code, why)
         return answer.text
-
-
-class _Refused(TransientError):
-    """The reader answered a command with an error."""

@@ -96,7 +96,7 @@ class LineReader:
             role=config.role,
             connect_timeout=config.connect_timeout,
             silence=config.silence,
-            advice="Check that it is the reader's data port, and its prefix, end and baud rate.",
+            advice="advice_line",
         )
 
     async def open(self) -> None:
@@ -121,7 +121,7 @@ class LineReader:
                 f"{self.name} has no trigger_on: write the bytes that fire it, or use its button.",
             )
         if data:
-            await self._link.send("the trigger", data.encode("latin-1"))
+            await self._link.send("trigger_on" if on else "trigger_off", data.encode("latin-1"))
 
     async def fire(self) -> bool:
         """Start a reading where bytes are known for it; see ports.Fired."""

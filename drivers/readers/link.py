@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from agent.core.errors import ConfigError, Said, TransientError, say
+from agent.core.errors import ConfigError, TransientError, in_words, say
 from agent.ports.reading import Reading
+from agent.told import told
 from drivers.context import DeviceContext
 from drivers.diagnose import HEARD, stranger
 from drivers.readers.payload import Answer, Heard
@@ -43,7 +44,7 @@ class Codec(Protocol):
 class ReaderLink:
     """`make` gives a fresh codec for each session. After `silence` seconds without a byte the
     session is over; after `alive_s` seconds without one `alive` asks the reader anything. `advice`
-    is what to look at when it does not talk as expected."""
+    is the sentence that says what to look at when it does not talk as expected."""
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class ReaderLink:
         alive_s: float = 0.0,
         alive: Callable[[], Awaitable[object]] | None = None,
         clean: Callable[[bytes], bytes] = bytes,
-        advice: str = "Check its address, port and protocol.",
+        advice: str = "advice_reader",
     ) -> None:
         self.name = name
         self.address = address
@@ -107,7 +108,7 @@ class ReaderLink:
 
     async def close(self) -> None:
         """End the session."""
-        self._fail(TransientError(f"The session with {self.name} is closed; open it."))
+        self._fail(TransientError(*told("session_closed", name=self.name)))
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -122,7 +123,7 @@ class ReaderLink:
             if self._error is not None:
                 raise self._error
             if not self._tasks:
-                raise TransientError(f"{self.name} at {self.address} has no session; open it.")
+                raise TransientError(*told("reader_no_session", name=self.name, where=self.address))
             self._arrived.clear()
             try:
                 async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
@@ -152,11 +153,7 @@ class ReaderLink:
                 async with asyncio.timeout(self._reply_timeout):
                     return await future
             except TimeoutError:
-                limit = f"{self._reply_timeout:g}"
-                about = {"name": self.name, "where": self.address, "what": what, "s": limit}
-                error = self._said(
-                    f"did not answer {what} within {limit} s", say("reader_silent", **about)
-                )
+                error = self._said("reader_silent", what=what, s=f"{self._reply_timeout:g}")
                 self._fail(error)
                 raise error from None
             finally:
@@ -169,7 +166,7 @@ class ReaderLink:
             await self._transport.write(data, SEND)
         except TransientError as error:
             self._fail(error)
-            raise TransientError(f"{what} was not sent. {error}") from error
+            raise TransientError(*told("not_sent", what=what, why=in_words(error))) from error
 
     async def _listen(self) -> None:
         """Until the session ends."""
@@ -183,8 +180,12 @@ class ReaderLink:
                     self._take(data, now)
                 elif self._silence is not None and now - self._heard_at > self._silence:
                     raise TransientError(
-                        f"{self.name} at {self.address} said nothing for {self._silence:g} s. "
-                        f"Check its power and network, and that its heartbeat is switched on."
+                        *told(
+                            "reader_quiet",
+                            name=self.name,
+                            where=self.address,
+                            s=f"{self._silence:g}",
+                        )
                     )
         except TransientError as error:
             self._fail(error)
@@ -202,7 +203,7 @@ class ReaderLink:
             except TransientError as error:
                 self._fail(error)
             except ConfigError as error:
-                self._fail(TransientError(str(error)))
+                self._fail(TransientError(str(error), error.said))
             self._heard_at = time.monotonic()
 
     def _take(self, data: bytes, now: float) -> None:
@@ -212,14 +213,7 @@ class ReaderLink:
             who = stranger(head)
             if who is not None:
                 quoted = printable(self._mask(head.strip()[:60]))
-                said = say(
-                    "reader_stranger",
-                    name=self.name,
-                    where=self.address,
-                    who=who.said,
-                    said=quoted,
-                )
-                raise self._said(f'is {who.words} ("{quoted}")', said)
+                raise self._said("reader_stranger", who=who.said, said=quoted)
         messages = self._codec.feed(data)
         self._notice_junk(bool(messages), len(data))
         for message in messages:
@@ -245,10 +239,7 @@ class ReaderLink:
             while len(self._seen) > TRIGGERS:
                 self._seen.popitem(last=False)
         if len(self._readings) >= MAX_READINGS:
-            raise TransientError(
-                f"{self.name} sent {MAX_READINGS} lines at once, more than any line of products "
-                f"can. Check its trigger and its no-read text."
-            )
+            raise TransientError(*told("reader_flood", name=self.name, many=MAX_READINGS))
         self._readings.append(Reading(message.reads, now, message.trigger))
         self._arrived.set()
 
@@ -262,11 +253,11 @@ class ReaderLink:
         self._junk += 0 if understood else size
         if lines >= JUNK_LINES or self._junk > JUNK_BYTES:
             quoted = printable(self._mask(self._head[:40]))
-            said = say("reader_junk", name=self.name, where=self.address, said=quoted)
-            raise self._said(f'sends what we do not understand (it began with "{quoted}")', said)
+            raise self._said("reader_junk", said=quoted)
 
-    def _said(self, what: str, said: Said) -> TransientError:
-        return TransientError(f"{self.name} at {self.address} {what}. {self._advice}", said)
+    def _said(self, key: str, **args: object) -> TransientError:
+        about = {"name": self.name, "where": self.address, "advice": say(self._advice)}
+        return TransientError(*told(key, **about, **args))
 
     def _fail(self, error: TransientError) -> None:
         """The session is over; whoever waits is told."""

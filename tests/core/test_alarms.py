@@ -10,12 +10,13 @@ import pytest
 from agent.core.outcome import CONDITION_ALARMS, EVENT_ALARMS
 from agent.core.stopping import STOPS
 from agent.line.runner import FLAG_ALARMS
+from agent.told import Language
 from agent.web import words
 
 AGENT = Path(words.__file__).parents[1]
 ROOMS = ("core", "line", "app", "services")
 KNOWN = EVENT_ALARMS | CONDITION_ALARMS
-LANGUAGES: tuple[words.Language, ...] = ("zh", "en")
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
 def sources() -> Iterator[tuple[Path, ast.Module]]:
@@ -67,7 +68,7 @@ def test_no_alarm_is_known_that_nothing_raises() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_alarm_has_title_cause_and_remedy_and_no_other_has(language: words.Language) -> None:
+def test_every_alarm_has_title_cause_and_remedy_and_no_other_has(language: Language) -> None:
     catalogue = words.catalogue(language)
     for key in KNOWN:
         for part in ("title", "cause", "do"):

@@ -2,12 +2,12 @@
 
 from agent.core.errors import Said
 from agent.ports.devices import DeviceCheck
-from agent.web.words import in_words
+from agent.told import spoken
 
 
 def told(said: Said | None) -> str:
     assert said is not None
-    return in_words("en", said)
+    return spoken("en", said)
 
 
 def english(found: DeviceCheck) -> str:

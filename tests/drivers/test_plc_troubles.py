@@ -437,7 +437,9 @@ def test_a_sound_frame_that_answers_something_else_is_refused() -> None:
             plc = driver(address, timeout=DEADLINE)
             async with session(plc):
                 server.trouble.garbage = frame("01 04 04 CA01 0001")
-                assert "answers 2 registers" in str(await within(IN_TIME, plc.poll))
+                assert "answers 2 values to input registers 0 to 7" in str(
+                    await within(IN_TIME, plc.poll)
+                )
                 server.trouble.garbage = None
                 await reopen(plc)
                 server.trouble.garbage = frame("01 10 0000 0001")

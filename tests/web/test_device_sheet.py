@@ -216,27 +216,6 @@ def test_both_languages_have_the_same_words_and_all_that_are_asked_for() -> None
     assert asked == {key for key in zh if key.startswith("devices.")}
 
 
-def test_what_devices_and_their_checks_say_has_words() -> None:
-    """Every key that code says, and no word that nobody says."""
-    known = json.loads((DEVICES / "text.en.json").read_text("utf-8"))
-    root, said, made = DEVICES.parents[2], set[str](), set[str]()
-    for path in [*root.glob("agent/**/*.py"), *root.glob("drivers/**/*.py")]:
-        source = path.read_text("utf-8")
-        ours = re.search(r"agent\.core\.errors import (?:\([^)]*\bsay\b|[^(\n]*\bsay\b)", source)
-        if ours is None:
-            continue
-        walk = "plc_" if path.name == "walk.py" else ""
-        said |= {walk + key for key in re.findall(r'_(?:good|bad)\(\s*"(\w+)"', source)}
-        for call in re.findall(r"(?<!_)say\(([^,)]*)", source):
-            said |= set(re.findall(r'(?<!f)"(\w+)"', call))
-            made |= set(re.findall(r'f"(\w+)\{', call))
-    said |= set(re.findall(r'"(pictures_\w+)"', (root / "drivers/cameras/grabbing.py").read_text()))
-    words = {key.removeprefix("found.") for key in known if key.startswith("found.")}
-    assert len(said) > 80
-    assert said <= words, said - words
-    assert [key for key in words - said if not key.startswith(tuple(made))] == []
-
-
 def test_a_label_printers_labels_are_seen_with_what_they_say(
     page: Page, devices: tuple[Site, SimPlcServer]
 ) -> None:
