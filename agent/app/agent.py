@@ -165,12 +165,13 @@ class Agent:
                 services,
                 token=local_token(self.files.token),
                 routers=[
+                    # First, as routes are tried one after the other: every scan comes here.
+                    *(self.scanning.routers() if self.scanning else []),
                     local_router(services),
                     rework_router(services),
                     device_router(DeviceDesk(self.site, self.files.wire, self._lines)),
                     camera_router(CameraDesk(self._lines)),
                     uplink_router(self.cloud, self._settle),
-                    *(self.scanning.routers() if self.scanning else []),
                     *self._desk(readers, writer),
                     *([warehouse_local_router(self.warehouse)] if self.warehouse else []),
                 ],

@@ -106,6 +106,8 @@ class Uploads:
                 raise
             if monotonic() >= until:
                 break
+        if results and not results[-1].replayed:  # then it was the next one, and is the last
+            return Uploaded(results[-1].seq, now, results)
         return Uploaded(self._depot.upto(device.id), now, results)
 
     def _parts(

@@ -45,6 +45,9 @@ class Users:
         self._file = file
         self._pins = pins
         self._known = tuple(known)
+        # Every scan asks: which file was read last (it is never changed, only replaced), and what
+        # it says.
+        self._last: tuple[tuple[int, ...], dict[str, User]] = ((), {})
 
     def every(self) -> list[User]:
         """All of them, by badge. ConfigError: the file cannot be read."""
@@ -119,10 +122,17 @@ class Users:
         return user
 
     def _read(self) -> dict[str, User]:
+        """What the file says, to keep: a copy."""
         try:
             with self._file.open("rb") as file:
-                found = json.loads(file.read(_MAX_FILE))
-            return {badge: _user(badge, entry) for badge, entry in found.items()}
+                stat = os.fstat(file.fileno())
+                stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
+                last, kept = self._last
+                if last != stamp:
+                    found = json.loads(file.read(_MAX_FILE))
+                    kept = {badge: _user(badge, entry) for badge, entry in found.items()}
+                    self._last = stamp, kept
+            return dict(kept)
         except FileNotFoundError:
             return {}
         except OSError as error:

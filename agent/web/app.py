@@ -41,7 +41,7 @@ def create_app(
     """The application, with its hub in `app.state.hub` (fed while `PanelServer.run` runs).
 
     `names` are host names of this box beside localhost, `token` the command line's bearer token
-    (auth.local_token; "" = none), `routers` more routes, behind the same gate.
+    (auth.local_token; "" = none), `routers` more routes, behind the same gate and tried first.
     """
     sessions = Sessions()
     app = FastAPI(
@@ -54,9 +54,7 @@ def create_app(
     app.add_middleware(Guard, sessions=sessions, names=tuple(names), token=token)
     answer_errors(app, _status)
     answer_not_there(app)
-    app.include_router(api_router(services))
-    app.include_router(live_router(hub, services))
-    for router in routers:
+    for router in (*routers, api_router(services), live_router(hub, services)):
         app.include_router(router)
     panel, more = (
         read_files(PANEL),

@@ -10,8 +10,10 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import ValidationError
 
 from agent.core.errors import DomainError
 from agent.core.goods import Scope
@@ -72,9 +74,54 @@ class PdaServices(Protocol):
 
 def pda_router(services: PdaServices) -> APIRouter:
     """The routes."""
-    router = APIRouter(prefix=PREFIX, route_class=pda_route(services.access), responses=_REFUSALS)
     run = services.workers.run
     access, depot = services.access, services.depot
+
+    def claimed(request: Request, body: bytes) -> Signed:
+        """What a request says of who sent it."""
+        said = request.headers.get
+        scheme, _, token = said("authorization", "").partition(" ")
+        time, nonce = said("x-time", ""), said("x-nonce", "")
+        if not 16 <= len(nonce) <= 64 or not time.isascii() or not time.isdigit():
+            access.failures.take(address(request))
+            raise DomainError(
+                "bad_signature",
+                "X-Time is the device's time in ms, X-Nonce 16 to 64 random characters.",
+            )
+        return Signed(
+            request.method,
+            _target(request),
+            body,
+            said("x-device", ""),
+            token if scheme.lower() == "bearer" else "",
+            time,
+            nonce,
+            said("x-signature", ""),
+            address(request),
+        )
+
+    def believe(signed: Signed, queue: str) -> Device:
+        """The device that signed a request, and says that so much waits on it; last seen now."""
+        found, now = access.device(signed), wall_ms()
+        waits = int(queue[:10]) if queue.isascii() and queue.isdigit() else -1
+        skew = min(int(signed.time[:20]), 1 << 53) - now
+        services.devices.heard(found.id, Seen(now, min(waits, 10**9), skew))
+        return found
+
+    async def take(request: Request) -> Response:
+        """`items`: read, believed and carried out in one go, by one thread."""
+        signed = claimed(request, await request.body())
+        queue = request.headers.get("x-queue", "")
+
+        def work() -> bytes:
+            device = believe(signed, queue)
+            return orjson.dumps(_taken(services.uploads, device, _read(signed.body)))
+
+        return Response(await run(work), media_type="application/json")
+
+    router = APIRouter(
+        prefix=PREFIX, route_class=pda_route(access, {"items": take}), responses=_REFUSALS
+    )
 
     async def answer(work: Callable[[], Any]) -> Response:
         """Encoded in the thread too: 5,000 goods take longer than a line may wait."""
@@ -90,33 +137,9 @@ def pda_router(services: PdaServices) -> APIRouter:
         x_signature: _Signature = "",
         x_queue: _Signature = "",
     ) -> Device:
-        """The device that signed; last seen now."""
-        if not 16 <= len(x_nonce) <= 64 or not x_time.isascii() or not x_time.isdigit():
-            access.failures.take(address(request))
-            raise DomainError(
-                "bad_signature",
-                "X-Time is the device's time in ms, X-Nonce 16 to 64 random characters.",
-            )
-        signed = Signed(
-            request.method,
-            _target(request),
-            await request.body(),
-            x_device,
-            bearer.credentials if bearer is not None else "",
-            x_time,
-            x_nonce,
-            x_signature,
-            address(request),
-        )
-
-        def believe() -> Device:
-            found, now = access.device(signed), wall_ms()
-            queue = int(x_queue) if x_queue.isascii() and x_queue.isdigit() else -1
-            skew = min(int(x_time[:20]), 1 << 53) - now
-            services.devices.heard(found.id, Seen(now, min(queue, 10**9), skew))
-            return found
-
-        return await run(believe)
+        """The device that signed; last seen now. (The headers are named for the document.)"""
+        signed = claimed(request, await request.body())
+        return await run(lambda: believe(signed, x_queue))
 
     async def device_if_any(
         request: Request,
@@ -197,26 +220,7 @@ def pda_router(services: PdaServices) -> APIRouter:
     async def items(device: Dev, body: m.ItemsBody) -> Response:
         """Send what was done, in order; each item is carried out once, however often it comes.
         It needs no log-in: each item says who made it."""
-
-        def work() -> dict[str, Any]:
-            told = [item.model_dump() for item in body.items]
-            done = services.uploads.take(device, told, body.now)
-            return {
-                "upto": done.upto,
-                "server": done.server_ms,
-                "results": [
-                    {
-                        "seq": each.seq,
-                        "verdict": each.verdict,
-                        "severity": each.severity,
-                        "args": each.args,
-                        "replayed": each.replayed,
-                    }
-                    for each in done.results
-                ],
-            }
-
-        return await answer(work)
+        return await answer(lambda: _taken(services.uploads, device, body))
 
     # --------------------------------------------------------------------------- what is known
 
@@ -303,6 +307,36 @@ def pda_router(services: PdaServices) -> APIRouter:
         )
 
     return router
+
+
+def _read(body: bytes) -> m.ItemsBody:
+    """What was sent as items; RequestValidationError as FastAPI has it."""
+    try:
+        return m.ItemsBody.model_validate_json(body)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError(
+            [{**each, "loc": ("body", *each["loc"])} for each in wrong]
+        ) from None
+
+
+def _taken(uploads: Uploads, device: Device, body: m.ItemsBody) -> dict[str, Any]:
+    """Carry out what was sent; how far it got, and the verdicts."""
+    done = uploads.take(device, [item.model_dump() for item in body.items], body.now)
+    return {
+        "upto": done.upto,
+        "server": done.server_ms,
+        "results": [
+            {
+                "seq": each.seq,
+                "verdict": each.verdict,
+                "severity": each.severity,
+                "args": each.args,
+                "replayed": each.replayed,
+            }
+            for each in done.results
+        ],
+    }
 
 
 _OPENLY = ("known", "level", "product", "lot", "expires", "state")

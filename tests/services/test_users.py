@@ -100,3 +100,20 @@ def test_a_damaged_file_lets_nobody_in(users: Users, tmp_path: Path) -> None:
         (tmp_path / "users").write_text(content, "utf-8")
         with pytest.raises(ConfigError, match="not a file of people"):
             users.check("1007", PIN)
+
+
+def test_what_another_process_changes_counts_at_the_next_question(
+    users: Users, tmp_path: Path
+) -> None:
+    """The command line's, while the agent runs; each file as long as the one before."""
+    users.add("1007", "Li", "operator", [], PIN)
+    other = Users(tmp_path / "users", Pins(tmp_path / "badges", tmp_path / "pepper"), KNOWN)
+    stamps = set()
+    for pin in ("902134", "713902", "460218"):
+        found = users.get("1007")
+        assert found is not None
+        stamps.add(found.stamp)
+        other.set_pin("1007", pin)
+    assert len(stamps) == 3
+    other.remove("1007")
+    assert users.get("1007") is None
