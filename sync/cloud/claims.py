@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sync.cloud.database import Connection, marks
-from sync.cloud.rows import Rows
+from sync.cloud.rows import Rows, each_text
 
 log = logging.getLogger(__name__)
 
@@ -20,15 +20,14 @@ _AT_ONCE = 500
 
 def add(conn: Connection, found: Rows, stream: int, now_ms: int) -> None:
     """Write the units and aliases of `found` whose keys are free, the others as claims."""
-    conn.change_many(
-        "INSERT INTO unit VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING", sorted(found.units)
-    )
+    units = sorted(each_text(found.units))
+    conn.change_many("INSERT INTO unit VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING", units)
     conn.change_many(
         "INSERT INTO alias VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
         sorted(found.aliases),
     )
     seqs = {event[0]: event[1] for event in found.events}
-    for some in _chunks(found.units):
+    for some in _chunks(units):
         there = dict(_there(conn, "SELECT key, event FROM unit WHERE key IN", some))
         for key, text, event in some:
             if there[key] != event:
@@ -37,14 +36,14 @@ def add(conn: Connection, found: Rows, stream: int, now_ms: int) -> None:
                 if twice:
                     _alarm(text, seqs[event])
     for some in _chunks(found.aliases):
-        units = {
+        stood = {
             key: (unit, event)
             for key, unit, event in _there(
                 conn, "SELECT key, unit, event FROM alias WHERE key IN", some
             )
         }
         for key, unit, text, role, pair, event in some:
-            stands, by = units[key]
+            stands, by = stood[key]
             if (stands, by) != (unit, event):
                 twice = stands != unit and not _restored(conn, stream, by)
                 _claim(conn, (key, event, "alias", unit, text, role, pair), twice, now_ms)

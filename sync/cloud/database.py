@@ -43,7 +43,7 @@ class Connection(Protocol):
     def change_many(self, statement: str, given: Iterable[Sequence[Any]]) -> None:
         """Carry out a statement for each row of values."""
 
-    def copy(self, table: str, block: Block) -> None:
+    def copy(self, table: str, blocks: Iterable[Block]) -> None:
         """Write packed rows, the fastest way there is. Duplicate: one of their keys exists."""
 
     def writing(self) -> AbstractContextManager[None]:
@@ -71,8 +71,12 @@ class Database(Protocol):
         """A connection of its own; `ingest`: it takes batches in, and may have more memory.
         TransientError when it cannot be had now."""
 
-    def pack(self, table: str, rows: Iterable[Row]) -> Block:
-        """Rows of a table, ready for `Connection.copy`. Pure; for any thread."""
+    def pack(self, table: str, rows: Sequence[Any]) -> Block:
+        """Rows of a table as `sync.cloud.rows.Rows` has them, ready for `Connection.copy`; events
+        have no stream yet. Pure; for any thread."""
+
+    def placed(self, events: Block, stream: int) -> Block:
+        """Packed events, of this stream."""
 
     def migrate(self) -> None:
         """Make the tables, or bring them up to this program. ConfigError: they are newer."""

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 5
 """How often a transaction that another one got in the way of is tried."""
 
+TABLES = ("unit", "alias", "link", "movement", "box")
+"""Whose rows name an event, in the order in which they are written."""
+
 MOST_EVENTS = 65_536
 """More than a payload has room for: an event that passes the lint takes 200 bytes."""
 
@@ -36,6 +39,14 @@ class Prepared(NamedTuple):
 
     batch: Batch
     payload: bytes
+    rows: Rows
+    blocks: dict[str, Block]
+
+
+class _Part(NamedTuple):
+    """Documents of a stream that are to be written."""
+
+    stream: int
     rows: Rows
     blocks: dict[str, Block]
 
@@ -121,6 +132,7 @@ class Ingest:
     def _pack(self, found: Rows) -> dict[str, Block]:
         pack = self._database.pack
         return {
+            "event": pack("event", found.events),
             "unit": pack("unit", found.units),
             "alias": pack("alias", found.aliases),
             "link": pack("link", found.links),
@@ -138,10 +150,7 @@ class Ingest:
             fresh: set[bytes] = set()
             try:
                 with self._conn.writing():
-                    acks = [
-                        self._told(each.batch, self._one(each, now_ms, careful, fresh), now_ms)
-                        for each in prepared
-                    ]
+                    acks = self._all(prepared, now_ms, careful, fresh)
             except Duplicate as error:
                 if careful:
                     # Another consumer wrote the same at this very moment: see it, and try again.
@@ -159,7 +168,25 @@ class Ingest:
             f"A batch met another writer {ATTEMPTS} times in a row: it will be sent again."
         )
 
-    def _one(self, prepared: Prepared, now_ms: int, careful: bool, fresh: set[bytes]) -> Ack:
+    def _all(
+        self, prepared: Sequence[Prepared], now_ms: int, careful: bool, fresh: set[bytes]
+    ) -> list[Ack]:
+        acks: list[Ack] = []
+        parts: list[_Part] = []
+        for each in prepared:
+            ack, part = self._one(each, now_ms)
+            acks.append(self._told(each.batch, ack, now_ms))
+            if part is None:
+                continue
+            if careful:  # who was first is seen from what stands there
+                self.write([part], now_ms, careful, fresh)
+            else:
+                parts.append(part)
+        self.write(parts, now_ms, careful, fresh)
+        return acks
+
+    def _one(self, prepared: Prepared, now_ms: int) -> tuple[Ack, _Part | None]:
+        """The answer to a batch, and what is to be written if it is taken."""
         conn, batch = self._conn, prepared.batch
         agent = self._agent(batch.agent)
         streams = [
@@ -179,13 +206,14 @@ class Ingest:
             upto, chain = stream.upto, stream.hash
             answer = self._goes_on(batch, stream, now_ms)
         if answer is not None:
-            return Ack(
+            ack = Ack(
                 epoch=batch.epoch,
                 upto=upto,
                 hash=chain.hex(),
                 rewind=answer == _REWIND,
                 fork="" if answer in (_REWIND, _AGAIN) else answer,
             )
+            return ack, None
         chain = bytes.fromhex(batch.hash)
         newest_ms = prepared.rows.newest_ms or None
         if stream is None:
@@ -201,15 +229,15 @@ class Ingest:
             "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
             (number, batch.first, batch.last, chain, bytearray(prepared.payload), now_ms),
         )
-        self.write(number, prepared.rows, prepared.blocks, now_ms, careful, fresh)
         for letter in prepared.rows.letters:
             notices.park(conn, number, letter, now_ms)
-        return Ack(
+        ack = Ack(
             epoch=batch.epoch,
             upto=batch.last,
             hash=batch.hash,
             reject=_rejects(prepared.rows.letters),
         )
+        return ack, _Part(number, prepared.rows, prepared.blocks)
 
     def _told(self, batch: Batch, ack: Ack, now_ms: int) -> Ack:
         """With how far pools were used, if the agent was restored and asks."""
@@ -337,34 +365,42 @@ class Ingest:
         row = self._conn.one("SELECT hash FROM batch WHERE stream = ? AND last = ?", (stream, seq))
         return None if row is None else bytes(row[0])
 
-    def write(
-        self,
-        stream: int,
-        found: Rows,
-        blocks: dict[str, Block],
-        now_ms: int,
-        careful: bool,
-        fresh: set[bytes],
-    ) -> None:
-        """Add the rows of some documents of a stream, in the transaction that is open. Duplicate:
-        do it again, `careful`."""
-        if not found.events:
+    def write(self, parts: Sequence[_Part], now_ms: int, careful: bool, fresh: set[bytes]) -> None:
+        """Add the rows of some documents, in the transaction that is open. Duplicate: do it again,
+        `careful`, and then one part after the other."""
+        parts = [part for part in parts if part.rows.events]
+        if not parts:
             return
         conn = self._conn
-        new = {each: body for each, body in found.details.items() if each not in self._details}
+        new = {
+            each: body
+            for part in parts
+            for each, body in part.rows.details.items()
+            if each not in self._details
+        }
         if new:
             # In order, so that two consumers that add the same wait for one another, not crosswise.
             conn.change_many(
                 "INSERT INTO detail VALUES (?, ?) ON CONFLICT (key) DO NOTHING", sorted(new.items())
             )
             fresh.update(new)
-        events = [(at, stream, *rest) for at, *rest in found.events]
-        conn.copy("event", self._database.pack("event", events))
+        events = [self._database.placed(part.blocks["event"], part.stream) for part in parts]
+        conn.copy("event", events)
         if careful:
-            claims.add(conn, found, stream, now_ms)
-        for table, block in blocks.items():
+            for part in parts:
+                claims.add(conn, part.rows, part.stream, now_ms)
+        for table in TABLES:
             if not (careful and table in claims.TABLES):
-                conn.copy(table, block)
+                conn.copy(table, [part.blocks[table] for part in parts])
+        for part in parts:
+            self._goods(part.rows)
+        conn.change_many(
+            "INSERT INTO arrival (first, last, ms) VALUES (?, ?, ?)",
+            [(part.rows.events[0][0], part.rows.events[-1][0], now_ms) for part in parts],
+        )
+
+    def _goods(self, found: Rows) -> None:
+        conn = self._conn
         conn.change_many(
             "INSERT INTO posting VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [(event, n, *posting) for event, n, posting in found.postings],
@@ -372,10 +408,6 @@ class Ingest:
         # An event may name a thing twice.
         conn.change_many("INSERT INTO passage VALUES (?, ?)", found.passages)
         conn.change_many("INSERT INTO sighting VALUES (?, ?)", sorted(set(found.sightings)))
-        conn.change(
-            "INSERT INTO arrival (first, last, ms) VALUES (?, ?, ?)",
-            (found.events[0][0], found.events[-1][0], now_ms),
-        )
 
     # ------------------------------------------------------------------- beside the batches
 
@@ -402,7 +434,8 @@ class Ingest:
                         notices.still_wrong(self._conn, letter, reason)
                         return [reason]
                     self._ids.used(len(found.events))
-                    self.write(stream, found, self._pack(found), now_ms, careful, fresh)
+                    part = _Part(stream, found, self._pack(found))
+                    self.write([part], now_ms, careful, fresh)
                     notices.close_letter(self._conn, letter, "applied", "", who, now_ms)
                     return []
             except Duplicate:

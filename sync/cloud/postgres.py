@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import psycopg
 from psycopg import errors, sql
 from psycopg.adapt import Buffer, Dumper, Loader
@@ -13,6 +14,7 @@ from agent.core.errors import ConfigError, TransientError
 from sync.cloud.database import Block, Duplicate, Row, Unfit
 from sync.cloud.migrations import migrate
 from sync.cloud.migrations.m0001_initial import COLUMNS
+from sync.cloud.rows import Named
 
 CONNECT_SECONDS = 10
 LOCK_MS = 30_000
@@ -126,10 +128,12 @@ class PostgresConnection:
         with self._told(), self._conn.cursor() as cursor:
             cursor.executemany(self._sql(statement), given)
 
-    def copy(self, table: str, block: Block) -> None:
-        if block:
+    def copy(self, table: str, blocks: Iterable[Block]) -> None:
+        data = b"".join(_merged(blocks, _SORTED.get(table)))
+        if data:
             with self._told(), self._conn.cursor() as cursor, cursor.copy(_COPY[table]) as copy:
-                copy.write(block)
+                for part in (_BEGIN, data, _END):
+                    copy.write(part)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -168,9 +172,13 @@ class Postgres:
     def connect(self, ingest: bool = False) -> PostgresConnection:
         return PostgresConnection(self.url)
 
-    def pack(self, table: str, rows: Iterable[Row]) -> Block:
-        parts = _PACK[table](rows)
-        return b"".join((_BEGIN, *parts, _END)) if parts else b""
+    def pack(self, table: str, rows: Sequence[Any]) -> Block:
+        return _PACK[table](rows) if rows else []
+
+    def placed(self, events: Block, stream: int) -> Block:
+        for part in events:
+            part["stream"] = stream
+        return events
 
     def migrate(self) -> None:
         conn = self.connect()
@@ -185,17 +193,18 @@ class Postgres:
 
 
 # ------------------------------------------------------------------------- rows as COPY reads them
+#
+# Rows of one width are an array. All that a transaction writes is put in the order of the keys
+# first: neighbours share a page of the index, which is then found, locked and logged once. With a
+# million bottles in the table, 60,000 in order take the server 4 us each, 8 times 8,000 in order
+# take 7, and as they come 10.
 
-_LENGTHS = [many.to_bytes(4, "big") for many in range(4096)]
-_EIGHT, _SIXTEEN = b"\0\0\0\x08", b"\0\0\0\x10"
+_Array = np.ndarray[Any, np.dtype[np.void]]
+_SIXTEEN = b"\0\0\0\x10"
 
 
 def _number(value: int) -> bytes:
-    return _EIGHT + value.to_bytes(8, "big", signed=True)
-
-
-def _small(value: int) -> bytes:
-    return b"\0\0\0\x04" + value.to_bytes(4, "big", signed=True)
+    return b"\0\0\0\x08" + value.to_bytes(8, "big", signed=True)
 
 
 def _bytes(value: bytes) -> bytes:
@@ -206,70 +215,132 @@ def _head(table: str) -> bytes:
     return len(COLUMNS[table]).to_bytes(2, "big")
 
 
-def _pairs(table: str) -> Callable[[Iterable[Row]], list[bytes]]:
-    """Rows of a key and an event."""
-    head = _head(table) + _SIXTEEN
+def _merged(blocks: Iterable[Sequence[_Array | bytes]], key: str | None) -> Iterator[bytes]:
+    """Rows of several blocks as COPY reads them, those of arrays in the order of a key."""
+    arrays: dict[np.dtype[np.void], list[bytes]] = {}
+    for block in blocks:
+        for part in block:
+            if isinstance(part, bytes):
+                yield part
+            else:
+                arrays.setdefault(part.dtype, []).append(part.tobytes())
+    for kind, some in arrays.items():
+        data = b"".join(some)  # np.concatenate would turn its numbers round
+        if key is None:
+            yield data
+        else:
+            rows = np.frombuffer(data, kind)
+            firsts = np.ascontiguousarray(rows[key]).view(">u8")[::2]
+            yield rows[np.argsort(firsts.astype("u8"))].tobytes()
 
-    def pack(rows: Iterable[Row]) -> list[bytes]:
-        return [head + key + _EIGHT + event.to_bytes(8, "big") for key, event in rows]
+
+def _laid(table: str, many: int, **columns: str) -> _Array:
+    """So many rows of a table, their columns of these types to be filled in."""
+    parts = [("head", "V2")]
+    for column, kind in columns.items():
+        parts += [(f"size of {column}", ">i4"), (column, kind)]
+    found = np.empty(many, np.dtype(parts))
+    found["head"] = np.void(_head(table))
+    for column, kind in columns.items():
+        found[f"size of {column}"] = np.dtype(kind).itemsize
+    return found
+
+
+def _fill(found: _Array, column: str, values: bytes) -> None:
+    """Values that lie side by side into a column of theirs."""
+    if values:
+        found[column] = np.frombuffer(values, found.dtype[column])
+
+
+def _fill_named(found: _Array, column: str, named: Sequence[Named]) -> None:
+    """Keys and events."""
+    _fill(found, column, b"".join([b"".join(each.keys) for each in named]))
+    found["event"] = np.repeat([each.event for each in named], [len(each.keys) for each in named])
+
+
+def _many(named: Iterable[Named]) -> int:
+    return sum(len(each.keys) for each in named)
+
+
+def _pairs(table: str) -> Callable[[Sequence[Named]], list[_Array]]:
+    """Rows of a key and an event."""
+    key = COLUMNS[table][0]
+
+    def pack(named: Sequence[Named]) -> list[_Array]:
+        found = _laid(table, _many(named), **{key: "V16"}, event=">i8")
+        _fill_named(found, key, named)
+        return [found]
 
     return pack
 
 
-def _units(rows: Iterable[Row]) -> list[bytes]:
-    head = _head("unit") + _SIXTEEN
+def _units(named: Sequence[Named]) -> list[_Array]:
+    """An array for each length of text."""
+    by_size: dict[int, list[tuple[Named, bytes]]] = {}
+    for each in named:
+        for some, text in _of_one_size(each):
+            by_size.setdefault(len(text) // len(some.keys), []).append((some, text))
     found = []
-    for key, text, event in rows:
-        data = text.encode()
-        size = len(data)
-        found.append(
-            b"%b%b%b%b%b%b" % (head, key, _LENGTHS[size], data, _EIGHT, event.to_bytes(8, "big"))
-        )
+    for size, parts in by_size.items():
+        some_named = [each for each, _ in parts]
+        rows = _laid("unit", _many(some_named), key="V16", text=f"V{size}", event=">i8")
+        _fill_named(rows, "key", some_named)
+        _fill(rows, "text", b"".join([text for _, text in parts]))
+        found.append(rows)
     return found
 
 
-def _aliases(rows: Iterable[Row]) -> list[bytes]:
-    head = _head("alias") + _SIXTEEN
-    return [
-        b"".join(
-            (
-                head,
-                key,
-                _SIXTEEN,
-                unit,
-                _bytes(text.encode()),
-                _bytes(role.encode()),
-                _bytes(pair.encode()),
-                _number(event),
-            )
-        )
-        for key, unit, text, role, pair, event in rows
-    ]
+def _of_one_size(named: Named) -> list[tuple[Named, bytes]]:
+    """The things with their texts side by side, those together whose texts have as many bytes."""
+    event, keys, texts = named
+    text = "".join(texts).encode()
+    sizes = set(map(len, texts))
+    if len(sizes) == 1 and len(text) == len(texts) * sizes.pop():
+        return [(named, text)]
+    return [(Named(event, [key]), text.encode()) for key, text in zip(keys, texts, strict=True)]
 
 
-def _events(rows: Iterable[Row]) -> list[bytes]:
-    head = _head("event")
-    return [
-        b"".join(
-            (
-                head,
-                _number(at),
-                _number(stream),
-                _number(seq),
-                _small(n),
-                _small(part),
-                _SIXTEEN,
-                uuid,
-                _number(ms),
-                _SIXTEEN,
-                detail,
-            )
-        )
-        for at, stream, seq, n, part, uuid, ms, detail in rows
-    ]
+def _aliases(rows: Sequence[Row]) -> list[_Array]:
+    """An array for each length of text, role and pair."""
+    by_sizes: dict[tuple[int, int, int], list[tuple[bytes, ...]]] = {}
+    for key, unit, text, role, pair, event in rows:
+        words = text.encode(), role.encode(), pair.encode()
+        sizes = len(words[0]), len(words[1]), len(words[2])
+        by_sizes.setdefault(sizes, []).append((key, unit, *words, event.to_bytes(8, "big")))
+    found = []
+    for sizes, some in by_sizes.items():
+        kinds = dict(zip(("text", "role", "pair"), (f"V{size}" for size in sizes), strict=True))
+        laid = _laid("alias", len(some), key="V16", unit="V16", **kinds, event="V8")
+        for column, values in zip(COLUMNS["alias"], zip(*some, strict=True), strict=True):
+            _fill(laid, column, b"".join(values))
+        found.append(laid)
+    return found
 
 
-def _boxes(rows: Iterable[Row]) -> list[bytes]:
+def _events(rows: Sequence[Row]) -> list[_Array]:
+    """Without the stream."""
+    found = _laid(
+        "event",
+        len(rows),
+        id=">i8",
+        stream=">i8",
+        seq=">i8",
+        n=">i4",
+        part=">i4",
+        uuid="V16",
+        ms=">i8",
+        detail="V16",
+    )
+    given = [column for column in COLUMNS["event"] if column != "stream"]
+    for column, values in zip(given, zip(*rows, strict=True), strict=True):
+        if column in ("uuid", "detail"):
+            _fill(found, column, b"".join(values))
+        else:
+            found[column] = values
+    return [found]
+
+
+def _boxes(rows: Sequence[Row]) -> list[bytes]:
     head = _head("box")
     return [
         b"".join((head, _number(event), _SIXTEEN, parent, _bytes(text.encode()), _bytes(children)))
@@ -277,7 +348,7 @@ def _boxes(rows: Iterable[Row]) -> list[bytes]:
     ]
 
 
-_PACK: dict[str, Callable[[Iterable[Row]], list[bytes]]] = {
+_PACK: dict[str, Callable[[Sequence[Any]], Sequence[_Array | bytes]]] = {
     "event": _events,
     "unit": _units,
     "alias": _aliases,
@@ -285,3 +356,5 @@ _PACK: dict[str, Callable[[Iterable[Row]], list[bytes]]] = {
     "movement": _pairs("movement"),
     "box": _boxes,
 }
+_SORTED = {"unit": "key", "alias": "key", "link": "child", "movement": "key"}
+"""By which key the rows of a table are put in order."""

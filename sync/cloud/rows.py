@@ -5,7 +5,7 @@ never keeps back its neighbours, and a document that is applied later gives the 
 had come in time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import repeat
@@ -50,6 +50,27 @@ class Letter(NamedTuple):
     doc: bytes
 
 
+class Named(NamedTuple):
+    """The things that one event names, by their keys; `texts` are their names, () where the table
+    has none. A row of a table for each; a list of rows of their own costs twice the time."""
+
+    event: int
+    keys: Sequence[bytes]
+    texts: Sequence[str] = ()
+
+
+def each_text(named: Iterable[Named]) -> Iterator[tuple[bytes, str, int]]:
+    """The rows one by one: key, text, event."""
+    for each in named:
+        yield from zip(each.keys, each.texts, repeat(each.event))
+
+
+def each_key(named: Iterable[Named]) -> Iterator[tuple[bytes, int]]:
+    """The rows one by one: key, event."""
+    for each in named:
+        yield from zip(each.keys, repeat(each.event))
+
+
 @dataclass
 class Rows:
     """Rows by table, in the order of the columns. Event ids begin at `base`; events lack
@@ -58,11 +79,11 @@ class Rows:
     base: int
     events: list[tuple[int, int, int, int, bytes, int, bytes]] = field(default_factory=list)
     details: dict[bytes, str] = field(default_factory=dict)
-    units: list[tuple[bytes, str, int]] = field(default_factory=list)
+    units: list[Named] = field(default_factory=list)
     aliases: list[tuple[bytes, bytes, str, str, str, int]] = field(default_factory=list)
-    links: list[tuple[bytes, int]] = field(default_factory=list)
+    links: list[Named] = field(default_factory=list)
     boxes: list[tuple[int, bytes, str, bytes]] = field(default_factory=list)
-    movements: list[tuple[bytes, int]] = field(default_factory=list)
+    movements: list[Named] = field(default_factory=list)
     postings: list[tuple[int, int, Posting]] = field(default_factory=list)
     passages: list[tuple[bytes, int]] = field(default_factory=list)
     sightings: list[tuple[bytes, int]] = field(default_factory=list)
@@ -164,11 +185,11 @@ class _Reader:
         epcs = event.get("epcList", [])
         named = self._of(epcs)
         if event["action"] == "ADD" and event["bizStep"] == "commissioning":
-            self._rows.units.extend(zip(named, epcs, repeat(at)))
+            self._rows.units.append(Named(at, named, epcs))
             return
         # Of a range (quantityList) the class is named.
         named += [key(each["epcClass"]) for each in event.get("quantityList", ())]
-        self._rows.movements.extend(zip(named, repeat(at)))
+        self._rows.movements.append(Named(at, named))
         self._moved(event, named, at)
 
     def _moved(self, event: dict[str, Any], named: list[bytes], at: int) -> None:
@@ -185,7 +206,7 @@ class _Reader:
         parent, *of = self._of([event["parentID"], *children])
         relabel = event.get("x:relabel")
         if relabel is not None:  # the thing has another name now: its relations read otherwise
-            self._rows.movements.append((parent, at))
+            self._rows.movements.append(Named(at, [parent]))
         roles = _each(relabel if relabel is not None else event.get("x:roles"), len(of))
         pairs = _each(event.get("x:pairs"), len(of))
         self._rows.aliases.extend(zip(of, repeat(parent), children, roles, pairs, repeat(at)))
@@ -194,7 +215,7 @@ class _Reader:
         (parent,) = self._of([event["parentID"]])
         children = self._of(event["childEPCs"])
         self._rows.boxes.append((at, parent, event["parentID"], b"".join(children)))
-        self._rows.links.extend(zip(children, repeat(at)))
+        self._rows.links.append(Named(at, children))
 
     def _ms(self, text: str) -> int:
         found = self._times.get(text)

@@ -16,6 +16,7 @@ from agent.core.errors import ConfigError, TransientError
 from sync.cloud.database import Block, Duplicate, Row
 from sync.cloud.migrations import migrate
 from sync.cloud.migrations.m0001_initial import COLUMNS
+from sync.cloud.rows import Named, each_key, each_text
 
 BUSY_SECONDS = 10.0
 CACHE_KB = 8_192
@@ -91,9 +92,10 @@ class SqliteConnection:
         with self._told():
             self._conn.executemany(statement, given)
 
-    def copy(self, table: str, block: Block) -> None:
-        for statement, given in block:
-            self.change(statement, given)
+    def copy(self, table: str, blocks: Iterable[Block]) -> None:
+        for block in blocks:
+            for statement, given in block:
+                self.change(statement, given)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -134,9 +136,11 @@ class Sqlite:
     def connect(self, ingest: bool = False) -> SqliteConnection:
         return SqliteConnection(self.path, INGEST_CACHE_KB if ingest else CACHE_KB)
 
-    def pack(self, table: str, rows: Iterable[Row]) -> Block:
-        # In the order of their keys, neighbours share a page.
-        return _PACK[table](sorted(rows, key=_FIRST))
+    def pack(self, table: str, rows: Sequence[Any]) -> Block:
+        return _PACK[table](rows)
+
+    def placed(self, events: Block, stream: int) -> Block:
+        return [(statement, (*given, stream)) for statement, given in events]
 
     def migrate(self) -> None:
         try:
@@ -188,7 +192,7 @@ def only_consumer(path: Path) -> Iterator[None]:
 #
 # A statement for each row costs twice as much, and gives up the interpreter's lock and waits for it
 # each time. One statement reads its rows from an array of JSON and from keys that lie side by side:
-# https://sqlite.org/json1.html#jeach.
+# https://sqlite.org/json1.html#jeach. In the order of their keys, neighbours share a page.
 
 _Statements = list[tuple[str, tuple[Any, ...]]]
 _FIRST = itemgetter(0)
@@ -200,11 +204,12 @@ def _numbers(events: Iterable[int]) -> bytes:
     return b"".join([b"%020d" % event for event in events])
 
 
-def _pairs(table: str) -> Callable[[list[Row]], _Statements]:
+def _pairs(table: str) -> Callable[[Sequence[Named]], _Statements]:
     """Rows of a key and an event."""
     statement = f"INSERT INTO {table} SELECT {_KEY}, value FROM json_each(?1)"
 
-    def pack(rows: list[Row]) -> _Statements:
+    def pack(named: Sequence[Named]) -> _Statements:
+        rows = sorted(each_key(named))
         if not rows:
             return []
         keys, events = zip(*rows, strict=True)
@@ -213,7 +218,8 @@ def _pairs(table: str) -> Callable[[list[Row]], _Statements]:
     return pack
 
 
-def _units(rows: list[Row]) -> _Statements:
+def _units(named: Sequence[Named]) -> _Statements:
+    rows = sorted(each_text(named), key=_FIRST)
     if not rows:
         return []
     keys, texts, events = zip(*rows, strict=True)
@@ -226,11 +232,11 @@ def _units(rows: list[Row]) -> _Statements:
     ]
 
 
-def _aliases(rows: list[Row]) -> _Statements:
+def _aliases(rows: Sequence[Row]) -> _Statements:
     """One statement for all that have a role and a pair in common: there are few of these."""
     common = itemgetter(3, 4)
     found = []
-    for (role, pair), some in groupby(sorted(rows, key=common), common):
+    for (role, pair), some in groupby(sorted(rows, key=itemgetter(3, 4, 0)), common):
         keys, units, texts, _, _, events = zip(*some, strict=True)
         found.append(
             (
@@ -249,21 +255,27 @@ def _aliases(rows: list[Row]) -> _Statements:
     return found
 
 
-def _each(table: str, keys: set[str]) -> Callable[[list[Row]], _Statements]:
-    """Rows of any columns; `keys` are those of bytes. For the few of a case, not of a bottle."""
+def _each(table: str, keys: set[str]) -> Callable[[Sequence[Row]], _Statements]:
+    """Rows of any columns; `keys` are those of bytes, a stream comes later. For the few of a case,
+    not of a bottle."""
+    given = iter(range(len(COLUMNS[table])))
     values = [
-        f"unhex(value ->> {n})" if column in keys else f"value ->> {n}"
-        for n, column in enumerate(COLUMNS[table])
+        "?2"
+        if column == "stream"
+        else f"unhex(value ->> {next(given)})"
+        if column in keys
+        else f"value ->> {next(given)}"
+        for column in COLUMNS[table]
     ]
     statement = f"INSERT INTO {table} SELECT {', '.join(values)} FROM json_each(?1)"
 
-    def pack(rows: list[Row]) -> _Statements:
+    def pack(rows: Sequence[Row]) -> _Statements:
         return [(statement, (orjson.dumps(rows, default=bytes.hex).decode(),))] if rows else []
 
     return pack
 
 
-_PACK: dict[str, Callable[[list[Row]], _Statements]] = {
+_PACK: dict[str, Callable[[Sequence[Any]], _Statements]] = {
     "event": _each("event", {"uuid", "detail"}),
     "unit": _units,
     "alias": _aliases,

@@ -1,22 +1,27 @@
 """Into the cloud's tables: the consumer on pre-built batches against the bare database on the rows
 that the consumer writes, in the same run.
 
-    python tests/bench/bench_cloud.py --bottles 1000000 --codes 1 --rounds 3
+    python tests/bench/bench_cloud.py --bottles 1000000 --codes 1 --rounds 3 --together 8
 
 `bare executemany` and `bare COPY` get the consumer's rows, built before the clock starts; COPY once
-from rows (psycopg's write_row) and once from the binary blocks. Tables, indexes, settings of the
-connection and commits (one a batch) are the same, the payload of each batch is written by all, and
-what stands in the tables afterwards is compared. PostgreSQL is started in a folder of its own, as
-it comes (fsync on).
+from rows in the order in which they are told (psycopg's write_row) and once from the consumer's own
+binary blocks, which are in the order of their keys. Tables, indexes and settings of the connection
+are the same, the payload of each batch is written by all, and what stands in the tables afterwards
+is compared. PostgreSQL is started in a folder of its own, as it comes (fsync on).
+
+With `--together 1` every batch is a transaction. With more the bare loops write so many in each;
+the consumer writes at most so many, those that are prepared by then, as it does at the broker.
 
 Printed are bottles a second, the processor time a bottle of the thread that prepares, of the one
-that applies and of the server's process, and the consumer's ratio to each bare loop: by the clock
-(the best of the rounds), by processor time if all of it runs on one processor, and by that of the
-longest way where preparing and applying have a processor each. The last two hold on a busy machine.
+that applies and of the server's process, and the consumer's ratio to each bare loop: by the clock,
+by processor time if all of it runs on one processor, and by that of the longest way where preparing
+and applying have a processor each, each from the median of the rounds. The last two hold on a busy
+machine.
 """
 
 import argparse
 import os
+import queue
 import random
 import shutil
 import sys
@@ -26,6 +31,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import psycopg
@@ -33,11 +39,12 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sync.cloud.answers import trace
+from sync.cloud.consumer import WAITING
 from sync.cloud.database import Connection, Database, open_database
 from sync.cloud.ingest import Ingest
 from sync.cloud.migrations.m0001_initial import COLUMNS
 from sync.cloud.postgres import Postgres, PostgresConnection
-from sync.cloud.rows import Rows, rows
+from sync.cloud.rows import Rows, each_key, each_text, rows
 from sync.cloud.service import quicken
 from sync.cloud.sqlite import Sqlite
 from sync.envelope import Batch, encode
@@ -89,9 +96,9 @@ def tables(found: Rows) -> dict[str, list[tuple[Any, ...]]]:
     """The rows as the database gets them."""
     return {
         "event": [(at, 1, *rest) for at, *rest in found.events],
-        "unit": list(found.units),
+        "unit": list(each_text(found.units)),
         "alias": list(found.aliases),
-        "link": list(found.links),
+        "link": list(each_key(found.links)),
         "box": list(found.boxes),
     }
 
@@ -141,29 +148,42 @@ def server_seconds(conn: Connection) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def consumer(database: Database, payloads: Sequence[bytes], _built: Sequence[Any]) -> Spent:
-    """The consumer as it works at the broker: one thread prepares the next batch meanwhile."""
+def consumer(
+    database: Database, payloads: Sequence[bytes], _built: Sequence[Rows], together: int
+) -> Spent:
+    """The consumer as it works at the broker: one thread prepares the next batches meanwhile."""
     ingest = Ingest(database)
     preparing: list[float] = []
+    ready: queue.Queue[Any] = queue.Queue(WAITING)
 
-    def prepare(payload: bytes) -> Any:
-        began = time.thread_time()
-        done = ingest.prepare("brand/plant-1/edge-1", payload)
-        preparing.append(time.thread_time() - began)
-        return done
+    def prepare() -> None:
+        for payload in payloads:
+            began = time.thread_time()
+            done = ingest.prepare("brand/plant-1/edge-1", payload)
+            preparing.append(time.thread_time() - began)
+            ready.put(done)
 
     with ThreadPoolExecutor(1) as pool, measured(ingest._conn, preparing) as found:
-        ahead = pool.submit(prepare, payloads[0])
-        for after in (*payloads[1:], None):
-            done = ahead.result()
-            if after is not None:
-                ahead = pool.submit(prepare, after)
-            (ack,) = ingest.apply([done], NOW)
-            assert not ack.rewind
-            assert not ack.reject
-            assert not ack.fork, ack
+        ended = pool.submit(prepare)
+        left = len(payloads)
+        while left:
+            group = [ready.get()]
+            while len(group) < together and not ready.empty():
+                group.append(ready.get_nowait())
+            left -= len(group)
+            for ack in ingest.apply(group, NOW):
+                assert not ack.rewind
+                assert not ack.reject
+                assert not ack.fork, ack
+        ended.result()
     ingest.close()
     return found[0]
+
+
+def chunks(some: Sequence[Any], many: int) -> Iterator[tuple[int, Any]]:
+    """So many at a time, each with its number."""
+    for at in range(0, len(some), many):
+        yield at, some[at : at + many]
 
 
 CONTENTS = (
@@ -202,24 +222,37 @@ def traces(database: Database, bottles: int) -> None:
     print(f"    trace: p50 {taken[TRACES // 2]:.2f} ms, p99 {taken[TRACES * 99 // 100]:.2f} ms")
 
 
-def bare_many(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> Spent:
+def keep(conn: Connection, payloads: Sequence[bytes], at: int) -> None:
+    """The payloads, numbered from `at`."""
+    for n, payload in enumerate(payloads, at):
+        conn.change(
+            "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
+            (1, n, n, bytes(16), bytearray(payload), NOW),
+        )
+
+
+def bare_many(
+    database: Database, payloads: Sequence[bytes], built: Sequence[Rows], together: int
+) -> Spent:
     """executemany of the same rows."""
     conn = database.connect(ingest=True)
+    every = [tables(some) for some in built]
     with measured(conn, []) as found:
-        for n, some in enumerate(built):
+        for at, group in chunks(every, together):
             with conn.writing():
-                for table, each in some.items():
-                    marks = ", ".join("?" * len(COLUMNS[table]))
-                    conn.change_many(f"INSERT INTO {table} VALUES ({marks})", each)
-                conn.change(
-                    "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
-                    (1, n, n, bytes(16), bytearray(payloads[n]), NOW),
-                )
+                for table, columns in COLUMNS.items():
+                    marks = ", ".join("?" * len(columns))
+                    for some in group:
+                        each = some.get(table, ())
+                        conn.change_many(f"INSERT INTO {table} VALUES ({marks})", each)
+                keep(conn, payloads[at : at + together], at)
     conn.close()
     return found[0]
 
 
-def bare_rows(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> Spent:
+def bare_rows(
+    database: Database, payloads: Sequence[bytes], built: Sequence[Rows], together: int
+) -> Spent:
     """COPY of the same rows, given row by row."""
     types = {
         "key": "uuid",
@@ -237,42 +270,49 @@ def bare_rows(database: Database, payloads: Sequence[bytes], built: Sequence[Any
     }
     conn = database.connect()
     raw: psycopg.Connection[Any] = conn._conn  # type: ignore[attr-defined]
+    every = [tables(some) for some in built]
     with measured(conn, []) as found:
-        for n, some in enumerate(built):
+        for at, group in chunks(every, together):
             with raw.transaction(), raw.cursor() as cursor:
-                for table, each in some.items():
-                    if not each:
+                for table, columns in COLUMNS.items():
+                    some = [row for each in group for row in each.get(table, ())]
+                    if not some:
                         continue
                     with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
-                        copy.set_types([types.get(name, "int8") for name in COLUMNS[table]])
-                        for row in each:
+                        copy.set_types([types.get(name, "int8") for name in columns])
+                        for row in some:
                             copy.write_row(row)
-                conn.change(
-                    "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
-                    (1, n, n, bytes(16), bytearray(payloads[n]), NOW),
-                )
+                keep(conn, payloads[at : at + together], at)
     conn.close()
     return found[0]
 
 
-def bare_blocks(database: Database, payloads: Sequence[bytes], built: Sequence[Any]) -> Spent:
+def bare_blocks(
+    database: Database, payloads: Sequence[bytes], built: Sequence[Rows], together: int
+) -> Spent:
     """COPY of the same rows, packed before."""
-    packed = [{table: database.pack(table, each) for table, each in some.items()} for some in built]
+    packed = [
+        {
+            "event": database.placed(database.pack("event", some.events), 1),
+            "unit": database.pack("unit", some.units),
+            "alias": database.pack("alias", some.aliases),
+            "link": database.pack("link", some.links),
+            "box": database.pack("box", some.boxes),
+        }
+        for some in built
+    ]
     conn = database.connect(ingest=True)
     with measured(conn, []) as found:
-        for n, some in enumerate(packed):
+        for at, group in chunks(packed, together):
             with conn.writing():
-                for table, block in some.items():
-                    conn.copy(table, block)
-                conn.change(
-                    "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)",
-                    (1, n, n, bytes(16), bytearray(payloads[n]), NOW),
-                )
+                for table in group[0]:
+                    conn.copy(table, [some[table] for some in group])
+                keep(conn, payloads[at : at + together], at)
     conn.close()
     return found[0]
 
 
-Run = Callable[[Database, Sequence[bytes], Sequence[Any]], Spent]
+Run = Callable[[Database, Sequence[bytes], Sequence[Rows], int], Spent]
 
 
 @contextmanager
@@ -302,6 +342,8 @@ def main() -> None:
     parser.add_argument("--bottles", type=int, default=200_000)
     parser.add_argument("--codes", type=int, default=1, help="codes on a bottle")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--db", choices=["sqlite", "postgresql"], action="append")
+    parser.add_argument("--together", type=int, default=1, help="batches in a transaction")
     options = parser.parse_args()
     quicken()
     made = list(batches(options.bottles, options.codes))
@@ -316,13 +358,12 @@ def main() -> None:
         found.append(rows(batch, base))
         base += len(found[-1].events)
     each = (time.perf_counter() - began) / bottles * 1e6
-    built = [tables(some) for some in found]
     details = {key: body for some in found for key, body in some.details.items()}
     print(
         f"{bottles} bottles with {options.codes} code(s), {len(payloads)} batches, "
         f"{wire:.1f} B a bottle on the wire; reading and linting {each:.2f} us a bottle"
     )
-    del made, found
+    del made
 
     def run(name: str, server: str | None, runs: dict[str, Run]) -> None:
         taken: dict[str, list[Spent]] = {what: [] for what in runs}
@@ -334,7 +375,7 @@ def main() -> None:
                         conn = database.connect()
                         conn.change_many("INSERT INTO detail VALUES (?, ?)", details.items())
                         conn.close()
-                    spent = job(database, payloads, built)
+                    spent = job(database, payloads, found, options.together)
                     taken[what].append(spent)
                     us = [f"{each / bottles * 1e6:.1f}" for each in spent[1:]]
                     print(
@@ -349,7 +390,8 @@ def main() -> None:
         ours = taken.pop("consumer")
         for what, theirs in taken.items():
             clock, alone, beside = (
-                min(getattr(each, by) for each in theirs) / min(getattr(each, by) for each in ours)
+                median(getattr(each, by) for each in theirs)
+                / median(getattr(each, by) for each in ours)
                 for by in ("clock", "alone", "beside")
             )
             print(
@@ -357,11 +399,15 @@ def main() -> None:
                 f"{alone:.2f} on one processor, {beside:.2f} on two"
             )
 
-    run(
-        "SQLite",
-        None,
-        {"consumer": consumer, "bare executemany": bare_many, "bare statements": bare_blocks},
-    )
+    wanted = options.db or ("sqlite", "postgresql")
+    if "sqlite" in wanted:
+        run(
+            "SQLite",
+            None,
+            {"consumer": consumer, "bare executemany": bare_many, "bare statements": bare_blocks},
+        )
+    if "postgresql" not in wanted:
+        return
     with postgres.server(durable=True) as server:
         run(
             "PostgreSQL",

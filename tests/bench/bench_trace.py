@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from sync.cloud.answers import trace
 from sync.cloud.database import Connection, Database, open_database
 from sync.cloud.keys import keys
-from sync.cloud.rows import rows
+from sync.cloud.rows import Named, each_key, each_text, rows
 from tests.bench.bench_cloud import CASE, name, server_seconds
 from tests.sync.cloud import postgres
 from tests.sync.cloud.conftest import fresh_postgres
@@ -57,9 +57,10 @@ class Filler:
         self.rows = rows(agent.cut(1, agent.last), 0)
         assert not self.rows.letters, self.rows.letters[0]
         self.last = agent.last
-        texts = [text for _, text, _ in self.rows.units]
-        self._place = {key: n for n, (key, _, _) in enumerate(self.rows.units)}
-        self._links = [(self._place[child], event) for child, event in self.rows.links]
+        self._units = list(each_text(self.rows.units))
+        texts = [text for _, text, _ in self._units]
+        self._place = {key: n for n, (key, _, _) in enumerate(self._units)}
+        self._links = [(self._place[child], event) for child, event in each_key(self.rows.links)]
         self._boxes = [
             (event, self._place[parent], [self._place[key] for key in _split(children)])
             for event, parent, _, children in self.rows.boxes
@@ -71,20 +72,20 @@ class Filler:
         """Its rows by table; its events are numbered from `base`."""
         texts = [
             name(start + n) if n >= 0 else text[:-16] + f"{int(text[-16:], 16) + start:016X}"
-            for n, (_, text, _) in zip(self._kinds, self.rows.units, strict=True)
+            for n, (_, text, _) in zip(self._kinds, self._units, strict=True)
         ]
         named = keys(texts)
         seq = start // PALLET * self.last
         return {
             "event": [
-                (base + at, 1, seq + row, n, part, urandom(16), ms, detail)
+                (base + at, seq + row, n, part, urandom(16), ms, detail)
                 for at, row, n, part, _, ms, detail in self.rows.events
             ],
             "unit": [
-                (key, text, base + event)
-                for key, text, (_, _, event) in zip(named, texts, self.rows.units, strict=True)
+                Named(base + event, [key], [text])
+                for key, text, (_, _, event) in zip(named, texts, self._units, strict=True)
             ],
-            "link": [(named[child], base + event) for child, event in self._links],
+            "link": [Named(base + event, [named[child]]) for child, event in self._links],
             "box": [
                 (base + event, named[at], texts[at], b"".join([named[n] for n in inside]))
                 for event, at, inside in self._boxes
@@ -119,7 +120,8 @@ def fill(database: Database, conn: Connection, bottles: int) -> None:
             base += len(filler.rows.events)
         with conn.writing():
             for table, each in waiting.items():
-                conn.copy(table, database.pack(table, each))
+                block = database.pack(table, each)
+                conn.copy(table, [database.placed(block, 1) if table == "event" else block])
 
 
 def ask(conn: Connection, what: str, codes: list[str]) -> None:
