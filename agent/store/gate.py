@@ -51,12 +51,14 @@ AGENT = ""
 class _Line:
     """`stale`: the state must be read again before the next input, as it has seen what the tables
     may not keep; it is so from a job's first fact to the job's end. `began`: it was read once, so
-    that reading it again means that something was lost."""
+    that reading it again means that something was lost. `stored`: the hash of a journal row and the
+    state as of it, for the next one who reads it: while a disk is full, every input does."""
 
     plan: LinePlan
     state: LineState
     stale: bool = True
     began: bool = False
+    stored: tuple[bytes, bytes] = (b"", b"")
 
 
 class Gate:
@@ -92,7 +94,7 @@ class Gate:
         if mine.stale and mine.began:
             # The next input writes down what was lost. Until the disk can keep that, people must
             # see the line all the same.
-            state = _stored(conn, mine.plan)
+            state = _stored(conn, mine)
             for fact in self._after_loss(conn, mine, state)[0]:
                 state = evolve(mine.plan, state, fact)
             return read(state)
@@ -154,7 +156,7 @@ class Gate:
         facts: list[Fact] = []
         if not mine.stale:
             return mine, facts
-        state = mine.state = _stored(conn, mine.plan)
+        state = mine.state = _stored(conn, mine)
         mine.stale = False
         if mine.began:
             facts, clock = self._after_loss(conn, mine, state)
@@ -182,13 +184,20 @@ class Gate:
             # A line that nobody asked for yet, or that was lost, is saved as it is stored: else its
             # next start reads every row that the other lines write meanwhile.
             true = line is mine or not line.stale
-            state = line.state if true else _stored(conn, line.plan)
+            state = line.state if true else _stored(conn, line)
             snapshots.save(conn, name, msgspec.msgpack.encode(state))
         self._saved_at = seq
 
 
-def _stored(conn: Connection, plan: LinePlan) -> LineState:
+def _stored(conn: Connection, line: _Line) -> LineState:
     """A line's state as of the newest journal row: its snapshot and what was written since."""
+    _, newest, _ = journal.tail(conn)
+    if line.stored[0] != newest:
+        line.stored = newest, msgspec.msgpack.encode(_read(conn, line.plan))
+    return msgspec.msgpack.decode(line.stored[1], type=LineState)
+
+
+def _read(conn: Connection, plan: LinePlan) -> LineState:
     seq, body = snapshots.load(conn, plan.id)
     state = LineState(plan.id)
     try:

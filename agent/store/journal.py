@@ -293,7 +293,16 @@ def read(conn: Connection, first: int = 1, last: int = _END) -> Iterator[Entry]:
 
 def read_some(conn: Connection, seqs: Iterable[int]) -> list[Entry]:
     """The rows with these numbers, in order; a number without a row is left out."""
-    return [entry for seq in sorted(set(seqs)) for entry in read(conn, seq, seq)]
+    return [entry for first, last in _runs(sorted(set(seqs))) for entry in read(conn, first, last)]
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of the numbers that follow each other without a gap."""
+    start = 0
+    for n, number in enumerate(numbers, 1):
+        if n == len(numbers) or numbers[n] != number + 1:
+            yield numbers[start], number
+            start = n
 
 
 def read_kinds(conn: Connection, *kinds: type[Fact]) -> list[Entry]:

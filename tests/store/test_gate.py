@@ -147,7 +147,14 @@ def test_a_line_can_be_looked_at_while_the_disk_keeps_nothing(two: TwoLines) -> 
                 )
             )
             assert seen == ("running", 1)
+        # And who tries again and again does not read the journal each time.
+        said: list[str] = []
+        two.plant.conn.set_trace_callback(said.append)
+        with pytest.raises(TransientError):
+            two.bottle(BUSY, 2)
+        assert not [each for each in said if each.startswith("SELECT seq, wall_ms")]
     finally:
+        two.plant.conn.set_trace_callback(None)
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     two.bottle(BUSY, 3)
     assert "RunBegan" in [entry.kind for entry in journal.read(two.plant.conn)]
