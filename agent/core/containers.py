@@ -501,6 +501,7 @@ def gate(out: Outcome, what: i.GateReported) -> None:
     container = out.state.container(out.plan.zone[station.id], what.item)
     if container is None and what.saw is i.GateSaw.PASSED:
         return  # it passed by a verdict of before the restart: there is nothing to add
+    stopping.seen(out, what)
     here = container is not None and container.at == station.id
     if not here and what.saw is i.GateSaw.REJECTED:
         doubt.unasked(out, station.id, what.item)
@@ -515,4 +516,4 @@ def gate(out: Outcome, what: i.GateReported) -> None:
             unit = doubt.strayed(out, station.id, what.item)
         out.facts.append(f.RejectConfirmed(station.id, what.item, unit, judged, good))
     else:
-        doubt.let_through(out, station.id, what.item, container if here else None)
+        doubt.let_through(out, what, container if here else None, due=not good)

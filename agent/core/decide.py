@@ -401,6 +401,7 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
     item = out.state.item(out.plan.zone[station.id], what.item)
     if item is None and what.saw is i.GateSaw.PASSED:
         return  # it passed by a verdict of before the restart: there is nothing to add
+    stopping.seen(out, what)
     here = item is not None and item.at == station.id
     if not here and what.saw is i.GateSaw.REJECTED:
         doubt.unasked(out, station.id, what.item)
@@ -421,7 +422,7 @@ def _gate(out: Outcome, what: i.GateReported) -> None:
             stopping.rejected(out, station.id, what.item, at_gate=True)
     else:
         # The gate failed, or it let an item pass that had no PASS.
-        doubt.let_through(out, station.id, what.item, item if here else None)
+        doubt.let_through(out, what, item if here else None, due=not passed)
 
 
 def _was_due(out: Outcome, item: Item) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from agent.core import facts as f
 from agent.core import inputs as i
-from agent.core import tracking
+from agent.core import stopping, tracking
 from agent.core.effects import SetSlot
 from agent.core.evolve import (
     MISSED,
@@ -152,16 +152,23 @@ def goes_mixed(out: Outcome, station: Station, one: Item | Container) -> None:
     _send_off(out, station, rest, one.mixed)
 
 
-def let_through(out: Outcome, station: str, number: int, one: Item | Container | None) -> None:
+def let_through(
+    out: Outcome, what: i.GateReported, one: Item | Container | None, *, due: bool
+) -> None:
     """The gate was to take this number (`one`, where it is known) and did not: what was to leave
-    the line is on it, and so are the codes that were read on it."""
+    the line is on it, and so are the codes that were read on it. Or it was seen nowhere, whether
+    it was `due` to go or to pass."""
     codes: tuple[CodeKey, ...] = ()
     if one is not None and one.fault:
         codes = tuple(dict.fromkeys(one.shown))
         if one.unit is not None:
             out.facts.append(f.UnitsDoubted((one.unit,), REJECT_FAILED))
-    out.facts.append(f.RejectFailed(station, number, codes))
-    out.alarm(REJECT_FAILED, 1, station, number)
+    unseen = what.saw is i.GateSaw.NOTHING
+    out.facts.append(f.RejectFailed(what.station, what.item, codes, unseen))
+    if unseen:
+        stopping.unseen(out, what.station, what.item, due=due)
+    else:
+        out.alarm(REJECT_FAILED, 1, what.station, what.item)
 
 
 def lanes_cleared(out: Outcome, what: i.LanesCleared) -> None:

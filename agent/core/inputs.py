@@ -46,6 +46,7 @@ class GateSaw(StrEnum):
     PASSED = "passed"
     REJECTED = "rejected"
     FAILED = "failed"
+    NOTHING = "nothing"  # the window went by and neither sensor saw anything
 
 
 @value(frozen=True, slots=True)

@@ -12,6 +12,8 @@ EVENT_ALARMS = frozenset(
         "trigger_missed",
         "count_difference",
         "reject_failed",
+        "item_gone",
+        "gate_blind",
         "reject_series",
         "duplicate_code",
         "void_code_on_product",

@@ -522,7 +522,10 @@ class LineRunner:
                     if watch.station.id == station.id:
                         watch.trigger(event.number, at, self._untold)
             case PlcEventKind.PASSED | PlcEventKind.REJECTED | PlcEventKind.REJECT_FAILED:
-                self.tell(i.GateReported(station.id, event.number, _SAW[event.kind]))
+                saw = _SAW[event.kind]
+                if saw is i.GateSaw.FAILED and event.lane & 1:
+                    saw = i.GateSaw.NOTHING
+                self.tell(i.GateReported(station.id, event.number, saw))
             case PlcEventKind.STROKE:
                 counts = tuple((event.data >> 4 * lane) & 0xF for lane in range(station.lanes))
                 last = bool(event.lane & 1)

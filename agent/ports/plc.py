@@ -16,7 +16,7 @@ class PlcEventKind(IntEnum):
     TRIGGER = 1  # an item is at a station; camera and strobe fired
     PASSED = 2  # an item left the gate on the belt, inside its window
     REJECTED = 3  # chute sensor fired inside the window and the place is empty after the gate
-    REJECT_FAILED = 4  # chute silent, or the place not empty; lane 1: no sensor saw anything
+    REJECT_FAILED = 4  # chute silent, or the place not empty; lane bit 0: no sensor saw anything
     STROKE = 5  # the packer moved `data` children (4 bits per lane, lane 0 lowest) into a container
     LABEL_APPLIED = 6  # the applicator put a label on the container
     FOREIGN_REJECT = 7  # a rejector that is not ours took the item

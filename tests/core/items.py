@@ -346,7 +346,7 @@ class Items(Told):
         passes = belt.plc.lets_pass(station, thing.number)
         assert passes == thing.granted, f"the gate obeyed another item's slot for {thing}"
         if mode == "gone":
-            saw = i.GateSaw.FAILED
+            saw = i.GateSaw.NOTHING
             belt.drop(thing)
         elif passes:
             saw = i.GateSaw.PASSED
@@ -395,10 +395,14 @@ class Items(Told):
             counts.passed += 1
         else:
             counts.failed += counted
-            name = f"{LINE}/{station.id}/reject_failed"
-            raised = [a for a in done.facts if isinstance(a, f.AlarmRaised) and a.alarm == name]
-            assert raised or name in self.rig.state().alarms, "rule 4: no alarm"
-            assert all(alarm.item == thing.number for alarm in raised)
+            gone = saw is i.GateSaw.NOTHING
+            keys = {"item_gone", "gate_blind"} if gone else {"reject_failed"}
+            names = {f"{LINE}/{station.id}/{key}" for key in keys}
+            raised = [a for a in done.facts if isinstance(a, f.AlarmRaised) and a.alarm in names]
+            assert raised or names & set(self.rig.state().alarms), "rule 4: no alarm"
+            assert all(a.item == thing.number for a in raised if a.key != "gate_blind")
+            told = [a for a in done.facts if isinstance(a, f.RejectFailed)]
+            assert [fact.unseen for fact in told] == [gone]
         if self.plan.zone_stations(self.plan.zone[station.id])[-1] is station:
             self.visits.pop(thing, None)
         if counted:

@@ -232,3 +232,49 @@ def test_another_condition_stops_nothing(tmp_path: Path) -> None:
     with verifier(tmp_path).start() as line:
         line.tell(i.ConditionChanged("L1/cam/device_lost", True, 1, "device_lost", "cam"))
         assert line.state.status == "running"
+
+
+# ------------------------------------------------------- what neither sensor behind a gate saw
+
+
+def gone(line: Line, item: int, *, good: bool) -> None:
+    """A hand takes it between picture and gate: its window goes by empty."""
+    line.see_bottle(item, *([f"B-{item:04d}"] if good else []), gate=GateSaw.NOTHING)
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_what_a_hand_takes_before_the_gate_is_no_failure_of_the_gate(
+    tmp_path: Path, good: bool
+) -> None:
+    with verifier(tmp_path).start() as line:
+        gone(line, 1, good=good)
+        (told,) = line.facts(f.RejectFailed)
+        assert (told.item, told.unseen) == (1, True)
+        assert line.alarms == {"item_gone": 1}
+        assert line.state.counts["verify"].failed == 1, "the count of the station closes"
+        line.tell(i.GateReported("verify", 2, GateSaw.FAILED))
+        assert line.facts(f.RejectFailed)[-1].unseen is False
+        assert line.alarms == {"item_gone": 1, "reject_failed": 2}
+        line.tell(i.AcknowledgeAlarm("L1/verify/item_gone", "li"))
+        assert line.alarms == {"reject_failed": 2}
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_sensor_that_sees_nothing_any_more_is_told(tmp_path: Path, good: bool) -> None:
+    """The belt's where good ones vanish, the chute's where rejects do; what the other sensor saw in
+    between says nothing of it."""
+    with verifier(tmp_path).start() as line:
+        for item in (1, 2):
+            gone(line, item, good=good)
+        line.see_bottle(3, "B-0003", gate=GateSaw.PASSED)
+        if not good:
+            assert line.alarms == {"item_gone": 1}
+            gone(line, 4, good=False)
+            assert line.alarms == {"item_gone": 1, "gate_blind": 1}
+            return
+        for item in (4, 5):
+            gone(line, item, good=True)
+            bad(line, 10 + item)
+        assert line.alarms == {"item_gone": 1}, "one was seen after two"
+        gone(line, 6, good=True)
+        assert line.alarms == {"item_gone": 1, "gate_blind": 4}

@@ -56,8 +56,10 @@ class ScriptedPlc:
 
     async def close(self) -> None: ...
 
-    def fire(self, kind: PlcEventKind, number: int, station: int = VERIFY.index) -> None:
-        self.events.append(PlcEvent(0, kind, station, 0, number, 0))
+    def fire(
+        self, kind: PlcEventKind, number: int, station: int = VERIFY.index, lane: int = 0
+    ) -> None:
+        self.events.append(PlcEvent(0, kind, station, lane, number, 0))
 
     async def poll(self) -> PlcReport:
         if self.gone:
@@ -196,6 +198,22 @@ def test_what_the_gate_reports_comes_into_the_record(tmp_path: Path) -> None:
         stage.plc.fire(PlcEventKind.REJECTED, 1)
         await stage.until(lambda: stage.facts(f.RejectConfirmed))
         assert stage.facts(f.RejectConfirmed)[0].unit == 1
+
+    stage.play(scene)
+
+
+def test_an_empty_window_is_told_from_a_gate_that_failed(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+
+    async def scene(stage: Stage) -> None:
+        for number, lane in ((1, 1), (2, 0)):
+            stage.plc.fire(PlcEventKind.TRIGGER, number)
+            stage.plc.fire(PlcEventKind.REJECT_FAILED, number, lane=lane)
+        await stage.until(lambda: len(stage.facts(f.RejectFailed)) == 2)
+        told = [(fact.item, fact.unseen) for fact in stage.facts(f.RejectFailed)]
+        assert told == [(1, True), (2, False)]
+        alarms = {alarm.key: alarm.item for alarm in stage.facts(f.AlarmRaised)}
+        assert alarms == {"item_gone": 1, "reject_failed": 2}
 
     stage.play(scene)
 

@@ -121,6 +121,8 @@ def test_every_word_the_panel_asks_for_exists() -> None:
         "reject_failed",
         "came_in",
         "trigger_missed",
+        "item_gone",
+        "gate_blind",
         "count_difference",
         "printer_fault",
         "device_lost",

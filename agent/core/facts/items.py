@@ -136,18 +136,20 @@ class RejectConfirmed(Fact):
 
 @value(frozen=True, slots=True)
 class RejectFailed(Fact):
-    """The gate did not do its work: an item with a reject verdict is on the belt. `codes` were read
-    on it and are on no unit: they went on with it."""
+    """The gate did not do its work: an item with a reject verdict is on the belt; or, `unseen`,
+    neither sensor behind it saw anything: where the item is, nobody knows. `codes` were read on it
+    and are on no unit: they are not off the line for certain."""
 
     station: str
     item: int
     codes: tuple[CodeKey, ...] = ()
+    unseen: bool = False
 
 
 @value(frozen=True, slots=True)
 class RejectSeries(Fact):
-    """So many items in a row were rejected, `first` the first of them; 0: one passed. `row` is a
-    station, or a station's gate (core.stopping)."""
+    """So many items in a row were rejected (or unseen behind a gate), `first` the first of them; 0:
+    the row is over. `row` is a station, or one of its gate's rows (core.stopping)."""
 
     durable: ClassVar[bool] = False
     row: str
