@@ -244,12 +244,13 @@ def relabel(
 def scan(
     codes: Codes,
     complete: Annotated[bool, typer.Option(help="These are all that it holds.")] = False,
+    empty: Annotated[bool, typer.Option(help="It holds nothing; scan its own code alone.")] = False,
     by: By = "cli",
     config: ConfigFile = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Say what a container at the line holds: its own code and those of its children."""
-    _do(config, "scan", as_json, by=by, codes=tuple(codes), complete=complete)
+    _do(config, "scan", as_json, by=by, codes=tuple(codes), complete=complete, empty=empty)
 
 
 @app.command()

@@ -16,6 +16,9 @@ FARTHEST = 3
 """Units by which a lane may slip at once."""
 MOST = 512
 """Combinations of suspects that are tried."""
+UNREAD = 32
+"""Containers since the last full reading from which on what the infeed noticed is not believed
+alone: so many are long enough for a slip that nobody noticed."""
 
 HOLE = -1
 """In a lane's order: a place that a stroke counted and found empty."""
@@ -159,7 +162,7 @@ def _piecewise(
     contents = [list(kept.children) for kept in run]
     agreed = [False] * len(run)
     first = 0
-    for at in (n for n, kept in enumerate(run[: found + 1]) if kept.whole):
+    for at in (n for n, kept in enumerate(run[: found + 1]) if kept.whole and kept.seen):
         piece = run[first : at + 1]
         solution = _explained(lanes, piece, suspects, at - first)
         if solution is not None:
@@ -190,9 +193,11 @@ def _explained(
         return all(fits(kept, order.content(kept), everywhere) for kept in read)
 
     fitting = [shifts for shifts in _suspected(lanes, suspects) if explains(shifts)]
-    if all(any(None in shift.more for shift in shifts) for shifts in fitting):
-        # Nothing, or only something of which nobody knows that it ever was there (an empty window
-        # that did not arrive): that is no better an explanation than a slip in silence.
+    guessed = all(any(None in shift.more for shift in shifts) for shifts in fitting)
+    if () not in fitting and (guessed or found >= UNREAD):
+        # Only something of which nobody knows that it ever was there explains it (an empty window
+        # that did not arrive), or what was noticed did so long ago: a slip in silence may have done
+        # this as well.
         ways = chain(_left_behind(lanes, run[: found + 1]), _anywhere(lanes, run[found]))
         fitting += [shifts for shifts in ways if explains(shifts)]
     return _agree(lanes, run, fitting) if fitting else None

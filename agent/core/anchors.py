@@ -23,22 +23,22 @@ def unanchored(packing: Packing, most: int) -> int:
 
 
 def halving(packing: Packing) -> list[int]:
-    """The doubtful containers among which a slip began, the one that is best scanned first: the
-    middle one of the longest run that no full reading divides. Empty: no such slip is open."""
+    """The doubtful containers among which slips began, the one that is best scanned first: the
+    middle one of the longest run that no full reading divides, then that of the next longest.
+    Empty: no such slip is open."""
+    runs: list[list[int]] = []
     for gap in packing.gaps:
-        runs: list[list[int]] = [[]]
+        runs.append([])
         for kept in packing.kept:
             if kept.unit in gap.containers and kept.whole:
                 runs.append([])
             elif kept.unit in gap.containers and kept.doubt and kept.worth:
                 runs[-1].append(kept.unit)
-        found: list[int] = []
-        for run in sorted(runs, key=len, reverse=True):
-            middle = len(run) // 2
-            found += sorted(run, key=lambda unit: abs(run.index(unit) - middle))
-        if found:
-            return found
-    return []
+    found: list[int] = []
+    for run in sorted(runs, key=len, reverse=True):
+        middle = len(run) // 2
+        found += sorted(run, key=lambda unit: abs(run.index(unit) - middle))
+    return found
 
 
 def best(packing: Packing, *, asked: bool) -> list[int]:

@@ -253,11 +253,13 @@ class ClosePartial(Input):
 @value(frozen=True, slots=True)
 class HandScanned(Input):
     """A person scanned codes of one container at the line: children, and its own code if they
-    could. `complete`: these are all children that it holds."""
+    could. `complete`: these are all children that it holds. `empty`: it holds none, and `texts` is
+    its own code."""
 
     texts: tuple[str, ...]
     complete: bool
     by: str
+    empty: bool = False
 
 
 @value(frozen=True, slots=True)

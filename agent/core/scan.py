@@ -23,21 +23,28 @@ def hand_scanned(out: Outcome, what: i.HandScanned) -> None:
     if not what.texts or len(what.texts) > MOST_SCANNED:
         raise DomainError("nothing_named", f"Scan between 1 and {MOST_SCANNED} codes.")
     units = list({unit.unit: unit for unit in (unit_of(out, t) for t in what.texts)}.values())
-    container, own = _container(out, units)
+    complete = what.complete or what.empty
+    container, own = (_empty(out, units), True) if what.empty else _container(out, units)
+    if complete and not what.empty and len(units) == 1 and units[0].unit in out.known.containers:
+        raise DomainError(
+            "scan_alone",
+            f"Only {name(out, units[0].unit)} was scanned, and nothing in it. Scan all that it "
+            "holds with it, or say that it is empty.",
+        )
     seen = [unit for unit in units if unit.unit != container.unit]
     held = out.known.containers[container.unit]
     inside = {link.child for link in held.links}
     out.facts.append(
         f.ContainerScanned(
-            container.unit, tuple(unit.unit for unit in seen), what.complete, own, what.by
+            container.unit, tuple(unit.unit for unit in seen), complete, own, what.by
         )
     )
     how = Read(f.LinkEvidence.SCANNED, f.OwnCode.SCANNED if own else None, "scanned", what.by)
     children = tuple(unit.unit for unit in seen)
-    if slips.content_seen(out, container.unit, children, how, whole=what.complete):
+    if slips.content_seen(out, container.unit, children, how, whole=complete):
         return
     strangers = [unit for unit in seen if unit.unit not in inside]
-    if what.complete:
+    if complete:
         _as_scanned(out, container.unit, children, how)
     elif strangers:
         doubted = {container.unit, *(unit.unit for unit in strangers)}
@@ -55,9 +62,19 @@ def _as_scanned(out: Outcome, container: int, seen: tuple[int, ...], how: Read) 
         losers = restate(out, {container: content}, {container: how}, ELSEWHERE)
         for loser in losers:
             out.facts.append(f.UnitsDoubted((loser,), ELSEWHERE))
-        broken.mark(out, "", losers, seen[0], ELSEWHERE)
+        if losers:
+            broken.mark(out, "", losers, seen[0], ELSEWHERE)
     if out.known.units[container].doubtful:
         out.facts.append(f.DoubtResolved((container,), "scanned"))
+
+
+def _empty(out: Outcome, units: list[KnownUnit]) -> KnownUnit:
+    """The container of which a person says that nothing is in it."""
+    if len(units) != 1 or units[0].unit not in out.known.containers:
+        raise DomainError(
+            "empty_unclear", "Scan the code of the empty container, and no other code."
+        )
+    return units[0]
 
 
 def _container(out: Outcome, units: list[KnownUnit]) -> tuple[KnownUnit, bool]:

@@ -45,12 +45,15 @@ def content_seen(
     if found is None:
         _of_old(out, container, set(seen), whole=whole)
         return False
-    if not seen:
+    if not seen and not whole:
         return True
     station, kept = found
     if kept.changed and kept.astray:
         return False  # broken: what is missing in it says nothing of the order
     packing = out.state.packing[station]
+    if not seen:
+        _empty(out, station, kept, how)
+        return True
     if whole:
         anchors.read(out, station, container)
     at = packing.kept.index(kept)
@@ -78,6 +81,23 @@ def content_seen(
     else:
         reading.as_predicted(run, solution)
     return True
+
+
+def _empty(out: Outcome, station: str, kept: Kept, how: Read) -> None:
+    """Nothing is in a container: that shows that the order slipped, and not by how much. Where that
+    is known already, it says what this one holds and no more."""
+    packing = out.state.packing[station]
+    nothing = copy(kept)
+    nothing.seen, nothing.whole = [], True
+    reading = _Reading(out, station, nothing, True, how)
+    slipped = any(kept.unit in gap.containers for gap in packing.gaps)
+    if slipped or kept.whole or not any(kept.children):
+        reading.alone()
+        return
+    at = packing.kept.index(kept)
+    first = max((n + 1 for n in range(at) if packing.kept[n].whole), default=0)
+    run = [*packing.kept[first:at], nothing, *packing.kept[at + 1 :]]
+    reading.unexplained(run, packing.kept[first - 1].unit if first else 0)
 
 
 def _of_old(out: Outcome, container: int, seen: set[int], *, whole: bool) -> None:
@@ -213,6 +233,10 @@ class _Reading:
         if right:
             self.out.facts.append(f.DoubtResolved(tuple(right), SLIP))
 
+    def alone(self) -> None:
+        """All of it was read, and that says nothing of the others."""
+        self._restate({self.kept.unit: self._filled(self.kept.children)})
+
     def unexplained(self, run: list[Kept], since: int) -> None:
         """Nothing explains what was read, or too much does: the run is to be scanned by hand."""
         doubtful = [kept.unit for kept in run if kept.unit != self.kept.unit and not kept.whole]
@@ -256,7 +280,8 @@ class _Reading:
         losers = restate(self.out, new, reads, SLIP)
         for unit in losers:
             self.out.facts.append(f.UnitsDoubted((unit,), ELSEWHERE))
-        broken.mark(self.out, self.station, losers, self.kept.seen[0], ELSEWHERE)
+        if losers:
+            broken.mark(self.out, self.station, losers, self.kept.seen[0], ELSEWHERE)
         if self.whole and self.kept.doubt:
             self.out.facts.append(f.DoubtResolved((self.kept.unit,), self.read.why))
 

@@ -15,9 +15,9 @@ BY = "demo"
 
 
 class Hand:
-    """Scans the closed container of the packer that asks which tells most; one of which a code
-    cannot be read is passed over. `canonical` makes the text of a code of what the scanner reads,
-    `code` says the code of a unit as the panel shows it."""
+    """Scans the closed container of the packer that asks which tells most, as far as its codes can
+    be read. `canonical` makes the text of a code of what the scanner reads, `code` says the code of
+    a unit as the panel shows it."""
 
     def __init__(
         self,
@@ -77,9 +77,10 @@ class Hand:
                 continue
             self._scanned.add(unit)
             item = self._find(self._code(unit))
-            texts = None if item is None or item.open or item.rejected else self._texts(item)
-            if texts is not None:
-                return i.HandScanned(texts, True, BY)
+            if item is not None and not item.open and not item.rejected:
+                texts, complete = self._texts(item)
+                if len(texts) > 1 or not item.children:
+                    return i.HandScanned(texts, complete, BY, empty=not item.children)
         return None
 
     def _find(self, code: str | None) -> Item | None:
@@ -94,7 +95,8 @@ class Hand:
             None,
         )
 
-    def _texts(self, item: Item) -> tuple[str, ...] | None:
+    def _texts(self, item: Item) -> tuple[tuple[str, ...], bool]:
+        """What can be read of it, and whether that is all."""
         codes = [self._truth.code(each, self._canonical) for each in (item, *item.children)]
-        texts = [code for code in codes if code is not None]
-        return tuple(texts) if len(texts) == len(codes) > 1 else None
+        texts = tuple(code for code in codes if code is not None)
+        return texts, len(texts) == len(codes)

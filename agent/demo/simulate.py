@@ -61,7 +61,7 @@ SETTLE = 3.0
 DRAIN = 120.0
 """Seconds within which the belts must run empty after the last bottle."""
 START = 30.0
-LAST = 240.0
+LAST = 600.0
 """Seconds that people have to scan what the panel asks for when everything is packed."""
 PATIENCE = 3.0
 """A shift that takes so many times as long as its bottles need is ended."""

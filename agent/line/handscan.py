@@ -2,8 +2,8 @@
 
 Codes are gathered until none comes for a while; then they go to the core as they are (core.scan
 says which container it is and what follows). Labels on the wall say the rest: `COMPLETE` that these
-were all of its children, `CANCEL` that they shall be forgotten, `WHO` and a name who scans from now
-on.
+were all of its children, `EMPTY` that it holds none, `CANCEL` that they shall be forgotten, `WHO`
+and a name who scans from now on.
 """
 
 import logging
@@ -19,6 +19,7 @@ from agent.ports.reading import CodeReader, Reading
 log = logging.getLogger(__name__)
 
 COMPLETE = "CASELINK-COMPLETE"
+EMPTY = "CASELINK-EMPTY"
 CANCEL = "CASELINK-CANCEL"
 WHO = "CASELINK-BY:"
 WAIT = 1.0
@@ -82,6 +83,8 @@ class HandScans:
         for read in reading.reads:
             if read.text == COMPLETE:
                 await self._hand_over(complete=True)
+            elif read.text == EMPTY:
+                await self._hand_over(complete=True, empty=True)
             elif read.text == CANCEL:
                 self._codes.clear()
                 self._settle()
@@ -102,11 +105,11 @@ class HandScans:
         if len(self._codes) < MOST:
             self._codes[text] = None
 
-    async def _hand_over(self, *, complete: bool) -> None:
+    async def _hand_over(self, *, complete: bool, empty: bool = False) -> None:
         texts = tuple(self._codes)
         self._codes.clear()
         try:
-            await self._command(i.HandScanned(texts, complete, self._by))
+            await self._command(i.HandScanned(texts, complete, self._by, empty))
         except CaselinkError as error:
             self._refuse(str(error))
         else:

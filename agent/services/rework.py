@@ -51,6 +51,7 @@ class Asked:
     lot: str = ""
     hold: int = 0
     complete: bool = False
+    empty: bool = False
     preset: bool = False
     layer: int = 0
 
@@ -92,7 +93,7 @@ def asked(conn: Connection, wish: Asked) -> i.Input:
         case "relabel":
             return i.Relabel(text=_text(wish.old), new=_text(wish.code), **said)
         case "scan":
-            return i.HandScanned(codes, wish.complete, wish.by)
+            return i.HandScanned(codes, wish.complete, wish.by, wish.empty)
 
 
 def _text(code: str) -> str:

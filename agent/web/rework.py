@@ -76,10 +76,12 @@ class ReleaseBody(_WithReason):
 
 
 class ScanBody(_Body):
-    """Codes of one container, scanned by hand; `complete`: all children that it holds."""
+    """Codes of one container, scanned by hand; `complete`: all children that it holds. `empty`: it
+    holds none, and its own code is all that was scanned."""
 
     codes: _Codes
     complete: bool = False
+    empty: bool = False
 
 
 class PackBody(_Body):

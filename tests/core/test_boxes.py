@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.core import anchors
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.evolve.doubt import KEPT_CHILDREN
@@ -16,7 +17,7 @@ from agent.core.scheme import LevelSpec
 from agent.store.verify import verify
 from tests.core.lines import LABEL, VERIFY, Line, chain, labelled, order, scheme
 from tests.core.test_doubt import SEQUENCE
-from tests.core.test_slips import Hall
+from tests.core.test_slips import Hall, halve
 
 BOXER = replace(SEQUENCE, lanes=1)
 PLAN = chain(VERIFY, BOXER, LABEL, paths=("single_file", "captive"))
@@ -98,6 +99,27 @@ def test_each_box_that_is_opened_in_the_middle_of_the_run_settles_half_of_it(
         assert here.wrong() == [place + 1], "what comes is not moved by what is scanned behind it"
 
 
+def test_an_empty_box_says_that_the_order_slipped_and_not_where_the_others_belong(
+    tmp_path: Path,
+) -> None:
+    with boxer(tmp_path, every=40) as here:
+        here.boxes(3)
+        here.scan(2)
+        here.boxes(4)
+        here.short()
+        here.boxes(2)
+        here.scan(7)
+        assert here.worth(7) == ["proven"]
+        assert here.wrong() == [8, 9]
+        assert here.doubtful() == [3, 4, 5, 6, 8, 9], "the run is listed"
+        assert {"slip_found", "slip_unconfirmed"} <= here.line.alarms.keys()
+        here.boxes(2)
+        here.scan(11)
+        assert set(here.wrong()) <= set(here.doubtful())
+        halve(here)
+        assert here.wrong() == []
+
+
 def test_a_box_that_was_opened_keeps_what_was_read_in_it(tmp_path: Path) -> None:
     with boxer(tmp_path) as here:
         here.boxes(3)
@@ -152,6 +174,39 @@ def test_what_may_never_have_been_there_explains_no_slip_alone(tmp_path: Path) -
         here.scan(8)
         here.scan(6)
         assert (here.wrong(), here.doubtful()) == ([7], [7]), "the box that went empty"
+
+
+def test_what_was_missed_long_ago_explains_no_slip_alone(tmp_path: Path) -> None:
+    """A hand takes a bottle before its lane: it is missed, and was never in a box. Forty boxes on a
+    stroke takes none, which looks as if the missed one had come unseen."""
+    with boxer(tmp_path) as here:
+        here.boxes(3)
+        here.scan(2)
+        here.bottle()
+        here.boxes(40)
+        here.short()
+        here.boxes(4)
+        here.scan(47)
+        assert here.wrong() == [43, 44, 45, 46]
+        assert set(here.wrong()) <= set(here.doubtful()), "nobody knows where it began"
+        assert 43 in halve(here), "the box that went empty"
+        assert here.wrong() == here.doubtful() == []
+
+
+def test_a_box_that_cannot_be_opened_hides_no_other_slip(tmp_path: Path) -> None:
+    with boxer(tmp_path) as here:
+        for more in (2, 4):
+            here.boxes(3)
+            here.scan(len(here.inside) - 1)
+            here.boxes(more)
+            here.short()
+            here.boxes(more)
+            here.scan(len(here.inside) - 1)
+        packing = here.line.state.packing["packer"]
+        units = [kept.unit for kept in packing.kept]
+        wanted = [units.index(unit) for unit in anchors.halving(packing)]
+        assert {*here.doubtful()} == {*wanted, 8}, "8 got what 7 had not"
+        assert min(wanted) < 7 < wanted[0], "of both, and the longer run first"
 
 
 def test_a_box_stays_in_doubt_when_one_came_close_behind_its_bottle(tmp_path: Path) -> None:

@@ -287,6 +287,25 @@ def test_a_hand_scanned_case_is_a_fact(desk: Desk) -> None:
     assert desk.refused(i.HandScanned((), False, "li")) == "nothing_named"
 
 
+def test_a_case_that_is_found_empty_holds_nothing(desk: Desk) -> None:
+    scanned, corrected, *_ = desk.do(i.HandScanned((CASE[0],), True, "li", empty=True))
+    assert scanned == f.ContainerScanned(5, (), True, True, "li")
+    assert isinstance(corrected, f.LinksCorrected)
+    assert (corrected.container, corrected.children, corrected.removed) == (5, (), (1, 2, 3, 4))
+    assert corrected.integrity is f.Integrity.PROVEN
+    assert [desk.unit(unit).parent for unit in (1, 2, 3, 4)] == [None] * 4
+    assert desk.unit(5).parent == 11, "where it stands nobody looked"
+    (again,) = desk.do(i.HandScanned((CASE[0],), True, "li", empty=True))
+    assert isinstance(again, f.ContainerScanned)
+
+
+def test_who_says_empty_scans_the_container_alone(desk: Desk) -> None:
+    """And a container's code alone does not say that its parent holds nothing else."""
+    for texts in ((CASE[0], BOTTLE[0]), (CASE[0], CASE[1]), (BOTTLE[0],)):
+        assert desk.refused(i.HandScanned(texts, True, "li", empty=True)) == "empty_unclear"
+    assert desk.refused(i.HandScanned((CASE[0],), True, "li")) == "scan_alone"
+
+
 def test_a_scan_names_its_container_though_a_child_is_recorded_in_another(desk: Desk) -> None:
     """What a slip makes of containers of containers: a case of another pallet is on it."""
     desk.plant.put(*boxed(18, "pallet", (17,), CodeKey(PALLETS, 1, 0), "pallet"))

@@ -68,7 +68,7 @@ class Hall:
         held = self.inside[number]
         bottles = [held[place] for place in places] or held
         texts = [f"C-{number:04d}"] * own + [f"B-{bottle:04d}" for bottle in bottles]
-        self.line.tell(i.HandScanned(tuple(texts), not places, "li"))
+        self.line.tell(i.HandScanned(tuple(texts), not places, "li", empty=not held))
 
     @property
     def record(self) -> list[dict[str, Any]]:

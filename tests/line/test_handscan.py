@@ -8,7 +8,7 @@ import pytest
 from agent.core import inputs as i
 from agent.core.errors import DomainError, TransientError
 from agent.health import Health
-from agent.line.handscan import CANCEL, COMPLETE, WHO, HandScans
+from agent.line.handscan import CANCEL, COMPLETE, EMPTY, WHO, HandScans
 from agent.now import monotonic
 from agent.ports.reading import Read, Reading
 
@@ -113,6 +113,17 @@ def test_a_label_says_that_it_is_all_of_it_and_waits_for_nothing() -> None:
 
     assert play(act).asked == [
         i.HandScanned(("B1", "CASE"), True, "li"),
+        i.HandScanned(("B9",), False, "li"),
+    ]
+
+
+def test_a_label_says_that_nothing_is_in_it() -> None:
+    async def act(gun: Gun, line: Line) -> None:
+        gun.scan("CASE", EMPTY, "B9")
+        await heard(line, 2)
+
+    assert play(act).asked == [
+        i.HandScanned(("CASE",), True, "li", empty=True),
         i.HandScanned(("B9",), False, "li"),
     ]
 
