@@ -73,7 +73,10 @@ async def _run(agent: "Agent") -> None:
         print_json({"ready": {"panel": f"http://{host}:{agent.port}"}})
         sys.stdout.flush()
     ready.cancel()
-    await running
+    try:
+        await running
+    finally:
+        gc.unfreeze()  # at the interpreter's end what is frozen would count as leaked
 
 
 STORY_BOTTLES = 450

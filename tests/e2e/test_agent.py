@@ -48,6 +48,7 @@ def agent(config: Path) -> Iterator[httpx.Client]:
         assert process.returncode == 0, errors
         assert "Traceback" not in errors
         assert "did not end" not in errors
+        assert "leaked" not in errors
     finally:
         if process.poll() is None:
             process.kill()
@@ -105,6 +106,24 @@ def test_an_agent_without_a_line_starts_and_ends(tmp_path: Path) -> None:
         assert missing.status_code == 404
         assert "L9" in missing.json()["message"]
     assert (tmp_path / "var" / "caselink.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_agent_that_cannot_start_says_why_and_nothing_else(tmp_path: Path) -> None:
+    """Its threads run already when a line is built; what the interpreter says at its end about
+    them would bury the one line that counts."""
+    data = example("A", iter(free_ports(9)))
+    data["devices"]["A-plc"]["map"] = str(tmp_path / "none.toml")
+    ended = subprocess.run(
+        [sys.executable, "-m", "agent.cli", "run", "--config", str(write(tmp_path, data))],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    told = [line for line in ended.stderr.splitlines() if " INFO " not in line]
+    assert ended.returncode == 1, ended.stderr
+    assert len(told) == 1, ended.stderr
+    assert "register map" in told[0]
 
 
 def test_two_lines_whose_devices_are_not_there_say_so(tmp_path: Path) -> None:
