@@ -1,4 +1,5 @@
 """What every test must leave as it found it: no thread and no asyncio task of its own may remain.
+And the order of the files: those that take long come first.
 
 A task that is still running when its event loop ends would be cancelled by `asyncio.run` without a
 word, and a thread would go on into the next test: both are told here, by name.
@@ -11,6 +12,7 @@ import threading
 import time
 from asyncio import runners
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,26 @@ LIVES_ON: dict[str, str] = {
 
 PATIENCE = 5.0
 """Seconds that a thread which was told to end may take."""
+
+LONG = (
+    *("e2e/test_demo.py", "e2e/test_story.py", "e2e/test_coming_down.py", "web/test_panel.py"),
+    *("web/test_pda.py", "e2e/test_simulate.py", "faults/test_chaos.py", "core/test_mutants.py"),
+    *("e2e/test_shift_mutants.py", "faults/test_kill.py", "e2e/test_demo_kills.py"),
+    *("web/test_warehouse_page.py", "web/test_pda_api.py", "sync/test_uplink.py"),
+    *("faults/test_disk.py", "faults/test_power_cut.py", "drivers/test_contract_printer.py"),
+    *("e2e/test_commands.py", "line/test_bad_pictures.py", "web/test_pda_look.py"),
+    *("web/test_look.py", "e2e/test_prove.py", "e2e/test_uplink.py", "core/test_machine.py"),
+    *("services/test_warehouse_machine.py", "faults/test_clock.py", "e2e/test_cloud_audit.py"),
+)
+"""Files of 15 s and more, the longest first. A file is one process's affair: one that begins last
+would be waited for while the other processes have nothing left to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first; within a file nothing changes."""
+    here = Path(__file__).parent
+    order = {here / name: n for n, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 def _new_threads(before: set[threading.Thread]) -> list[str]:

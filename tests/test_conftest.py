@@ -1,9 +1,12 @@
-"""The leak check itself: a test that leaves a task or a thread behind fails, and is told which."""
+"""The leak check itself: a test that leaves a task or a thread behind fails, and is told which. And
+the order of the files."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.conftest import LONG
 
 LEAKS = """
 import asyncio, threading, time
@@ -40,3 +43,16 @@ def test_a_leak_fails_the_test_that_made_it(tmp_path: Path) -> None:
     assert "tasks were still running when their event loop ended" in done.stdout
     assert "test_task.<locals>.forgotten" in done.stdout
     assert "threads are still running: ['forgotten']" in done.stdout
+
+
+def test_the_long_files_come_first() -> None:
+    tests = Path(__file__).parent
+    assert [name for name in LONG if not (tests / name).exists()] == []
+    asked = [str(tests / "core" / "test_plan.py"), str(tests / LONG[1]), str(tests / LONG[0])]
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", *asked]
+    done = subprocess.run(
+        command, cwd=tests.parent, capture_output=True, text=True, timeout=60, check=True
+    )
+    files = [line.split("::")[0] for line in done.stdout.splitlines() if "::" in line]
+    assert list(dict.fromkeys(files)) == [f"tests/{LONG[0]}", f"tests/{LONG[1]}", files[-1]]
+    assert files[-1] == "tests/core/test_plan.py"
