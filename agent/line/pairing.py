@@ -23,7 +23,8 @@ lost: the counts have slipped, and only the next silence helps.
 Items closer than `frameclock.NEAR` are not told apart by when frames come. A camera that stamps its
 frames proves each pair by its own clock (see there): what does not fit is a slip at once, what it
 cannot prove there has no pair, and two frames one after the other that fit one trigger each, and no
-other, show the offset without a silence.
+other, show the offset without a silence. What it cannot prove yet (the first pairs say little of
+it, or the PLC took long to tell) waits for a pair that it can: that one narrows down what it says.
 """
 
 import math
@@ -74,6 +75,15 @@ class Paired(Generic[F]):
 
 
 @dataclass(slots=True)
+class _Unsure(Generic[F]):
+    """A pair that the camera's clock could not prove when it came."""
+
+    pair: Paired[F]
+    taken: float | None
+    untold: float
+
+
+@dataclass(slots=True)
 class Pairing(Generic[F]):
     """State of one camera's pairing. `window` is the longest time in seconds between a trigger and
     its frame, `late` that after which the frame is of no use any more; `slips` counts how often the
@@ -111,6 +121,7 @@ class Pairing(Generic[F]):
     _clock: FrameClock = field(default_factory=FrameClock)
     _taken: float = -math.inf  # camera time of the last frame
     _refused: int = 0  # silences since a pair that fit the clock at which it did not
+    _unsure: list[_Unsure[F]] = field(default_factory=list)  # oldest first, all by this offset
     # Item, when it was told, since when a frame may be its own, and when it was not told yet.
     _triggers: OrderedDict[int, tuple[int, float, float, float]] = field(
         default_factory=OrderedDict
@@ -286,10 +297,27 @@ class Pairing(Generic[F]):
             del self._triggers[index], self._frames[counter]
             self._before = index, received - triggered, received
             self._clock.learn(counter, taken, triggered, untold, received)
+            pair = Paired(number, frame, triggered, received)
             if word is Word.FITS:
                 self._refused = 0
+                pairs += self._proven(now)
             if word is not Word.UNSURE or not self._clock.near:
-                pairs.append(Paired(number, frame, triggered, received))
+                pairs.append(pair)
+            else:
+                self._unsure.append(_Unsure(pair, taken, untold))
+        return pairs
+
+    def _proven(self, now: float) -> list[Paired[F]]:
+        """Pairs that the clock can prove now; what it speaks against, or is late, is none."""
+        pairs: list[Paired[F]] = []
+        waiting: list[_Unsure[F]] = []
+        for each in self._unsure:
+            word = self._clock.judge(each.taken, each.pair.triggered, each.untold)
+            if word is Word.FITS:
+                pairs.append(each.pair)
+            elif word is Word.UNSURE and now - each.pair.triggered <= self.late:
+                waiting.append(each)
+        self._unsure = waiting
         return pairs
 
     def _hear(self) -> None:
@@ -329,6 +357,7 @@ class Pairing(Generic[F]):
 
     def _forget_clock(self) -> None:
         self._clock.forget()
+        self._unsure.clear()
         self._taken = -math.inf
         self._refused = 0
 
@@ -395,6 +424,7 @@ class Pairing(Generic[F]):
         """No pair is certain until the next silence, or until the offset `held` is proven."""
         self.offset, self._held = None, held
         self._lost_at = self._index
+        self._unsure.clear()
 
     def _resume(self) -> bool:
         """Whether the offset that late frames had put in doubt is proven: the frame of the trigger

@@ -6,6 +6,7 @@ tells a little later.
 """
 
 import random
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.line.frameclock import FrameClock, Word
+from agent.line.frameclock import NEAR, FrameClock, Word
 from agent.line.pairing import Paired, Pairing
 
 POLL = 0.005
@@ -127,25 +128,35 @@ class Line:
             self._frames += [(behind, counter, shows, stamp)] * (1 + ("twice" in what))
 
     def lived(
-        self, *, clock: bool = True, poll: float = POLL, steps: Sequence[tuple[float, float]] = ()
+        self,
+        *,
+        clock: bool = True,
+        poll: float = POLL,
+        steps: Sequence[tuple[float, float]] = (),
+        slow: Sequence[tuple[float, float]] = (),
     ) -> list[tuple[int, int]]:
         """Pairs (item, what its frame shows). `steps`: from when on the camera's clock is set so
-        much ahead."""
+        much ahead. `slow`: since when for how long the PLC does not answer."""
         pairing: Pairing[int] = Pairing(window=1.2, late=0.3)
         pairing.reset(0.0)
         events = [
             (at, 0, counter, shows, stamp + sum(by for since, by in steps if stamp - 700 >= since))
             for at, counter, shows, stamp in self._frames
         ]
-        events += [
-            ((at // poll + 1) * poll, 1, number, 0, 0.0) for at, number in sorted(self._told)
-        ]
+        last = max((at for at, _ in self._told), default=0.0)
+        asked = [n * poll for n in range(int(last / poll) + 100)]
+        asked = [at for at in asked if not any(t < at < t + length for t, length in slow)]
+        untold: dict[float, float] = {}
+        for at, number in sorted(self._told):
+            after = bisect_right(asked, at)
+            untold[asked[after]] = asked[after - 1]
+            events.append((asked[after], 1, number, 0, 0.0))
         found: list[Paired[int]] = []
         for at, kind, number, shows, stamp in sorted(events, key=lambda event: event[:2]):
             if pairing.due <= at:
                 found += pairing.tick(pairing.due)
             if kind:
-                found += pairing.trigger(number, at, at - poll)
+                found += pairing.trigger(number, at, untold[at])
             else:
                 found += pairing.frame(number, shows, at, stamp if clock else None)
         return [(pair.number, pair.frame) for pair in found]
@@ -239,6 +250,42 @@ def test_where_the_plc_is_asked_too_seldom_close_items_have_no_pair_and_others_d
         pairs = Line(RIDES[pitch, "evenly", "steady"], pitch, []).lived(poll=0.06)
         assert not wrong(pairs)
         assert (len(pairs) == 70) == all_given, pitch
+
+
+@pytest.mark.parametrize("item", [0, 1, 2])
+def test_an_item_that_is_told_slowly_is_proven_by_those_after_it(item: int) -> None:
+    """Also the first ones, when hardly anything is known of the clock and the pitch."""
+    times = RIDES[0.05, "evenly", "steady"]
+    for ahead in (0.001, 0.004, 0.008):
+        slow = [(times[item] - ahead, 0.015)]
+        given = Line(times, 0.05, [], item).lived(slow=slow)
+        assert not wrong(given)
+        assert {number for number, _ in given} == set(range(70)), (item, ahead)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from([ride for ride in sorted(RIDES) if ride[0] < NEAR]),
+    st.integers(2, 55),
+    st.lists(
+        st.tuples(st.integers(0, 6), st.sampled_from(TROUBLES), st.floats(0, 1)),
+        min_size=1,
+        max_size=3,
+    ),
+    st.lists(st.tuples(st.integers(-1, 8), st.floats(0.005, 0.09)), min_size=1, max_size=4),
+    st.integers(0, 1 << 16),
+)
+def test_a_plc_that_tells_slowly_gives_no_item_anothers_frame(
+    ride: tuple[float, str, str],
+    first: int,
+    near: list[Trouble],
+    slowly: list[tuple[int, float]],
+    seed: int,
+) -> None:
+    troubles = [(first + behind, name, much) for behind, name, much in near]
+    times = RIDES[ride]
+    slow = [(times[first + behind], length) for behind, length in slowly]
+    assert not wrong(Line(times, ride[0], troubles, seed).lived(slow=slow))
 
 
 def test_it_is_silent_without_a_clock_before_the_first_pair_and_long_after_the_last() -> None:
