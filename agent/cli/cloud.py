@@ -1,6 +1,7 @@
 """`caselink cloud`: the consumer of the agents' batches. It needs no site file and no agent."""
 
 import asyncio
+import faulthandler
 import logging
 import signal
 import sys
@@ -28,6 +29,8 @@ Db = Annotated[
     typer.Option(envvar="CASELINK_DB", help="sqlite:///path or postgresql://user@host/name."),
 ]
 File = Path | None
+STOP_SECONDS = 30.0
+"""After so long it ends however it stands, and says where it hung: nothing is lost by it."""
 
 
 @app.command()
@@ -69,14 +72,20 @@ def run(
     for noisy in ("asyncio", "psycopg"):
         logging.getLogger(noisy).setLevel("WARNING")
     service = Service(Settings(db, broker, http, client, group, base, ca, cert, key, shard))
-    asyncio.run(_run(service))
+    asyncio.run(serve(service))
 
 
-async def _run(service: "Service") -> None:
+async def serve(service: "Service", within: float = STOP_SECONDS) -> None:
+    """Until a signal says to end, and `within` s from then on."""
     notifier = Notifier()
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        faulthandler.dump_traceback_later(within, exit=True)
+        service.stop()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, service.stop)
+        loop.add_signal_handler(number, stop)
     running = asyncio.create_task(service.run())
     ready = asyncio.create_task(service.ready.wait())
     await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)

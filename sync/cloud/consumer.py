@@ -33,6 +33,8 @@ STATE_SECONDS = 1.0
 """States of agents are written so often, and that every loop is alive is seen."""
 MOST_STATES = 20_000
 LISTEN_SECONDS = 60.0
+FINISH_SECONDS = 5.0
+"""What is being written when the consumer is told to end may take so long, then to be undone."""
 
 
 def now_ms() -> int:
@@ -65,6 +67,7 @@ class Consumer:
         courier: Courier | None = None,
         look: float = STATE_SECONDS,
         shard: Shard = ALL,
+        finish: float = FINISH_SECONDS,
     ) -> None:
         """`courier` carries commands over the same connection, None: nobody does."""
         self.counts = Counts()
@@ -75,6 +78,7 @@ class Consumer:
         self._shard = shard
         self._clock = clock
         self._look = look
+        self._finish = finish
         self._backoff = backoff or Backoff(longest=15.0)
         self._applying = ThreadPoolExecutor(1, "cloud apply")
         # Both back ends write a table's rows in one call, and give up the interpreter's lock for
@@ -89,20 +93,34 @@ class Consumer:
             while True:
                 try:
                     await self._serve()
-                except ExceptionGroup as group:
-                    lasting = group.split(TransientError)[1]
-                    if lasting is not None:
-                        raise lasting.exceptions[0] from group
-                    self._note(group.exceptions[0])
+                except TransientError as error:
+                    self._note(error)
                 self.counts.connected = False
                 await asyncio.sleep(self._backoff.wait())
         finally:
             self.counts.connected = False
-            self._preparing.shutdown(wait=True)
-            self._applying.shutdown(wait=True)
+            await self._end()
+
+    async def _end(self) -> None:
+        """Let what is being written come to its end for a while, then break it off."""
+        loop = asyncio.get_running_loop()
+        threads = self._preparing, self._applying
+        late = {loop.run_in_executor(thread, _turn) for thread in threads}
+        _, late = await asyncio.wait(late, timeout=self._finish)
+        if late:
+            log.warning(
+                "The database takes longer than %g s: what is being written is broken off; the "
+                "agents send it again.",
+                self._finish,
+            )
+            self._ingest.interrupt()
+            _, late = await asyncio.wait(late, timeout=self._finish)
+        for thread in threads:
+            thread.shutdown(wait=False, cancel_futures=True)
+        if not late:
             self._ingest.close()
-            if self._courier is not None:
-                self._courier.close()
+        if self._courier is not None:
+            await self._courier.close()
 
     def _note(self, error: BaseException) -> None:
         """The first loss of a series is worth a warning."""
@@ -110,30 +128,43 @@ class Consumer:
         self._lost = True
 
     async def _serve(self) -> None:
+        """One connection. TransientError: it is lost."""
         connection = Connection(self._broker)
-        async with asyncio.TaskGroup() as tasks:
-            try:
-                await connection.open()
-                # Retained messages do not come over a shared subscription.
-                await connection.subscribe(topics("+", "+", "+").state)
-                await connection.subscribe(f"$share/{self._group}/{topics('+', '+', '+').evt}")
-                if self._courier is not None:
-                    await connection.subscribe(topics("+", "+", "+").rsp)
-                self.counts.connected = True
-                if self._lost:
-                    log.warning("Connected again.")
-                    self._lost = False
-                self._backoff.worked()
-                came: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(WAITING)
-                ready: asyncio.Queue[tuple[str, bytes, Prepared | Refused]] = asyncio.Queue(WAITING)
-                tasks.create_task(self._prepare(came, ready))
-                tasks.create_task(self._apply(ready, connection))
-                tasks.create_task(self._hear())
-                if self._courier is not None:
-                    tasks.create_task(self._courier.run(connection))
-                await self._receive(connection, came)
-            finally:
-                await connection.close()
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await connection.open()
+            # Retained messages do not come over a shared subscription.
+            await connection.subscribe(topics("+", "+", "+").state)
+            await connection.subscribe(f"$share/{self._group}/{topics('+', '+', '+').evt}")
+            if self._courier is not None:
+                await connection.subscribe(topics("+", "+", "+").rsp)
+            self.counts.connected = True
+            if self._lost:
+                log.warning("Connected again.")
+                self._lost = False
+            self._backoff.worked()
+            came: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(WAITING)
+            ready: asyncio.Queue[tuple[str, bytes, Prepared | Refused]] = asyncio.Queue(WAITING)
+            jobs = [
+                self._receive(connection, came),
+                self._prepare(came, ready),
+                self._apply(ready, connection),
+                self._hear(),
+            ]
+            if self._courier is not None:
+                jobs.append(self._courier.run(connection))
+            tasks = [asyncio.create_task(job) for job in jobs]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Not by a TaskGroup: of a loss that meets the order to end it tells the loss alone, and
+            # whoever heeds that begins anew.
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+            await connection.close()
+        failures = [error for task in tasks if (error := _failure(task)) is not None]
+        raise next((each for each in failures if not isinstance(each, TransientError)), failures[0])
 
     async def _receive(
         self, connection: Connection, came: asyncio.Queue[tuple[str, bytes]]
@@ -241,6 +272,10 @@ class Consumer:
         except TransientError as error:
             log.warning("%s What %d agents say of themselves is lost.", error, len(states))
             self._ingest.reopen()
+
+
+def _failure(task: asyncio.Task[None]) -> BaseException | None:
+    return None if task.cancelled() else task.exception()
 
 
 def _turn() -> None:

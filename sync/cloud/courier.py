@@ -32,6 +32,7 @@ LOOK = 1.0
 MOST = 200
 """Agents that are served at once."""
 TURN_MS = 30_000
+CLOSE_SECONDS = 2.0
 HEARD = 1_000
 """Answers that may wait to be kept; the agents repeat what is dropped."""
 
@@ -104,10 +105,15 @@ class Courier:
                 except TimeoutError:
                     pass
 
-    def close(self) -> None:
-        """Nothing is asked any more."""
-        self._asking.submit(self._drop)
-        self._asking.shutdown(wait=True)
+    async def close(self) -> None:
+        """Nothing is asked any more; what is asked just now gets `CLOSE_SECONDS`."""
+        dropped = asyncio.get_running_loop().run_in_executor(self._asking, self._drop)
+        if not (await asyncio.wait({dropped}, timeout=CLOSE_SECONDS))[0]:
+            conn = self._conn
+            if conn is not None:
+                conn.interrupt()
+            await asyncio.wait({dropped}, timeout=CLOSE_SECONDS)
+        self._asking.shutdown(wait=False, cancel_futures=True)
 
     # ------------------------------------------------------------------------------- one turn
 

@@ -56,6 +56,10 @@ class Connection(Protocol):
         """Everything that was written by a transaction below this number can be seen, and nothing
         more will come below it."""
 
+    def interrupt(self) -> None:
+        """Break off what another thread has under way, and let it ask nothing more: both end in
+        TransientError, however long the database would have taken."""
+
     def close(self) -> None:
         """Give it back."""
 

@@ -40,6 +40,8 @@ AGAIN = 60.0
 """Seconds after which they are looked at though nothing has come."""
 NOW = parties.NOW
 INSPECTIONS = 200
+CLOSE_SECONDS = 15.0
+"""What a step that was broken off gets to notice it: it may be connecting just then."""
 
 
 class _Cursor(NamedTuple):
@@ -378,6 +380,7 @@ class Follower:
         self._base = base
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._whole, name="cloud follower", daemon=True)
+        self._conn: Connection | None = None
         self.steps = 0
         self._lost = False
         self.ended: Future[None] = Future()
@@ -387,9 +390,12 @@ class Follower:
         self._thread.start()
 
     def close(self) -> None:
-        """End after the step that runs."""
+        """End at once: a step that is broken off is made again by the next consumer, and after a
+        drain one may take longer than anybody waits."""
         self._stop.set()
-        self._thread.join()
+        if self._conn is not None:
+            self._conn.interrupt()
+        self._thread.join(CLOSE_SECONDS)
 
     def _whole(self) -> None:
         try:
@@ -402,12 +408,15 @@ class Follower:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                conn = self._database.connect()
+                conn = self._conn = self._database.connect()
                 try:
                     self._follow(conn)
                 finally:
+                    self._conn = None
                     conn.close()
             except (TransientError, Duplicate) as error:
+                if self._stop.is_set():
+                    return
                 log.log(logging.DEBUG if self._lost else logging.WARNING, "Goods: %s", error)
                 self._lost = True
             self._wait()

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from agent.core.errors import TransientError
 from sync.cloud import claims, notices
-from sync.cloud.database import ID_BLOCK, Block, Database, Duplicate, reserve
+from sync.cloud.database import ID_BLOCK, Block, Connection, Database, Duplicate, reserve
 from sync.cloud.restored import restored
 from sync.cloud.rows import Letter, Lint, Rows, of_documents, rows
 from sync.envelope import LIMITS, ZERO, Batch, Limits, Refused, decode
@@ -68,17 +68,25 @@ class Ids:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._next = self._end = 0
+        self._conn: Connection | None = None
 
     def first(self) -> int:
         """An id from which on MOST_EVENTS are nobody else's."""
         if self._end - self._next < MOST_EVENTS:
-            conn = self._database.connect()
+            conn = self._conn = self._database.connect()
             try:
                 self._next = reserve(conn)
             finally:
+                self._conn = None
                 conn.close()
             self._end = self._next + ID_BLOCK
         return self._next
+
+    def interrupt(self) -> None:
+        """Break off what is asked just now."""
+        conn = self._conn
+        if conn is not None:
+            conn.interrupt()
 
     def used(self, many: int) -> None:
         """So many of them are given away."""
@@ -93,15 +101,25 @@ class Ingest:
         self._lint = lint
         self._limits = limits
         self._conn = database.connect(ingest=True)
+        self._broken_off = False
         self._ids = Ids(database)
         self._details: set[bytes] = set()
         self._restored: dict[tuple[str, str], Restored] = {}
 
     def reopen(self) -> None:
         """Connect again, in the thread of `apply`. TransientError: not now."""
+        if self._broken_off:
+            raise TransientError("Nothing more is written.")
         self._conn.close()
         self._details.clear()
         self._conn = self._database.connect(ingest=True)
+
+    def interrupt(self) -> None:
+        """Break off what the other threads have under way: it is undone and ends in TransientError,
+        and so does all that they begin."""
+        self._broken_off = True
+        self._conn.interrupt()
+        self._ids.interrupt()
 
     def close(self) -> None:
         """Give the connection back."""

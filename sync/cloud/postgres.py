@@ -1,5 +1,7 @@
 """The cloud's tables in PostgreSQL (psycopg 3): any number of consumers and readers."""
 
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +19,14 @@ from sync.cloud.migrations.m0001_initial import COLUMNS
 from sync.cloud.rows import Named
 
 CONNECT_SECONDS = 10
+GONE: dict[str, Any] = {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""Seconds, and ms, after which a server whose machine no longer answers counts as gone; the system
+would wait two hours."""
 LOCK_MS = 30_000
 """How long a transaction may wait for another one's rows."""
 _OPTIONS = " ".join(
@@ -83,11 +93,13 @@ class PostgresConnection:
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS,
                 options=_OPTIONS,
+                **GONE,
             )
         except psycopg.OperationalError as error:
             raise TransientError(f"PostgreSQL cannot be reached: {error}".strip()) from error
         except psycopg.ProgrammingError as error:
             raise ConfigError(f"The database's URL is not understood: {error}".strip()) from error
+        self._broken_off = False
         self._conn.adapters.register_dumper(bytes, _KeyDumper)
         self._conn.adapters.register_loader("uuid", _KeyLoader)
         self._statements: dict[str, bytes] = {}
@@ -103,6 +115,8 @@ class PostgresConnection:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
+        if self._broken_off:
+            raise TransientError("PostgreSQL is asked nothing more.")
         try:
             yield
         except errors.UniqueViolation as error:
@@ -155,6 +169,15 @@ class PostgresConnection:
         row = self.one("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         assert row is not None
         return int(row[0])
+
+    def interrupt(self) -> None:
+        # Not by a request to cancel: a server that is gone, or stands still, heeds none.
+        self._broken_off = True
+        try:
+            with socket.socket(fileno=os.dup(self._conn.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
+        except (psycopg.OperationalError, OSError):
+            pass  # it has ended
 
     def close(self) -> None:
         self._conn.close()

@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -42,6 +42,7 @@ class SqliteConnection:
 
     def __init__(self, path: Path, cache_kb: int = CACHE_KB) -> None:
         self._path = path
+        self._broken_off = False
         try:
             self._conn = dbapi2.connect(
                 str(path),
@@ -59,6 +60,8 @@ class SqliteConnection:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
+        if self._broken_off:
+            raise TransientError(f"The database {self._path} is asked nothing more.")
         try:
             yield
         except dbapi2.IntegrityError as error:
@@ -119,6 +122,11 @@ class SqliteConnection:
 
     def horizon(self) -> int:
         return 1  # one writer: what can be seen is all there is
+
+    def interrupt(self) -> None:
+        self._broken_off = True
+        with suppress(dbapi2.ProgrammingError):  # it is closed
+            self._conn.interrupt()
 
     def close(self) -> None:
         self._conn.close()

@@ -80,6 +80,7 @@ class Pool:
         self._idle: LifoQueue[Connection | None] = LifoQueue(CONNECTIONS)
         for _ in range(CONNECTIONS):
             self._idle.put(None)
+        self._asked: set[Connection] = set()
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -91,17 +92,23 @@ class Pool:
         try:
             if conn is None:
                 conn = self._database.connect()
+            self._asked.add(conn)
             yield conn
         except TransientError:
             if conn is not None:
+                self._asked.discard(conn)
                 conn.close()
             conn = None
             raise
         finally:
+            if conn is not None:
+                self._asked.discard(conn)
             self._idle.put(conn)
 
     def close(self) -> None:
-        """Close those that are idle."""
+        """Close those that are idle, and break off what is asked of the others."""
+        for asked in tuple(self._asked):
+            asked.interrupt()
         for _ in range(self._idle.qsize()):
             conn = self._idle.get_nowait()
             if conn is not None:
