@@ -3,10 +3,8 @@
 Each runs in a process of its own, on a copy of the packages; the copy without a mutant passes.
 """
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.mutants import MUTANTS, Mutant
-from tests.planted import planted
+from tests.planted import planted, run
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 100.0
@@ -26,19 +24,9 @@ STEPS = 1000
 
 def machine(where: Path, site: str, troubles: str, steps: int) -> subprocess.CompletedProcess[str]:
     """Run the machine on the packages in `where`."""
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.core.machine", "--first", "--seed", "7"),
-            *("--site", site, "--only", troubles),
-            *("--steps", str(steps), "--length", str(LENGTH)),
-        ],
-        cwd=where,
-        env={**os.environ, "PYTHONPATH": f"{where}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    words = ["--first", "--seed", "7", "--site", site, "--only", troubles]
+    words += ["--steps", str(steps), "--length", str(LENGTH)]
+    return run("tests.core.machine", words, where, ROOT, seconds=DEADLINE)
 
 
 def plant_and_run(mutant: Mutant, copy: Path, where: Path) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,6 @@ options of `caselink simulate` under which the audit is good with the defence an
 `python -m tests.e2e.shift_mutants` plays them all and prints the table.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.planted import planted
+from tests.planted import planted, run
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 150.0
@@ -149,15 +148,7 @@ def copy_packages(where: Path) -> Path:
 
 def play(where: Path, shift: str) -> subprocess.CompletedProcess[str]:
     """Play the shift with the packages in `where`."""
-    return subprocess.run(
-        [sys.executable, "-m", "agent.cli", "simulate", *shift.split()],
-        cwd=where,
-        env={**os.environ, "PYTHONPATH": str(where)},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    return run("agent.cli", ["simulate", *shift.split()], where, seconds=DEADLINE)
 
 
 def main() -> None:
