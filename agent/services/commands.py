@@ -8,7 +8,7 @@ word after it: should the power go between them, it is done again and nothing is
 import asyncio
 import dataclasses
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ from agent.ports.cloud import Announced, Done, Gathered
 from agent.services import pool_files
 from agent.services.orders import Orders, OrderSpec, Reads
 from agent.services.warehouse_documents import asn_facts, dispatch_facts
-from agent.store import commands, devices, goods
+from agent.store import commands, devices, documents
 from agent.store.database import Connection
 from agent.store.record import record
 from agent.store.writer import Writer
@@ -35,7 +35,7 @@ BY = "cloud"
 _LATER = frozenset({"import_runs", "starting"})
 """Refusals that pass by themselves."""
 MOST_TEXT = 2_000
-AT_ONCE = 2_000
+AT_ONCE = 500
 """Goods that are told with their document; of more, each transaction tells IN_STEP while a line
 writes, which waits so long for it, and where none does AT_EASE: each transaction syncs the disk."""
 IN_STEP = 64
@@ -201,31 +201,30 @@ class Desk:
         site, at_ms = self._around.site, clock().wall_ms
         if isinstance(asked, kinds.Dispatch):
             return self._record(done, also=lambda conn: dispatch_facts(conn, site, asked, at_ms))
-        left = asked
-        if many > AT_ONCE:
-            with self._readers.connection() as conn:
-                known = commands.answer(conn, task.command)
-                facts = [] if known else asn_facts(conn, site, asked, at_ms)
-                told = [fact for fact in facts if isinstance(fact, f.GoodsTold)]
-                new = not goods.any_known(conn, (unit.ref for each in told for unit in each.goods))
-            if new:
-                left = self._tell_first(asked, told)
-        return self._record(done, also=lambda conn: asn_facts(conn, site, left, at_ms))
+        if many <= AT_ONCE:
+            return self._record(done, also=lambda conn: asn_facts(conn, site, asked, at_ms))
+        with self._readers.connection() as conn:
+            known = commands.answer(conn, task.command)
+            facts = [] if known else asn_facts(conn, site, asked, at_ms)
+        return known or self._in_steps(done, facts)
 
-    def _tell_first(self, asked: kinds.Asn, told: list[f.GoodsTold]) -> kinds.Asn:
-        """Tell many new goods by name, in short jobs of the writer, so that the lines go on: the
-        document that makes them expected comes last, and names the outermost."""
-        for fact in told:
-            left = fact.goods
-            while left:
-                step = IN_STEP if self._writer.lively else AT_EASE
-                some, left = left[:step], left[step:]
-                named = dataclasses.replace(fact, document="", goods=some)
-                self._writer.wait(lambda conn, named=named: record(conn, "", (named,), clock()))  # type: ignore[misc]
-        tops = [
-            msgspec.structs.replace(each, children=[]) for each in asked.units if not each.parent
-        ]
-        return msgspec.structs.replace(asked, units=tops)
+    def _in_steps(self, done: Done, facts: Sequence[f.Fact]) -> Done:
+        """Tell many goods in short jobs of the writer, so that the lines go on. The document is
+        there for nobody until the last, which answers too; what was cut short is told again."""
+        opened = facts[0]
+        assert isinstance(opened, f.DocumentOpened)
+
+        def begin(conn: Connection) -> None:
+            if documents.find(conn, opened.party, opened.number) is None:
+                record(conn, "", (dataclasses.replace(opened, coming=True),), clock())
+
+        self._writer.wait(begin)
+        left = [unit for fact in facts if isinstance(fact, f.GoodsTold) for unit in fact.goods]
+        told = f.GoodsTold(opened.party, opened.number, ())
+        while len(left) > (step := IN_STEP if self._writer.lively else AT_EASE):
+            some, left = dataclasses.replace(told, goods=tuple(left[:step])), left[step:]
+            self._writer.wait(lambda conn, some=some: record(conn, "", (some,), clock()))  # type: ignore[misc]
+        return self._record(done, dataclasses.replace(told, goods=tuple(left), last=True))
 
     def _revoke(self, done: Done, changed: f.Fact, asked: kinds.Revoke) -> Done:
         """A device that is ours is no longer believed, if it still was."""

@@ -262,13 +262,14 @@ def _parents_first(units: dict[str, f.Told]) -> list[str]:
 def asn_facts(conn: Connection, site: Site, asn: kinds.Asn, at_ms: int) -> list[f.Fact]:
     """What the cloud tells of goods on their way: a receipt that waits for them; or, `withdrawn`,
     its end. DomainError: `unknown_party` (no warehouse of the receiver is here), `document_exists`
-    (another receipt has the number), or the goods cannot be so."""
+    (another receipt has the number), or the goods cannot be so. The first fact opens it, though it
+    may be `coming` already; the others tell its goods."""
     section = _warehouse(site, asn.receiver)
     number = asn.number
     there = documents.find(conn, section.party, number)
     if asn.withdrawn:
         return _withdrawn(conn, there, at_ms, site)
-    if there is not None:
+    if there is not None and there.status != "coming":
         raise DomainError("document_exists", f"There is a document {number} already.")
     opened = f.DocumentOpened(
         section.party,

@@ -38,7 +38,9 @@ class Views(Sums):
     # -------------------------------------------------------------------------------- inside
 
     def within(self, scope: Scope, document: Document) -> bool:
-        """Whether the scope's locations reach the document."""
+        """Whether the document is there for the scope: its locations reach it."""
+        if document.status == "coming":
+            return False
         places = {place for place in (document.location, document.dest) if place}
         return not scope.locations or not places or bool(places & set(scope.locations))
 

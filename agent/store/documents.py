@@ -12,8 +12,9 @@ from agent.store.database import Connection
 
 
 class Document(NamedTuple):
-    """A row of the table document; `lines` is JSON, `dest` where a transfer ends, `ending` why it
-    was closed with a difference."""
+    """A row of the table document; `status` is open, counted, closed, reversed, or coming: there
+    for nobody yet, as its goods are still being told. `lines` is JSON, `dest` where a transfer
+    ends, `ending` why it was closed with a difference."""
 
     id: int
     party: str
@@ -146,9 +147,9 @@ def open_items(conn: Connection, party: str, most: int = 1000) -> list[Done]:
 def listed(
     conn: Connection, party: str, status: tuple[str, ...] = (), most: int = 500
 ) -> list[Document]:
-    """Documents of a party, the newest first."""
+    """Documents of a party, the newest first; with no status those of any that is to be seen."""
     marks = ", ".join("?" * len(status))
-    where = f"AND status IN ({marks}) " if status else ""
+    where = f"AND status IN ({marks}) " if status else "AND status <> 'coming' "
     found = conn.execute(
         f"SELECT * FROM document WHERE party = ? {where}ORDER BY id DESC LIMIT ?",
         (party, *status, most),

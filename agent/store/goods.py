@@ -76,19 +76,6 @@ def by_ref(conn: Connection, ref: str) -> Row | None:
     return row_of(conn.one(f"SELECT {COLUMNS} FROM goods WHERE ref = ?", (ref,)))
 
 
-def any_known(conn: Connection, refs: Iterable[str]) -> bool:
-    """Whether one of these units was told of before, or is of this agent."""
-    wanted = list(refs)
-    for at in range(0, len(wanted), 500):
-        some = wanted[at : at + 500]
-        marks = ", ".join("?" * len(some))
-        if any(own_unit(ref) is not None for ref in some):
-            return True
-        if conn.one(f"SELECT 1 FROM goods WHERE ref IN ({marks}) LIMIT 1", some) is not None:
-            return True
-    return False
-
-
 def by_id(conn: Connection, number: int) -> Row | None:
     return row_of(conn.one(f"SELECT {COLUMNS} FROM goods WHERE id = ?", (number,)))
 

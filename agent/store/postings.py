@@ -105,6 +105,8 @@ def _told(conn: Connection, seq: int, line: str, fact: f.GoodsTold) -> None:
         channel=doc.channel,
     )
     goods.tell(conn, fact, doc.id, place)
+    if fact.last and doc.status == "coming":
+        conn.change("UPDATE document SET status = 'open' WHERE id = ?", (doc.id,))
 
 
 def _opened(conn: Connection, seq: int, line: str, fact: f.DocumentOpened) -> None:
@@ -116,7 +118,7 @@ def _opened(conn: Connection, seq: int, line: str, fact: f.DocumentOpened) -> No
             fact.party,
             fact.number,
             fact.kind,
-            "open",
+            "coming" if fact.coming else "open",
             fact.location,
             fact.other,
             fact.to,
@@ -197,7 +199,7 @@ def _handed_over(conn: Connection, seq: int, line: str, fact: f.DocumentHandedOv
 
 
 def _closed(conn: Connection, seq: int, line: str, fact: f.DocumentClosed) -> None:
-    doc = get(conn, fact.party, fact.number, "open")
+    doc = get(conn, fact.party, fact.number, "open", "coming")
     paper = find(conn, fact.party, doc.paper) if doc.paper else None
     for each in (doc, paper):
         if each is not None and each.kind == doc.kind and each.status == "open":

@@ -1,16 +1,24 @@
 """An ASN and a dispatch of the cloud at an agent with a warehouse: a document with all that it
 tells, in one transaction with the answer, once."""
 
+import dataclasses
+import threading
 from collections.abc import Iterator
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from agent.clockwatch import clock
 from agent.core import facts as f
+from agent.core.errors import DomainError
+from agent.core.goods import Item
+from agent.services.warehouse import Warehouse
 from agent.store import documents, goods
+from agent.store.database import Connection
 from agent.store.record import record
+from agent.store.turns import Turn
 from sync import kinds
 from sync.kinds import Asn, Coming, Dispatch, Product, Wanted
 from tests.services.desk_help import Box
@@ -184,17 +192,59 @@ def test_a_large_asn_travels_compressed_and_lets_others_write_meanwhile(box: Box
     box.sound()
 
 
-def test_an_asn_that_was_cut_short_is_told_whole_the_next_time(box: Box) -> None:
-    """The power went after some goods were told by name: they are there, nothing is expected."""
+def test_a_line_does_not_wait_for_thousands_of_loose_cases(box: Box) -> None:
+    """What a job of the line finds told grows by little from one to the next, to the end."""
+    about = {"product": "COLA-500", "lot": "L1", "integrity": "proven"}
+    codes = [unique("loose", n) for n in range(4_000)]
+    units = [Coming(code=code, level="case", pieces=24, **about) for code in codes]  # type: ignore[arg-type]
+    big = Asn(number="SO-1", sender="F01", receiver="D07", units=units)
+    told: list[int] = []
+    ended = threading.Event()
+
+    def line() -> None:
+        def job(conn: Connection) -> int:
+            record(conn, "", (f.AgentStarted("line"),), clock())
+            return int(conn.one("SELECT count(*) FROM document_goods")[0])
+
+        while not ended.is_set():
+            told.append(box.plant.writer.wait(job, turn=Turn.LINE))
+
+    asking = threading.Thread(target=line)
+    asking.start()
+    try:
+        assert box.ask("c-1", "asn", big).ok
+    finally:
+        ended.set()
+        asking.join()
+    assert told[-1] <= len(units) == len(kept(box)[1])
+    assert max(b - a for a, b in pairwise([0, *told, len(units)])) < len(units) / 4
+    box.sound()
+
+
+@pytest.mark.parametrize("named", ["", "BIG"], ids=["by name, of old", "with the document"])
+def test_an_asn_that_was_cut_short_is_told_whole_the_next_time(box: Box, named: str) -> None:
+    """The power went after some goods were told: nobody sees a document that is half there."""
     large = asn("BIG", pallets=2, cases=60, each=23)
     some = [
         f.Told(each.code, each.level, "COLA-500", "L1", "", 0, each.parent, each.pieces, "")
         for each in large.units[:500]
     ]
-    box.plant.writer.wait(
-        lambda conn: record(conn, "", (f.GoodsTold("D07", "", tuple(some)),), clock())
+    opened = f.DocumentOpened(
+        "D07", "BIG", "receive", "A-01", "F01", "", "", "", (), "", False, "cloud", "cloud"
     )
+    facts = (dataclasses.replace(opened, coming=True),) if named else ()
+    box.plant.writer.wait(
+        lambda conn: record(conn, "", (*facts, f.GoodsTold("D07", named, tuple(some))), clock())
+    )
+    warehouse = Warehouse(box.site, box.readers, box.plant.writer, box.gate)
+    scope = warehouse.at_the_machine("D07")
+    assert warehouse.documents(scope, "all") == []
+    with pytest.raises(DomainError, match="no document BIG"):
+        warehouse.document(scope, "BIG")
+    item = Item(0, "scan", "BIG", some[0].ref, at_ms=1)
+    assert warehouse.items(scope, [item], 1)[0].verdict == "no_document"
     assert box.ask("c-1", "asn", large).ok
+    assert [each["number"] for each in warehouse.documents(scope)] == ["BIG"]
     _, tops = kept(box, "BIG")
     assert [top.pieces for top in tops] == [60 * 23] * 2
     assert box.count("goods") == len(large.units)

@@ -77,11 +77,13 @@ class Moved(NamedTuple):
 class GoodsTold(Fact):
     """Units that a document is about, and what is in them (at most 500 in one fact, parents before
     their children); in the transaction of its DocumentOpened, or of the item that took an unknown
-    unit in. `document` is "" where they are told without one."""
+    unit in, or after it where the document is `coming`: the `last` opens that. `document` is ""
+    where they are told without one."""
 
     party: str
     document: str
     goods: tuple[Told, ...]
+    last: bool = False
 
 
 @value(frozen=True, slots=True)
@@ -90,7 +92,8 @@ class DocumentOpened(Fact):
     or count. `other` is the other party ("" = none), `location` where here ("" = not said), `to`
     the location where a transfer ends. `paper` is the number it refers to (an order, an ASN, the
     document it posts a part of), `blind` that nothing says what is to come, `source` who made it
-    (cloud, panel, pda, import, agent). `condition` is that of returned goods."""
+    (cloud, panel, pda, import, agent). `condition` is that of returned goods. A document that is
+    `coming` is there for nobody until all its goods are told."""
 
     party: str
     number: str
@@ -108,6 +111,7 @@ class DocumentOpened(Fact):
     reason: str = ""
     condition: str = ""
     at_ms: int = 0
+    coming: bool = False
 
 
 @value(frozen=True, slots=True)
