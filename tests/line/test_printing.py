@@ -602,8 +602,16 @@ class CountsAtStart:
             await asyncio.sleep(0)
 
 
-def test_a_device_that_counts_when_a_print_begins_does_not_look_apart() -> None:
-    printer, heard = CountsAtStart(), list[i.Input]()
+class Shut:
+    """A print gate that nobody hears of."""
+
+    async def allow(self, number: int) -> None: ...
+
+
+def fed(
+    printer: CountsAtStart, pace: Pace, heard: list[i.Input], gate: Shut | None = None
+) -> PrintDesk:
+    """A desk that is given one code whenever it wants some; `heard` gets what it reports."""
     refs = iter(range(10_000))
 
     async def report(inputs: Sequence[i.Input], lazy: bool) -> None:
@@ -616,8 +624,13 @@ def test_a_device_that_counts_when_a_print_begins_does_not_look_apart() -> None:
                 keys = {CodeKey(1, first, 0): f"C{first}"}
                 desk.give(SendCodes("coder", 1, 0, first, 1, 1), keys)
 
-    pace = Pace(full=0.01, look=0.003, settle=0.0, silent=1.0, compare=1000)
-    desk = PrintDesk(CODER, printer, report, lambda effect, text: {}, pace=pace)
+    desk = PrintDesk(CODER, printer, report, lambda effect, text: {}, gate=gate, pace=pace)
+    return desk
+
+
+def test_a_device_that_counts_when_a_print_begins_does_not_look_apart() -> None:
+    printer, heard = CountsAtStart(), list[i.Input]()
+    desk = fed(printer, Pace(full=0.01, look=0.003, settle=0.0, silent=1.0, compare=1000), heard)
 
     async def scene() -> None:
         work = asyncio.create_task(desk.run())
@@ -637,12 +650,6 @@ def test_a_device_that_counts_when_a_print_begins_does_not_look_apart() -> None:
     assert [each for each in heard if isinstance(each, i.PrinterCounted)] == []
 
 
-class Shut:
-    """A print gate that nobody hears of."""
-
-    async def allow(self, number: int) -> None: ...
-
-
 class SlowToTake(CountsAtStart):
     """It takes a record only after it was asked twice how it is."""
 
@@ -655,19 +662,8 @@ class SlowToTake(CountsAtStart):
 def test_a_print_that_the_session_before_missed_does_not_end_the_next() -> None:
     """While the next record is handed over nothing was let through yet in this session."""
     printer = SlowToTake()
-    refs = iter(range(10))
-
-    async def report(inputs: Sequence[i.Input], lazy: bool) -> None:
-        for what in inputs:
-            if isinstance(what, i.PrinterConnected):
-                desk.begin(PrinterReady("coder", 1))
-            elif isinstance(what, i.RefillWanted):
-                first = next(refs)
-                keys = {CodeKey(1, first, 0): f"C{first}"}
-                desk.give(SendCodes("coder", 1, 0, first, 1, 1), keys)
-
     pace = Pace(full=1.0, look=0.001, settle=0.0, silent=0.05)
-    desk = PrintDesk(CODER, printer, report, lambda effect, text: {}, gate=Shut(), pace=pace)
+    desk = fed(printer, pace, [], gate=Shut())
 
     async def scene() -> None:
         async with asyncio.timeout(20):

@@ -2,7 +2,6 @@
 its schemas and by the program."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from sync import contract, envelope, kinds, messages, parts
 from sync.envelope import Batch
 from sync.lint import problems
+from tests.npm import judge
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "config" / "asyncapi.json"
@@ -40,23 +40,9 @@ def test_the_committed_contract_is_what_the_code_makes() -> None:
 
 
 @pytest.fixture(scope="module")
-def asyncapi(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def asyncapi() -> Any:
     """The JSON schema of AsyncAPI 3.0.0 as its makers ship it."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed: AsyncAPI's schema cannot be fetched")
-    where = tmp_path_factory.mktemp("asyncapi")
-    done = subprocess.run(
-        ["npm", "pack", "--silent", SPECS],
-        cwd=where,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"npm cannot fetch {SPECS}: {done.stderr.strip()[-200:]}")
-    shutil.unpack_archive(where / done.stdout.split()[-1], where, "gztar")
-    whole = json.loads((where / "package" / "schemas" / "3.0.0.json").read_text("utf-8"))
+    whole = json.loads((judge(SPECS) / "schemas" / "3.0.0.json").read_text("utf-8"))
     return jsonschema_rs.validator_for(whole, validate_formats=True)
 
 

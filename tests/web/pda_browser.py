@@ -135,6 +135,28 @@ class Pda:
         )
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PdaSite]:
+    site = PdaSite(tmp_path_factory.mktemp("agent"))
+    yield site
+    site.stop()
+
+
+@pytest.fixture(scope="module")
+def network(site: PdaSite) -> Iterator[Network]:
+    """Between the PDA and the site."""
+    network = Network(site.port)
+    yield network
+    network.stop()
+
+
+@pytest.fixture(scope="module")
+def enrolled(
+    site: PdaSite, network: Network, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pda]:
+    yield from enrolled_pda(site, network, tmp_path_factory.mktemp("profile"))
+
+
 def enrolled_pda(
     site: PdaSite, network: Network, profile: Path, args: tuple[str, ...] = ()
 ) -> Iterator[Pda]:

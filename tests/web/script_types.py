@@ -2,21 +2,21 @@
 
     python -m tests.web.script_types
 
-Needs node and npm; TypeScript is fetched once into the user's cache. Takes some 20 s, and is
+Needs node and npm; TypeScript is fetched once into var/npm. Takes some 20 s, and is
 therefore no test of the suite. Ends with 1 where something does not fit, with 2 where it cannot be
 fetched.
 """
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.npm import packed
+
 WEB = Path(__file__).resolve().parents[2] / "agent" / "web"
 TYPESCRIPT = "typescript@5.8.3"
-CACHE = Path.home() / ".cache" / "caselink" / TYPESCRIPT
 PATHS = {
     "/panel/*": [f"{WEB}/panel/*"],
     "/devices/*": [f"{WEB}/device/*"],
@@ -47,19 +47,7 @@ LEFT_OUT = {"sw.js"}  # a worker has other globals, and two lines in front when 
 def compiler() -> Path:
     """TypeScript's compiler, fetched if it is not here yet. FileNotFoundError: npm or node is
     missing; CalledProcessError: npm cannot fetch it."""
-    found = CACHE / "package" / "lib" / "tsc.js"
-    if not found.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        packed = subprocess.run(
-            ["npm", "pack", "--silent", TYPESCRIPT],
-            cwd=CACHE,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=True,
-        )
-        shutil.unpack_archive(CACHE / packed.stdout.split()[-1], CACHE, "gztar", filter="data")
-    return found
+    return packed(TYPESCRIPT) / "lib" / "tsc.js"
 
 
 def complaints(tsc: Path, options: dict[str, object], folders: list[str]) -> list[str]:

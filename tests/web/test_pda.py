@@ -13,33 +13,14 @@ from playwright.sync_api import expect
 
 from agent.core.goods import Scope
 from agent.services.devices import ALLOWED
-from tests.web.pda_browser import Pda, enrolled_pda, known, order
+from tests.web.pda_browser import Pda, enrolled, known, network, order, site
 from tests.web.pda_proxy import Network
 from tests.web.pda_site import PdaSite, bottle_code, case_code, goods, pallet_code
 from tests.web.site import wait_for
 
 UNSENT = 500
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PdaSite]:
-    site = PdaSite(tmp_path_factory.mktemp("agent"))
-    yield site
-    site.stop()
-
-
-@pytest.fixture(scope="module")
-def network(site: PdaSite) -> Iterator[Network]:
-    network = Network(site.port)
-    yield network
-    network.stop()
-
-
-@pytest.fixture(scope="module")
-def enrolled(
-    site: PdaSite, network: Network, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Pda]:
-    yield from enrolled_pda(site, network, tmp_path_factory.mktemp("profile"))
+__all__ = ["enrolled", "network", "site"]
 
 
 @pytest.fixture

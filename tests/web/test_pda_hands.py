@@ -5,36 +5,15 @@ Scans and taps that come faster than a hand can make them are one piece of scrip
 browser handles them in its order before anything that they began can end.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.web.pda_browser import Pda, enrolled_pda, known, order
-from tests.web.pda_proxy import Network
+from tests.web.pda_browser import Pda, enrolled, known, network, order, site
 from tests.web.pda_site import PdaSite, bottle_code, case_code, goods, pallet_code
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PdaSite]:
-    site = PdaSite(tmp_path_factory.mktemp("agent"))
-    yield site
-    site.stop()
-
-
-@pytest.fixture(scope="module")
-def network(site: PdaSite) -> Iterator[Network]:
-    network = Network(site.port)
-    yield network
-    network.stop()
-
-
-@pytest.fixture(scope="module")
-def enrolled(
-    site: PdaSite, network: Network, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Pda]:
-    yield from enrolled_pda(site, network, tmp_path_factory.mktemp("profile"))
+__all__ = ["enrolled", "network", "site"]
 
 
 @pytest.fixture

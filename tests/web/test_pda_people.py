@@ -13,9 +13,11 @@ from playwright.sync_api import expect
 from agent import now
 from agent.core.goods import Scope
 from agent.services.devices import ALLOWED
-from tests.web.pda_browser import Pda, enrolled_pda, order
+from tests.web.pda_browser import Pda, enrolled_pda, network, order, site
 from tests.web.pda_proxy import Network
 from tests.web.pda_site import BADGE, PIN, PdaSite, case_code
+
+__all__ = ["network", "site"]
 
 YEARS = 10 * 365 * 86_400_000
 BROWSER = """(() => {
@@ -48,20 +50,6 @@ BROWSER = """(() => {
     };
   }
 })()"""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PdaSite]:
-    site = PdaSite(tmp_path_factory.mktemp("agent"))
-    yield site
-    site.stop()
-
-
-@pytest.fixture(scope="module")
-def network(site: PdaSite) -> Iterator[Network]:
-    network = Network(site.port)
-    yield network
-    network.stop()
 
 
 @pytest.fixture(scope="module")
