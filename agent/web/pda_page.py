@@ -12,8 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from biip.gs1_application_identifiers import _GS1_APPLICATION_IDENTIFIERS
-
+from agent.core.gs1 import IDENTIFIERS
 from agent.web.files import ServedFile, build_of, read_files
 
 PDA = Path(__file__).parent / "pda"
@@ -45,8 +44,8 @@ def pda_files(folders: Mapping[str, Mapping[str, ServedFile]]) -> dict[str, Serv
 def gs1_table() -> bytes:
     """All application identifiers by form: `[[pattern of the value, needs a separator, "AIs"]]`."""
     groups: dict[tuple[str, bool], list[str]] = defaultdict(list)
-    for ai, entry in _GS1_APPLICATION_IDENTIFIERS.items():
-        pattern = entry.pattern.removeprefix(f"^{ai}").removesuffix("$")
-        groups[pattern, entry.separator_required].append(ai)
+    for ai, (whole, separated) in IDENTIFIERS.items():
+        pattern = whole.removeprefix(f"^{ai}").removesuffix("$")
+        groups[pattern, separated].append(ai)
     rows = [[pattern, int(mark), " ".join(ais)] for (pattern, mark), ais in groups.items()]
     return json.dumps(rows, separators=(",", ":")).encode()
