@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,9 @@ class Agent:
             app = create_app(
                 services,
                 token=local_token(self.files.token),
+                changes={
+                    each.party: partial(writer.changes, each.party) for each in self.site.warehouse
+                },
                 routers=[
                     # First, as routes are tried one after the other: every scan comes here.
                     *(self.scanning.routers() if self.scanning else []),

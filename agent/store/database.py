@@ -46,6 +46,8 @@ class Connection(dbapi2.Connection):  # type: ignore[misc]  # sqlcipher3 has no 
         super().__init__(*args, **kwargs)
         self._cursor = self.cursor()
         self._opened: dict[str, Connection] = {}
+        self.touched: set[str] = set()
+        """Parties whose warehouse was changed and is not told to be yet; "" = all of them."""
         self.forget()
 
     def archive(self, file: str) -> "Connection":

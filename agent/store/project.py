@@ -39,6 +39,8 @@ def apply(conn: Connection, line: str, rows: Iterable[tuple[int, Fact]]) -> None
         change = _CHANGES.get(type(fact))
         if change is not None:
             change(conn, seq, line, fact)
+            if type(fact) in postings.CHANGES:
+                conn.touched.add(getattr(fact, "party", ""))
         elif type(fact) not in _NO_TABLE:
             raise NotImplementedError(f"the store does not know what {type(fact).__name__} changes")
     if begin:

@@ -48,6 +48,7 @@ class Writer:
         self._closing = False
         self._door = threading.Lock()  # what was let in is before the end in the queue
         self._on_rollback: list[Callable[[Connection], None]] = []
+        self._changes: dict[str, int] = {}
         self.ended: Future[None] = Future()
         """Done when the thread has ended; with the error that ended it, if it was not told to."""
         self.ended.set_running_or_notify_cancel()  # nobody who waits for it can cancel it
@@ -61,6 +62,10 @@ class Writer:
     def lively(self) -> bool:
         """Whether a line writes now: what can be done in short jobs should be."""
         return self._turns.lively
+
+    def changes(self, party: str) -> int:
+        """A number that grows whenever the party's warehouse has changed, durably."""
+        return self._changes.get(party, 0) + self._changes.get("", 0)
 
     def start(self) -> None:
         """Start the thread."""
@@ -195,6 +200,9 @@ class Writer:
             outcomes.append(self._outcome(job, alone=alone))
         if self._conn.in_transaction:
             self._conn.change("COMMIT")
+        for party in self._conn.touched:
+            self._changes[party] = self._changes.get(party, 0) + 1
+        self._conn.touched.clear()
         if self._conn.total_changes != before:
             self._turns.wrote()
         return outcomes

@@ -1,8 +1,9 @@
 """The web room: the panel's files, its API and its live feed in one FastAPI application."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
@@ -13,7 +14,7 @@ from agent.web.auth import COOKIE, Sessions
 from agent.web.files import build_of, files_router, read_files
 from agent.web.guard import Guard
 from agent.web.lan import answer_not_there
-from agent.web.live import Hub, live_router
+from agent.web.live import Hub, Watched, live_router
 from agent.web.pda_page import PREFIX as PDA_PREFIX
 from agent.web.pda_page import pda_files
 from agent.web.server import PanelServer
@@ -37,11 +38,13 @@ def create_app(
     names: Sequence[str] = (),
     token: str = "",
     routers: Sequence[APIRouter] = (),
+    changes: Mapping[str, Callable[[], int]] = MappingProxyType({}),
 ) -> FastAPI:
     """The application, with its hub in `app.state.hub` (fed while `PanelServer.run` runs).
 
     `names` are host names of this box beside localhost, `token` the command line's bearer token
-    (auth.local_token; "" = none), `routers` more routes, behind the same gate and tried first.
+    (auth.local_token; "" = none), `routers` more routes, behind the same gate and tried first;
+    `changes` gives for each party with a warehouse the number that its pages watch (live).
     """
     sessions = Sessions()
     app = FastAPI(
@@ -50,11 +53,12 @@ def create_app(
         docs_url=None,  # FastAPI's pages load from a CDN
         redoc_url=None,
     )
-    app.state.hub = hub = Hub(services)
+    watched = Watched(services, changes)
+    app.state.hub = hub = Hub(watched)
     app.add_middleware(Guard, sessions=sessions, names=tuple(names), token=token)
     answer_errors(app, _status)
     answer_not_there(app)
-    for router in (*routers, api_router(services), live_router(hub, services)):
+    for router in (*routers, api_router(services), live_router(hub, watched)):
         app.include_router(router)
     panel, more = (
         read_files(PANEL),

@@ -1,4 +1,5 @@
-"""The live feed: one snapshot per tick, encoded once, sent to every open panel.
+"""The live feed: one snapshot per tick, encoded once, sent to every open panel. Of a warehouse only
+a number goes out, which changes when something there has: its pages then ask.
 
 There is nothing to replay: a snapshot is whole, and a client that cannot keep up gets the newest
 one only (docs/live-feed.md).
@@ -6,7 +7,7 @@ one only (docs/live-feed.md).
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -45,6 +46,26 @@ class LineSource(Protocol):
 
     def snapshot(self, line: str) -> Mapping[str, Any]:
         """The line as the panel shows it; CaselinkError while there is none."""
+
+
+class Watched:
+    """Lines, and warehouses beside them: `changes` gives each party's number."""
+
+    def __init__(self, lines: LineSource, changes: Mapping[str, Callable[[], int]]) -> None:
+        self._lines = lines
+        self._changes = {_warehouse(party): number for party, number in changes.items()}
+
+    def lines(self) -> Sequence[str]:
+        return [*self._lines.lines(), *self._changes]
+
+    def snapshot(self, line: str) -> Mapping[str, Any]:
+        changes = self._changes.get(line)
+        return self._lines.snapshot(line) if changes is None else {"changes": changes()}
+
+
+def _warehouse(party: str) -> str:
+    """Under which name a party's warehouse is watched; no line has a blank in its id."""
+    return f"warehouse {party}"
 
 
 class Client:
@@ -154,16 +175,17 @@ class Hub:
 
 
 def live_router(hub: Hub, source: LineSource) -> APIRouter:
-    """`/ws/live?line=L1`."""
+    """`/ws/live?line=L1`, `/ws/live?warehouse=F01`."""
     router = APIRouter()
 
     @router.websocket("/ws/live")
-    async def live(socket: WebSocket, line: str = "") -> None:
+    async def live(socket: WebSocket, line: str = "", warehouse: str = "") -> None:
         await socket.accept()
-        if line not in source.lines():
+        name = _warehouse(warehouse) if warehouse else line
+        if name not in source.lines():
             await socket.close(_UNKNOWN_LINE, "unknown line")
             return
-        client = hub.join(line)
+        client = hub.join(name)
         if client is None:
             await socket.close(_TRY_LATER, "too many panels")
             return

@@ -245,16 +245,34 @@ def test_the_panel_leads_here_and_back(site: DeskSite, open_page: OpenPage) -> N
 # -------------------------------------------------------------------------------------- documents
 
 
-def test_progress_of_a_pda_is_live(site: DeskSite, open_page: OpenPage) -> None:
-    page = open_page("document/CK-1", "en")
+@pytest.mark.parametrize("pushed", [True, False], ids=["pushed", "asked for"])
+def test_progress_of_a_pda_is_live(site: DeskSite, open_page: OpenPage, pushed: bool) -> None:
+    """The agent says that something has changed; where that is not heard, the page asks."""
+    asked: list[str] = []
+    page = open_page("documents", "en")
+    if not pushed:
+        page.route_web_socket("**/ws/live*", lambda socket: socket.close())
+        page.reload()
+        page.locator("html[data-feed=live] main > .view").wait_for()
+    page.on("request", lambda request: asked.append(request.url))
+    go(page, "document/CK-1")
     cases = page.locator("table").first.locator("tbody tr").first.locator("td").nth(3)
     expect(cases).to_have_text("1 case")
     expect(page.locator("main")).to_contain_text("1 号叉车")
+    asked.clear()
+    # How many wait is asked every five seconds; so is the document, every second, where nothing
+    # is heard.
+    for _ in range(2):
+        path = "now" if pushed else "documents/CK-1"
+        with page.expect_request(f"**/api/v1/warehouse/{path}*", timeout=10_000):
+            pass
+    assert pushed != any("/documents/CK-1" in url for url in asked)
     assert site.scan("CK-1", "CASE-2") == "accepted"
     expect(cases).to_have_text("2 cases", timeout=2500)
     expect(page.locator("main")).to_contain_text("CASE-2")
     assert site.scan("CK-1", "CASE-2", remove=True) == "removed"
     expect(cases).to_have_text("1 case", timeout=2500)
+    expect(page.locator("html")).to_have_attribute("data-feed", "live")
 
 
 def test_a_bad_gbk_file_shows_line_and_remedy_and_books_nothing(

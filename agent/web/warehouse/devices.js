@@ -11,6 +11,7 @@ const { t } = text;
 
 export class DevicesView {
   live = true;
+  polled = true;
   /** @type {any[]} */
   #rows = [];
 

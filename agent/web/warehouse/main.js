@@ -19,13 +19,15 @@ const { t } = text;
 const POLL_MS = 1000;
 const NOW_EVERY = 5;
 const STALE_MS = 3500;
+const SILENT_MS = 2500; // the agent says something every second
 
 /**
  * @typedef {object} Screen
  * @property {HTMLElement} node
  * @property {() => Promise<void>} refresh asks the agent and shows what it says; throws Refusal
  * @property {() => void} render writes what is known again: another language
- * @property {boolean} [live] asked again every second
+ * @property {boolean} [live] asked again whenever the warehouse has changed
+ * @property {boolean} [polled] and every second: not all that it shows is of the warehouse
  */
 
 /** @type {Record<string, (argument: string) => Screen>} */
@@ -48,8 +50,14 @@ let screen = null;
 let fresh = -Infinity;
 let turn = 0;
 let refused = "";
+let answered = true;
 /** @type {any} */
 let now = null;
+/** The agent's word that something has changed. @type {WebSocket | null} */
+let feed = null;
+let heard = -Infinity;
+let seen = -1;
+let following = false;
 
 function place() {
   const [name, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
@@ -81,31 +89,67 @@ async function refresh(asked) {
   try {
     await asked.refresh();
     refused = "";
+    answered = true;
     fresh = performance.now();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     refused = error.message;
+    answered = false;
   }
   if (screen === asked) showRow();
 }
 
 async function tick() {
+  const told = answered && performance.now() - heard < SILENT_MS;
   if (!document.hidden && desk.party) {
     if (turn++ % NOW_EVERY === 0) await askNow();
-    if (screen?.live) await refresh(screen);
+    if (screen?.polled || (screen?.live && !told)) await refresh(screen);
     showRow();
   }
+  if (performance.now() - heard >= SILENT_MS) listen();
   setTimeout(() => void tick(), POLL_MS);
+}
+
+/** Hear of changes; while nothing is heard, the screen asks every second. */
+function listen() {
+  if (!desk.party || feed?.readyState === WebSocket.CONNECTING) return;
+  stopListening();
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  feed = new WebSocket(`${scheme}://${location.host}/ws/live?warehouse=${encodeURIComponent(desk.party)}`);
+  feed.onmessage = (event) => {
+    heard = performance.now();
+    const { changes } = JSON.parse(event.data);
+    if (changes !== seen) void follow(changes);
+    else if (answered) fresh = heard; // what is shown is still true
+  };
+}
+
+function stopListening() {
+  if (feed) feed.onmessage = null;
+  feed?.close();
+  feed = null;
+  heard = -Infinity;
+}
+
+/** Something has changed; one question at a time, so that no older answer comes last. @param {number} changes */
+async function follow(changes) {
+  if (following || document.hidden) return; // it is said again within a second
+  following = true;
+  if (screen?.live) await refresh(screen);
+  seen = changes;
+  following = false;
 }
 
 async function askNow() {
   try {
     now = await ask("now");
+    answered = true;
     fresh = Math.max(fresh, performance.now());
     if (!screen?.live) refused = "";
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     refused = error.message;
+    answered = false;
   }
 }
 
@@ -193,6 +237,9 @@ for (const node of document.querySelectorAll("[data-view]")) {
 }
 picker.addEventListener("change", () => {
   desk.choose(picker.value);
+  stopListening();
+  seen = -1;
+  listen();
   now = null;
   turn = 0;
   if (["", "#documents"].includes(location.hash)) openScreen();
