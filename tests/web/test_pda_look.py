@@ -119,8 +119,19 @@ class Walk:
     def scan(self, text: str) -> None:
         self.page.keyboard.insert_text(text + "\n")
 
-    def press(self, selector: str) -> None:
+    def press(self, selector: str, to: str = "") -> None:
+        """Tap, and wait for the screen `to`: a tap waits for the scans before it and for what the
+        agent tells meanwhile, and who goes back before it was heard is not followed by it."""
         self.page.locator(selector).locator("visible=true").first.click()
+        if to:
+            self.page.locator(f"main > pda-{to}").wait_for()
+
+    def choose(self, step: str) -> None:
+        """Tap one of what may be chosen, and wait for what comes then."""
+        asked = "() => document.querySelector('main > :not([hidden])').innerText"
+        before = self.page.evaluate(asked)
+        self.press(step)
+        self.page.wait_for_function(f"before => ({asked})() !== before", arg=before)
 
     def home(self) -> None:
         while self.page.locator("#back").is_visible():
@@ -195,12 +206,10 @@ def test_every_screen(site: PdaSite, browser: Browser, language: str) -> None:
         "transfer": ["pda-choose button >> nth=0"],
         "count": [],
     }.items():
-        walk.press(f"[data-kind={kind}]")
-        page.locator("pda-choose").wait_for()
+        walk.press(f"[data-kind={kind}]", "choose")
         walk.look(kind)
         for at, step in enumerate(steps):
-            walk.press(step)
-            page.wait_for_timeout(50)
+            walk.choose(step)
             walk.look(f"{kind} {at}")
         walk.home()
     scan_each(walk, page)
@@ -217,7 +226,9 @@ def scan_each(walk: Walk, page: Page) -> None:
     look, pal, two = (f"{name}{walk.language}" for name in ("look", "pal", "two"))
 
     def severity(name: str) -> str:
-        return f"main > :not([hidden]) [data-severity={name}]"
+        """Where such a verdict stands: the one before stays on the screen below."""
+        screen = "pda-stop" if name in ("ask", "stop") else "pda-scan"
+        return f"main > {screen}:not([hidden]) [data-severity={name}]"
 
     walk.scan(f"CK-{walk.language}-08")
     page.locator("pda-scan").wait_for()
@@ -238,17 +249,17 @@ def scan_each(walk: Walk, page: Page) -> None:
             walk.scan("scanned meanwhile")
         walk.look(f"{name} {text}")
         if name in ("ask", "stop"):
-            walk.press("pda-stop footer button >> nth=-1")
+            walk.press("pda-stop footer button >> nth=-1", "scan")
     walk.press("pda-scan [data-v=remove]")
     walk.look("remove mode")
     walk.press("pda-scan [data-v=remove]")
-    walk.press("pda-scan [data-v=more]")
+    walk.press("pda-scan [data-v=more]", "choose")
     walk.look("more")
-    walk.press("#back")
-    walk.press("pda-scan [data-v=finish]")
+    walk.press("#back", "scan")
+    walk.press("pda-scan [data-v=finish]", "finish")
     walk.look("finish")
     walk.press("[data-v=seen]")
-    walk.press("pda-finish [data-v=close]")
+    walk.press("pda-finish [data-v=close]", "choose")
     walk.look("why a difference")
     walk.home()
     page.locator(f"pda-home [data-number='RK-{walk.language}-03']").wait_for()
@@ -260,30 +271,28 @@ def scan_each(walk: Walk, page: Page) -> None:
     ).first.wait_for()
     walk.look("receive what is here")
     if page.locator("pda-stop").is_visible():
-        walk.press("pda-stop footer button >> nth=-1")
+        walk.press("pda-stop footer button >> nth=-1", "scan")
     walk.scan("https://q.example.cn/over")
     page.locator(severity("ask")).wait_for()
     walk.look("over-receipt")
-    walk.press("[data-answer=other]")
-    page.locator("pda-choose").wait_for()
+    walk.press("[data-answer=other]", "choose")
     walk.look("name the product")
     walk.home()
 
 
 def look_at_the_rest(walk: Walk, page: Page, site: PdaSite) -> None:
     look, order = f"look{walk.language}", f"CK-{walk.language}-08"
-    walk.press("#pill")
+    walk.press("#pill", "queue")
     walk.look("queue")
     walk.home()
-    walk.press("[data-kind=query]")
+    walk.press("[data-kind=query]", "query")
     walk.scan(bottle_code(look, 1, 0))
     page.locator("pda-query .facts dd").first.wait_for()
     walk.look("query")
     walk.press("pda-query [data-v=type]")
     walk.look("type")
     walk.home()
-    walk.press("pda-home [data-v=settings]")
-    page.locator("pda-choose").wait_for()
+    walk.press("pda-home [data-v=settings]", "choose")
     walk.look("settings")
     walk.press("pda-choose button >> nth=3")
     page.locator("pda-setup .tests li").first.wait_for()
