@@ -4,8 +4,11 @@ The texts stand with the page that shows them, `found.*` in agent/web/device/tex
 of faults and warnings in a sentence (`ribbon_out`) have words of their own there.
 """
 
+import errno
 import json
+import os
 import re
+import socket
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -17,6 +20,27 @@ Language = Literal["zh", "en"]
 
 _TEXTS = Path(__file__).parent / "web" / "device"
 _HOLE = re.compile(r"\{(\w+)\}")
+_OS = {
+    errno.EACCES: "os_denied",
+    errno.EADDRINUSE: "os_in_use",
+    errno.EADDRNOTAVAIL: "os_no_address",
+    errno.EBUSY: "os_busy",
+    errno.ECONNREFUSED: "os_refused",
+    errno.ECONNRESET: "os_reset",
+    errno.EHOSTUNREACH: "os_no_route",
+    errno.EIO: "os_io",
+    errno.EISDIR: "os_folder",
+    errno.ENETUNREACH: "os_no_network",
+    errno.ENODEV: "os_no_device",
+    errno.ENOENT: "os_no_file",
+    errno.ENOSPC: "os_full",
+    errno.ENOTDIR: "os_no_folder",
+    errno.EPERM: "os_not_permitted",
+    errno.EPIPE: "os_pipe",
+    errno.ETIMEDOUT: "os_timeout",
+    socket.EAI_NONAME: "os_no_name",
+    socket.EAI_AGAIN: "os_no_name_now",
+}
 _KEYED = {"faults": "fault", "warning": "warning"}
 
 
@@ -25,6 +49,18 @@ def told(key: str, /, **args: object) -> tuple[str, Said]:
     of any language. KeyError if the catalogue does not know it."""
     said = say(key, **args)
     return spoken("en", said), said
+
+
+def os_said(error: Exception) -> Said:
+    """What the operating system says, without its number and without what it was asked about: the
+    sentence around it names that. Any other error in its own words."""
+    if not isinstance(error, OSError):
+        return say("plain", words=error)
+    number = error.errno or 0
+    if number in _OS:
+        return say(_OS[number])
+    # asyncio has words of its own for numbers of the system; a name not found, numbers of its own.
+    return say("plain", words=os.strerror(number) if number > 0 else error.strerror or error)
 
 
 def spoken(language: Language, said: Said) -> str:

@@ -8,7 +8,6 @@ keepalive 5/2/3 s and TCP_USER_TIMEOUT, and its owner must ask the device for si
 
 import asyncio
 import contextlib
-import os
 import re
 import socket
 import termios
@@ -21,7 +20,7 @@ import serial_asyncio_fast
 from pydantic import AfterValidator
 
 from agent.core.errors import ConfigError, Said, TransientError, say
-from agent.told import spoken, told
+from agent.told import os_said, spoken, told
 from drivers.context import DeviceContext
 from drivers.wirelog import WireLog
 
@@ -158,9 +157,7 @@ class Transport:
             raise TransientError(*told(key, **self._about(), s=limit)) from None
         except (OSError, serial.SerialException) as error:
             await self.close()
-            # asyncio says "Connect call failed" and the address once more.
-            known = (error.errno or 0) > 0  # a name that is not found has numbers of its own
-            why = os.strerror(error.errno or 0) if known else error.strerror or str(error)
+            why = os_said(error)
             raise TransientError(*told("unreachable", **self._about(), why=why)) from error
         except BaseException:
             await self.close()
@@ -194,7 +191,7 @@ class Transport:
         except TimeoutError:
             return None
         except (OSError, serial.SerialException) as error:
-            raise self._lost(str(error)) from error
+            raise self._lost(os_said(error)) from error
         if not data:
             raise self._lost(say("peer_closed"))
         if self._wire is not None:
@@ -218,7 +215,7 @@ class Transport:
             limit = f"{timeout:g}"
             raise self._lost(say("takes_nothing", s=limit)) from None
         except (OSError, serial.SerialException) as error:
-            raise self._lost(str(error)) from error
+            raise self._lost(os_said(error)) from error
 
     @property
     def lost(self) -> bool:
@@ -271,9 +268,9 @@ class Transport:
             self._replaced = self._in_session
         self._arrived.set()
 
-    def _lost(self, why: str | Said) -> TransientError:
+    def _lost(self, why: Said) -> TransientError:
         words, said = told("session_ended", **self._about(), why=why)
-        self._note(f"session lost: {spoken('en', why) if isinstance(why, Said) else why}")
+        self._note(f"session lost: {spoken('en', why)}")
         return TransientError(words, said)
 
     def _note(self, text: str) -> None:

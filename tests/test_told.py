@@ -1,6 +1,7 @@
 """Sentences about devices: every error that a driver raises for a person has both languages."""
 
 import ast
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import say
-from agent.told import spoken, told
+from agent.told import os_said, spoken, told
 
 ROOT = Path(__file__).parents[1]
 TEXTS = ROOT / "agent" / "web" / "device"
@@ -138,3 +139,15 @@ def test_faults_and_warnings_in_a_sentence_have_words_too() -> None:
     assert "碳带用尽、some_own_word" in spoken("zh", said)
     assert "ribbon_out" in spoken("en", said)
     assert "墨水" in spoken("zh", say("warning", warning="ink_low"))
+
+
+def test_what_the_system_refuses_has_words_too() -> None:
+    with pytest.raises(OSError, match="nothere") as gone:
+        (ROOT / "nothere").stat()
+    assert spoken("zh", os_said(gone.value)) == "不存在"
+    assert spoken("en", os_said(gone.value)) == "No such file or directory"
+    # asyncio words it anew, and names the address once more.
+    bound = OSError(errno.EADDRINUSE, "error while attempting to bind on address ('', 80): in use")
+    assert spoken("en", os_said(bound)) == "Address already in use"
+    assert spoken("zh", os_said(OSError(errno.ENOTEMPTY, "x"))) == "Directory not empty"
+    assert spoken("zh", os_said(OSError("port is closed"))) == "port is closed"

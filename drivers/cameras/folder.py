@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.core.errors import ConfigError, TransientError
 from agent.ports.reading import Frame
-from agent.told import told
+from agent.told import os_said, told
 from drivers.cameras import picture
 from drivers.context import DeviceContext
 
@@ -192,4 +192,6 @@ class FolderCamera:
     def _lost(self, error: OSError) -> TransientError:
         keeps = self._config.after == "keep"
         key = "camera_folder" if keeps else "camera_folder_taken"
-        return TransientError(*told(key, name=self.name, path=self._config.path, why=error))
+        return TransientError(
+            *told(key, name=self.name, path=self._config.path, why=os_said(error))
+        )

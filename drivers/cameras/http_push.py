@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agent.core.errors import ConfigError, TransientError
 from agent.ports.reading import Frame, Image
-from agent.told import told
+from agent.told import os_said, told
 from drivers.cameras import picture
 from drivers.cameras.http_frames import CHUNK, FrameConnection, Gone, Limits, Posted, Refused
 from drivers.context import DeviceContext
@@ -100,7 +100,12 @@ class HttpPushCamera:
             ) from error
         except OSError as error:
             raise TransientError(
-                *told("camera_port_used", name=self.name, where=self._config.listen, why=error)
+                *told(
+                    "camera_port_used",
+                    name=self.name,
+                    where=self._config.listen,
+                    why=os_said(error),
+                )
             ) from error
 
     @property

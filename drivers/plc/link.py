@@ -102,7 +102,7 @@ class ModbusLink:
         wire: WireLog | None,
         gap: float | None = None,
     ) -> None:
-        self._who = f"{name} (unit {unit} at {text})"
+        self._who = say("plc_who", name=name, unit=unit, where=text)
         self._endpoint = endpoint
         self._unit = unit
         self._deadline = deadline

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.core.errors import ConfigError
-from agent.told import told
+from agent.told import os_said, told
 from drivers.plc.link import READ_LIMIT
 from drivers.plc.points import Point, clashes
 from drivers.plc.ring import RING_ENTRIES, SLOTS_PER_STATION, WORDS_PER_ENTRY
@@ -143,7 +143,7 @@ def load_register_map(path: Path) -> RegisterMap:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(*told("map_unreadable", path=path, why=error)) from error
+        raise ConfigError(*told("map_unreadable", path=path, why=os_said(error))) from error
     try:
         return RegisterMap.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

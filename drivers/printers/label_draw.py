@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from agent.core.errors import ConfigError
 from agent.core.gs1 import elements_of
-from agent.told import told
+from agent.told import os_said, told
 from drivers.printers.label_template import GS1, LINEAR, Layout, Placed, refuse
 from drivers.printers.label_values import carried
 
@@ -165,7 +165,9 @@ def image(path: str, width: int) -> Bitmap:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise ConfigError(*told("label_picture_unreadable", path=path, why=error)) from error
+        raise ConfigError(
+            *told("label_picture_unreadable", path=path, why=os_said(error))
+        ) from error
     grey = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     if grey is None:
         raise ConfigError(*told("label_no_picture", path=path))

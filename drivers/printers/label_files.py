@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.core.errors import ConfigError
-from agent.told import told
+from agent.told import os_said, told
 from drivers.printers.label_template import LabelTemplate
 from drivers.shipped import CONFIG
 
@@ -23,8 +23,8 @@ def load_label(name: str, device: str) -> LabelTemplate:
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        known = ", ".join(sorted(p.stem for p in LABELS.glob("*.toml"))) or "none"
+        why = os_said(error)
+        known = ", ".join(sorted(p.stem for p in LABELS.glob("*.toml"))) or "-"
         raise ConfigError(
             *told("label_unreadable", device=device, name=name, why=why, known=known)
         ) from error

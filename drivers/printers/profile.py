@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.core.errors import ConfigError
-from agent.told import told
+from agent.told import os_said, told
 from drivers.shipped import CONFIG
 
 PROFILES = CONFIG / "printers"
@@ -123,8 +123,8 @@ def load_profile(name: str, device: str) -> Profile:
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.toml"))) or "none"
+        why = os_said(error)
+        known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.toml"))) or "-"
         raise ConfigError(
             *told("profile_unreadable", device=device, name=name, why=why, known=known)
         ) from error

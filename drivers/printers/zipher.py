@@ -241,7 +241,7 @@ class Zipher:
                     "zipher_no_field",
                     name=self.name,
                     field=missing[0],
-                    have=", ".join(have) or "none",
+                    have=", ".join(have) or "-",
                 )
             )
 

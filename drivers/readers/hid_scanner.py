@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field
 from agent.core.errors import ConfigError, Said, TransientError, say
 from agent.ports.devices import DeviceCheck
 from agent.ports.reading import Reading
-from agent.told import told
+from agent.told import os_said, told
 from drivers.context import DeviceContext
 from drivers.readers.keys import EVENT, KeyCodec
 from drivers.readers.payload import PayloadConfig
@@ -133,7 +133,7 @@ class HidScanner:
         except BlockingIOError:
             return
         except OSError as error:
-            self._end(say("unplugged_why", why=error.strerror))
+            self._end(say("unplugged_why", why=os_said(error)))
             return
         if not data:
             self._end(say("unplugged"))
@@ -169,9 +169,9 @@ class HidScanner:
             return TransientError(*told("scanner_taken", who=where))
         if error.errno in (errno.ENOTTY, errno.EINVAL):
             return ConfigError(*told("scanner_no_input", who=where, folder=BY_ID))
-        there = ", ".join(keyboards()) or "none"
+        there = ", ".join(keyboards()) or "-"
         return TransientError(
-            *told("scanner_not_opened", who=where, why=error.strerror, there=there)
+            *told("scanner_not_opened", who=where, why=os_said(error), there=there)
         )
 
 

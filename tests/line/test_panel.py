@@ -14,6 +14,7 @@ from agent.line.panel import LinePanel, PanelSettings, excerpt
 from agent.line.runner import LineRunner
 from agent.now import RealTime, follow
 from tests.core.lines import Line, filled, labelled, order, shown
+from tests.web.site import empty_snapshot
 
 SETTINGS = PanelSettings(
     {"zh": "1 号线", "en": "Line 1"}, {"cola": {"zh": "可乐", "en": "Cola"}}, (570, 630)
@@ -77,6 +78,20 @@ def keys(value: Any) -> Any:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return [keys(value[0])]
     return None
+
+
+def unknown(value: Any, path: str = "") -> set[str]:
+    """Where an object holds null."""
+    if isinstance(value, dict):
+        return {each for name, one in value.items() for each in unknown(one, f"{path}.{name}")}
+    return {path} if value is None else set()
+
+
+def test_the_page_is_tried_with_all_that_is_unknown_without_an_order(stage: Shown) -> None:
+    """A null that no test of the page has seen stops the page from being drawn."""
+    never = unknown(stage.now)
+    assert ".speed.unit" in never
+    assert never <= unknown(empty_snapshot())
 
 
 def test_a_snapshot_has_the_shape_of_the_contract(stage: Shown) -> None:

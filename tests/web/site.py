@@ -170,7 +170,9 @@ def empty_snapshot() -> dict[str, Any]:
     """A line without a work order: everything that is not known is null."""
     base = snapshot()
     nothing: dict[str, Any] = {
-        "state": {"packml": "idle", "since": T0},
+        "state": {"packml": "idle", "since": T0, "cause": None},
+        "bypass": None,
+        "test": None,
         "order": None,
         "operator": None,
         "shift": None,
@@ -179,7 +181,7 @@ def empty_snapshot() -> dict[str, Any]:
         "plan": None,
         "rejected": {"count": None, "limit_pct": None, "reasons": {}},
         "no_read": {"count": None, "limit_pct": None},
-        "speed": {"per_min": None, "low": None, "high": None, "unit": "bottle"},
+        "speed": {"per_min": None, "low": None, "high": None, "unit": None},
         "oee": {"value": None, "stops": None, "stopped_s": None},
         "current": None,
         "camera": None,

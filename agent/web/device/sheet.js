@@ -95,7 +95,7 @@ function fill(node, device) {
   put(kind, text.tOr("device", device.kind) + (device.quality ? ` · ${device.quality.letter}` : ""));
   put(word, text.tOr("device_state", device.state));
   put(latency, device.latency_ms === null ? text.NONE : t("devices.latency", { n: Math.round(device.latency_ms * 10) / 10 }));
-  put(last, t("devices.last", { time: text.second(device.last) }));
+  put(last, device.last === null ? t("devices.never") : t("devices.last", { time: text.second(device.last) }));
   put(error, device.said ? inOurs(device.said) : wrong(device.error));
   error.translate = !device.said && error.textContent !== device.error;
   show(error, device.error !== null);
@@ -178,6 +178,7 @@ class DeviceSheet {
     this.test.name(t("devices.test"));
     if (this.#language !== text.currentLanguage()) this.#say(this.#found);
     show(this.nothing, this.#entries.length === 0);
+    show(this.wire, this.#entries.length > 0);
     keep(this.wire, this.#entries.length, () => el("li", "", el("time"), el("b"), el("span"), el("code")));
     this.#entries.forEach((entry, index) => {
       const [time, way, words, hex] = this.wire.children[index].children;

@@ -69,7 +69,7 @@ class Figures extends View {
 
   /** @param {import("./types.js").Snapshot["speed"]} speed */
   #speed(speed) {
-    put(this.piece("speed-label"), t("speed.label", { unit: text.tOr("unit", speed.unit) }));
+    put(this.piece("speed-label"), t("speed.label", { unit: text.tOr("unit", speed.unit ?? "other") }));
     this.#value("speed", number(speed.per_min), speed.per_min != null);
     const { per_min: now, low, high } = speed;
     const banded = low !== null && high !== null;
@@ -98,7 +98,7 @@ class Figures extends View {
 function againstPlan(s) {
   if (s.good == null || s.plan == null) return text.NONE;
   const late = Math.round(s.plan - s.good);
-  const unit = s.order?.level ?? s.speed.unit;
+  const unit = s.order?.level ?? s.speed.unit ?? "other";
   const n = Math.abs(late);
   const count = text.tOr("count", unit, { n });
   if (late === 0) return t("plan.even");

@@ -34,7 +34,7 @@
  * @property {number | null} plan
  * @property {{count: number | null, limit_pct: number | null, reasons: Record<string, number>}} rejected
  * @property {{count: number | null, limit_pct: number | null}} no_read
- * @property {{per_min: number | null, low: number | null, high: number | null, unit: string}} speed
+ * @property {{per_min: number | null, low: number | null, high: number | null, unit: string | null}} speed
  * @property {{value: number | null, stops: number | null, stopped_s: number | null}} oee
  * @property {Current | null} current
  * @property {Camera | null} camera

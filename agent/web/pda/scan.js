@@ -10,7 +10,7 @@ import { signal } from "./signals.js";
 import { app, bus, may, waiting } from "./state.js";
 import { sendSoon } from "./sync.js";
 import { enterCode, otherWays } from "./type.js";
-import { endOf, levelName, lineWords, productName, shortCode, unitWords, verdictWords } from "./words.js";
+import { endOf, inUnits, levelName, lineWords, productName, shortCode, unitWords, verdictWords } from "./words.js";
 
 const LAST_SHOWN = 20;
 
@@ -214,11 +214,7 @@ function whole(lines) {
   const levels = new Set(lines.map((line) => `${line.level} ${line.pieces / line.quantity}`));
   const each = levels.size === 1 ? lines[0].pieces / lines[0].quantity : 1;
   const sum = (/** @type {string} */ key) => lines.reduce((n, line) => n + line[key], 0);
-  return {
-    done: Math.round((sum("done") / each) * 10) / 10,
-    wanted: sum("pieces") / each,
-    level: levels.size === 1 ? lines[0].level : "",
-  };
+  return inUnits(sum("done"), sum("pieces"), each, levels.size === 1 ? lines[0].level : "");
 }
 
 /**

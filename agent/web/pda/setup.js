@@ -148,9 +148,10 @@ class Setup extends Screen {
       const said = this.tests[name] ?? "open";
       const row = list.children[at];
       put(row.children[0], t(`test.${name}`));
-      put(row.children[1], t(said === "good" ? "test.good" : said === "open" ? "test.open" : "test.bad"));
+      const known = ["good", "open", "asked"].includes(said);
+      put(row.children[1], t(`test.${known ? said : "bad"}`));
       put(row.children[2], said === "good" ? "" : t(`test.${name}.${said}`));
-      row.toggleAttribute("data-bad", !["good", "open"].includes(said));
+      row.toggleAttribute("data-bad", !known);
     }
     put(this.piece("hint"), step === "enrol" || step === "login" ? t("setup.scan") : "");
     this.drawActs();

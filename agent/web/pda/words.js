@@ -37,13 +37,26 @@ export function unitWords(level, pieces) {
 }
 
 /**
+ * Bottles done and wanted in a unit of `each`, while that comes out even; else in bottles: a rounded
+ * figure would hide the last ones.
+ * @param {number} done
+ * @param {number} wanted
+ * @param {number} each
+ * @param {string} level
+ */
+export function inUnits(done, wanted, each, level) {
+  if (done % each || wanted % each) return { done, wanted, level: "bottle" };
+  return { done: done / each, wanted: wanted / each, level };
+}
+
+/**
  * Done and wanted of a line, in the unit that it was asked in.
  * @param {any} line
  */
 export function lineWords(line) {
   const each = line.quantity ? line.pieces / line.quantity : 1;
-  const done = Math.round((line.done / each) * 10) / 10;
-  return `${number(done)} / ${number(line.quantity || line.pieces)} ${levelName(line.level)}`;
+  const { done, wanted, level } = inUnits(line.done, line.pieces, each, line.level);
+  return `${number(done)} / ${number(wanted)} ${levelName(level)}`;
 }
 
 /** @param {number} ms */
