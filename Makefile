@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check needed bench lock clean
 
 help:
 	@echo "make demo    set up and run the demonstration line; the panel is on http://localhost:8080"
@@ -33,10 +33,14 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup
+needed: setup
 	@tests/install_needed $(BIN)/python
-	@$(MAKE) --no-print-directory check
-	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+
+# The checks while what the tests need is fetched. Four processes on two cores: half of a test's time
+# is waiting for devices that move as fast as bottles do.
+test: setup
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line check needed
+	$(BIN)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 bench: setup
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

@@ -5,8 +5,6 @@ Each runs in a process of its own, on a copy of the packages; the copy without a
 
 import shutil
 import subprocess
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,10 +27,6 @@ def machine(where: Path, site: str, troubles: str, steps: int) -> subprocess.Com
     return run("tests.core.machine", words, where, ROOT, seconds=DEADLINE)
 
 
-def plant_and_run(mutant: Mutant, copy: Path, where: Path) -> subprocess.CompletedProcess[str]:
-    return machine(planted(mutant, copy, where), mutant.site, mutant.troubles, STEPS)
-
-
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages as they are now: others may be at work in the tree."""
@@ -43,25 +37,10 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
-@pytest.fixture(scope="module")
-def runs(
-    copy: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[Mutant, "Future[subprocess.CompletedProcess[str]]"]]:
-    """Every mutant, two at a time."""
-    base = tmp_path_factory.mktemp("mutants")
-    with ThreadPoolExecutor(2) as pool:
-        yield {
-            mutant: pool.submit(plant_and_run, mutant, copy, base / str(n))
-            for n, mutant in enumerate(MUTANTS)
-        }
-        pool.shutdown(cancel_futures=True)
-
-
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
-def test_a_mutant_is_killed(
-    mutant: Mutant, runs: dict[Mutant, "Future[subprocess.CompletedProcess[str]]"]
-) -> None:
-    done = runs[mutant].result()
+def test_a_mutant_is_killed(mutant: Mutant, copy: Path, tmp_path: Path) -> None:
+    where = planted(mutant, copy, tmp_path / "mutant")
+    done = machine(where, mutant.site, mutant.troubles, STEPS)
     assert done.returncode == 1, f"{mutant.name} lives:\n{done.stdout}{done.stderr}"
     assert "Failing test case" in done.stderr, done.stderr
 
