@@ -4,7 +4,7 @@ told to stop."""
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -69,10 +69,19 @@ close. A library may have swallowed the first word."""
 
 
 class Agent:
-    """One agent. `run` until `stop`; `ready` is set when the panel answers."""
+    """One agent. `run` until `stop`; `ready` is set when the panel answers. `built` is called when
+    all that it needs is there and no line runs yet: what takes long then keeps none waiting."""
 
-    def __init__(self, site: Site, config: Path, *, web: bool = True) -> None:
+    def __init__(
+        self,
+        site: Site,
+        config: Path,
+        *,
+        web: bool = True,
+        built: Callable[[], None] = lambda: None,
+    ) -> None:
         self.site = site
+        self._built = built
         self._config = config
         self.files = Files(site, config)
         self.ready = asyncio.Event()
@@ -187,6 +196,7 @@ class Agent:
             await server.started()
             if self.scanning is not None:
                 tasks += self._to_the_network(self.scanning)
+        self._built()
         for line in self._lines.values():
             tasks += [asyncio.create_task(work, name=name) for name, work in line.work().items()]
             tasks.append(asyncio.create_task(self._look(line, gate), name="snapshot"))

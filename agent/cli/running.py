@@ -54,7 +54,7 @@ def run(
     site_file.begin(config)
     site, _ = load_site(config)
     sys.setswitchinterval(SWITCH_SECONDS)
-    asyncio.run(_run(Agent(site, config, web=web)))
+    asyncio.run(_run(Agent(site, config, web=web, built=_keep_what_is_there)))
 
 
 async def _run(agent: "Agent") -> None:
@@ -64,10 +64,6 @@ async def _run(agent: "Agent") -> None:
     running = asyncio.create_task(agent.run())
     ready = asyncio.create_task(agent.ready.wait())
     await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
-    # What is there now stays: to look through all of it for garbage, again and again, would keep
-    # every line waiting for 0.1 s each time.
-    gc.collect()
-    gc.freeze()
     if ready.done() and agent.port:
         host = agent.site.web.host
         print_json({"ready": {"panel": f"http://{host}:{agent.port}"}})
@@ -77,6 +73,13 @@ async def _run(agent: "Agent") -> None:
         await running
     finally:
         gc.unfreeze()  # at the interpreter's end what is frozen would count as leaked
+
+
+def _keep_what_is_there() -> None:
+    """It stays: to look through all of it for garbage, again and again, would keep every line
+    waiting for 0.1 s each time."""
+    gc.collect()
+    gc.freeze()
 
 
 STORY_BOTTLES = 450

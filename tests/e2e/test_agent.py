@@ -260,3 +260,31 @@ def test_an_agent_whose_store_dies_of_a_bug_ends(tmp_path: Path) -> None:
                 await running
 
     asyncio.run(scene())
+
+
+def test_what_takes_long_at_the_start_keeps_no_line_waiting(tmp_path: Path) -> None:
+    """`built` is called once, before a line is at work and before the agent says it is ready."""
+    config = write(tmp_path, example("A", iter(free_ports(18))))
+    told: list[tuple[bool, bool]] = []
+
+    def at_work() -> bool:
+        return "snapshot" in {task.get_name() for task in asyncio.all_tasks()}
+
+    async def scene() -> None:
+        built = Agent(
+            load(config), config, built=lambda: told.append((at_work(), built.ready.is_set()))
+        )
+        running = asyncio.create_task(built.run())
+        async with asyncio.timeout(SECONDS):
+            await built.ready.wait()
+            assert at_work()
+            assert built.port, "the panel answers by then"
+            watches = built.runner("A").watches
+            await asyncio.to_thread(
+                wait_for, lambda: {each.health.state for each in watches} == {"ok"}, "no camera"
+            )
+            built.stop()
+            await running
+
+    asyncio.run(scene())
+    assert told == [(False, False)]
