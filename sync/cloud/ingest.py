@@ -35,7 +35,7 @@ MOST_EVENTS = 65_536
 
 
 class Prepared(NamedTuple):
-    """A batch, ready to be applied."""
+    """A batch, ready to be applied; without its documents."""
 
     batch: Batch
     payload: bytes
@@ -145,7 +145,8 @@ class Ingest:
         """A batch whose origin is checked, ready to be applied."""
         found = rows(batch, self._ids.first(), self._lint)
         self._ids.used(len(found.events))
-        return Prepared(batch, payload, found, self._pack(found))
+        # Its documents are rows and letters now, and would be kept as long as it waits.
+        return Prepared(replace(batch, docs=[]), payload, found, self._pack(found))
 
     def _pack(self, found: Rows) -> dict[str, Block]:
         pack = self._database.pack
@@ -194,11 +195,7 @@ class Ingest:
         for each in prepared:
             ack, part = self._one(each, now_ms)
             acks.append(self._told(each.batch, ack, now_ms))
-            if part is None:
-                continue
-            if careful:  # who was first is seen from what stands there
-                self.write([part], now_ms, careful, fresh)
-            else:
+            if part is not None:
                 parts.append(part)
         self.write(parts, now_ms, careful, fresh)
         return acks
@@ -385,7 +382,7 @@ class Ingest:
 
     def write(self, parts: Sequence[_Part], now_ms: int, careful: bool, fresh: set[bytes]) -> None:
         """Add the rows of some documents, in the transaction that is open. Duplicate: do it again,
-        `careful`, and then one part after the other."""
+        `careful`."""
         parts = [part for part in parts if part.rows.events]
         if not parts:
             return

@@ -81,6 +81,38 @@ def test_a_gap_within_a_group_rewinds_only_its_agent(held: Held) -> None:
     ]
 
 
+def test_what_is_written_together_is_each_batchs_own(held: Held) -> None:
+    """One COPY takes the rows of all: each event keeps its stream, its agent and its arrival."""
+    one, other = two()
+    held.carry_out(held.group(one.cut(1, 2), other.cut(1, 1), one.cut(3, 3), other.cut(2, 3)))
+    told = held.look.rows(
+        "SELECT a.name, e.seq, u.text FROM unit u JOIN event e ON e.id = u.event "
+        "JOIN watermark w ON w.id = e.stream JOIN agent a ON a.id = w.agent ORDER BY u.text"
+    )
+    names = {one.name: ("1", 0), other.name: ("2", 10)}
+    assert sorted(told) == sorted(
+        (agent, n + 1, text)
+        for agent, (of, first) in names.items()
+        for n in range(3)
+        for text in (*bottles(3, f"{of}{n}"), case(first + n))
+    )
+    arrivals = held.look.rows("SELECT first, last FROM arrival ORDER BY id")
+    spans = held.look.rows("SELECT min(id), max(id), count(*) FROM event GROUP BY stream")
+    assert len(arrivals) == 4
+    assert sum(last - first + 1 for first, last in arrivals) == sum(row[2] for row in spans)
+
+
+def test_codes_that_two_batches_of_a_group_claim_are_quarantined(held: Held) -> None:
+    one, other = two()
+    one.case(case(20), bottles(2, "10"))  # it told them itself before
+    other.case(case(21), bottles(2, "11"))
+    said = held.carry_out(held.group(one.cut(1, 3), other.cut(1, 2), other.cut(3, 4), one.cut(4)))
+    assert [(ack.upto, ack.rewind, ack.fork) for _, ack in said[1::2]] == [(4, False, "")] * 2
+    claims = held.look.rows("SELECT text, duplicate FROM claim ORDER BY text")
+    assert claims == sorted((text, 1) for text in (*bottles(2, "10"), *bottles(2, "11")))
+    assert held.look.one("SELECT count(*) FROM unit") == (6 * 4 + 2,)
+
+
 def test_a_batch_that_the_database_cannot_hold_is_refused_alone(postgres_server: str) -> None:
     held = Held(fresh_postgres(postgres_server))
     one, other = two()

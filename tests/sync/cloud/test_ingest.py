@@ -5,7 +5,8 @@ import pytest
 
 from agent.core.errors import DomainError
 from sync.cloud import notices
-from sync.envelope import ZERO
+from sync.cloud.ingest import Prepared
+from sync.envelope import ZERO, encode
 from tests.sync.cloud.told import NOW, Cloud, Teller, bottles, case
 
 
@@ -17,6 +18,24 @@ def test_a_batch_is_applied_once_however_often_it_comes(cloud: Cloud) -> None:
     assert (first.upto, first.hash, first.rewind, first.fork) == (1, agent.chains[1], False, "")
     assert again == first
     assert [cloud.count(table) for table in ("unit", "link", "box", "batch")] == [25, 24, 1, 1]
+
+
+def test_a_batch_that_waits_keeps_no_documents(cloud: Cloud) -> None:
+    agent = Teller()
+    agent.case(case(1), bottles(24))
+    agent.row(b'"no document"')
+    batch = agent.cut()
+    prepared = cloud.ingest.prepare(agent.name, encode(batch))
+    assert isinstance(prepared, Prepared)
+    assert (prepared.batch.first, prepared.batch.last, prepared.batch.docs) == (1, 2, [])
+    (ack,) = cloud.ingest.apply([prepared], NOW)
+    assert [each.seq for each in ack.reject] == [2]
+    letter = cloud.conn.one("SELECT doc FROM dead_letter")
+    assert letter is not None
+    assert bytes(letter[0]) == b'"no document"'
+    kept = cloud.conn.one("SELECT payload FROM batch")
+    assert kept is not None
+    assert bytes(kept[0]) == encode(batch)
 
 
 def test_rows_without_documents_move_the_watermark(cloud: Cloud) -> None:
