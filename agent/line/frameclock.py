@@ -24,6 +24,9 @@ DRIFT = 1e-4
 VALID = 60.0
 """Seconds after which what was learned of the clock is forgotten."""
 
+HELD_UP = 5.0
+"""Seconds by which a frame may be late; beyond that the camera's clock was set."""
+
 
 class Word(Enum):
     """What the clock says of a pair."""
@@ -70,6 +73,13 @@ class FrameClock:
     def prompt(self, taken: float | None, received: float) -> bool:
         """The frame came as quickly as they do: neither was it held up nor the clock set."""
         return taken is not None and abs(received - taken - self._quick) <= self._pitch / 2
+
+    def runs_on(self, taken: float | None, received: float) -> bool:
+        """The camera's clock was not set since the newest pair: this frame was perhaps held up, and
+        no camera that starts anew goes on where its clock was."""
+        if taken is None or self._last is None or not 0 < taken - self._last <= VALID:
+            return False
+        return -self._pitch / 2 <= received - taken - self._quick <= HELD_UP
 
     def learn(
         self, counter: int, taken: float | None, told: float, untold: float, received: float

@@ -58,7 +58,7 @@ LATE_POLLS = 2
 """Triggers that may be told after the frames that they fired."""
 LOOKED = 4, 16
 """Newest frames and triggers among which the camera's clock looks for pairs."""
-REFUSED = 2
+REFUSED = 3
 """Silences, one after the other, that speak against the camera's clock, to give it up."""
 KEPT = 64
 """Triggers or frames that may wait for each other; the oldest are given up."""
@@ -121,7 +121,8 @@ class Pairing(Generic[F]):
     _clock: FrameClock = field(default_factory=FrameClock)
     _taken: float = -math.inf  # camera time of the last frame
     _refused: int = 0  # silences since a pair that fit the clock at which it did not
-    _unsure: list[_Unsure[F]] = field(default_factory=list)  # oldest first, all by this offset
+    # Oldest first, all by this offset.
+    _unsure: deque[_Unsure[F]] = field(default_factory=lambda: deque(maxlen=KEPT))
     # Item, when it was told, since when a frame may be its own, and when it was not told yet.
     _triggers: OrderedDict[int, tuple[int, float, float, float]] = field(
         default_factory=OrderedDict
@@ -186,12 +187,13 @@ class Pairing(Generic[F]):
             return []  # the same picture sent twice
         if before is not None and counter <= before:
             self._slip(at)  # the camera counts anew
-        away = before is not None and self._may_count_anew(counter, at)
+        away = before is not None and self._may_count_anew(counter, at, taken)
         if away and self.offset is not None:
             self.slips += 1
         if away:
             self._doubt()
-            self._forget_clock()
+            if not self._clock.runs_on(taken, at):
+                self._forget_clock()
         if taken is not None and taken < self._taken - SHORTEST:
             self.slips += 1
             self._doubt()  # its clock was set
@@ -214,11 +216,17 @@ class Pairing(Generic[F]):
             self._frames.popitem(last=False)
         return self._match(at)
 
-    def _may_count_anew(self, counter: int, at: float) -> bool:
+    def _may_count_anew(self, counter: int, at: float, taken: float | None) -> bool:
         """Whether the camera may have started anew since its last frame although its count seems to
-        go on: there was time, and there were triggers enough to count so far once more."""
+        go on: there was time, there were triggers enough to count so far once more, and its clock
+        does not say that it took this frame when a trigger was fired."""
         fired = self._index - self._index_before + LATE_POLLS
-        return at - self._frame_at >= REPEAT and counter <= fired
+        if at - self._frame_at < REPEAT or counter > fired:
+            return False
+        return not any(
+            self._clock.judge(taken, told, untold) is Word.FITS
+            for _, told, _, untold in self._triggers.values()
+        )
 
     def _alone(self, now: float) -> list[Paired[F]]:
         """One trigger and one reading that came with or after it. Several of either are not told
@@ -310,14 +318,14 @@ class Pairing(Generic[F]):
     def _proven(self, now: float) -> list[Paired[F]]:
         """Pairs that the clock can prove now; what it speaks against, or is late, is none."""
         pairs: list[Paired[F]] = []
-        waiting: list[_Unsure[F]] = []
-        for each in self._unsure:
+        waiting = list(self._unsure)
+        self._unsure.clear()
+        for each in waiting:
             word = self._clock.judge(each.taken, each.pair.triggered, each.untold)
             if word is Word.FITS:
                 pairs.append(each.pair)
             elif word is Word.UNSURE and now - each.pair.triggered <= self.late:
-                waiting.append(each)
-        self._unsure = waiting
+                self._unsure.append(each)
         return pairs
 
     def _hear(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.line.frameclock import NEAR, FrameClock, Word
@@ -198,6 +198,7 @@ def test_one_trouble_at_any_item_never_gives_an_item_anothers_frame(
     ),
     st.integers(0, 1 << 16),
 )
+@example((0.1, "unevenly", "creeps"), 4, [(2, "late", 0.375), (4, "late", 0.5)], 0)
 def test_nor_do_several_close_to_each_other(
     ride: tuple[float, str, str], first: int, near: list[Trouble], seed: int
 ) -> None:
