@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from agent.core.errors import Said, say
+from agent.core.errors import CaselinkError, DomainError, Said, say
 
 Language = Literal["zh", "en"]
 
@@ -68,6 +68,14 @@ def spoken(language: Language, said: Said) -> str:
     texts = _texts(language)
     holes = {name: _filled(language, name, value) for name, value in said.args.items()}
     return _HOLE.sub(lambda hole: holes.get(hole[1], hole[0]), texts[f"found.{said.key}"])
+
+
+def refusal(language: Language, error: CaselinkError) -> str:
+    """What an error says of a device; in English where the catalogue does not know it."""
+    if error.said is not None:
+        return spoken(language, error.said)
+    reason = error.reason if isinstance(error, DomainError) else ""
+    return str(error) if language == "en" else _texts(language).get(f"refused.{reason}", str(error))
 
 
 def _filled(language: Language, name: str, value: str | Said) -> str:

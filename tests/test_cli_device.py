@@ -143,6 +143,12 @@ address = "serial:///dev/ttyNOBODY7"
         assert (status, "right: run (register 1): 5" in out) == (0, True)
         _, out, _ = shell("device", "check", "all", "--lang", "zh")
         assert "不接受连接" in out
+        assert "不认识配置项 'colour'" in out
+        assert "连接被拒绝" in out
+        assert "标志：0xca01，输入寄存器 0" in out
+        assert all(max(line) > "\u4e00" for line in out.splitlines()), "nothing is English only"
+        status, _, err = shell("device", "test", "closed", "--yes", "--lang", "zh")
+        assert (status, "连不上" in err) == (1, True)
         assert "应答的是登录提示（“box login:”）" in out
         assert "运行号（寄存器 1）：5" in out
         status, _, err = shell("device", "check", "nobody")
@@ -194,6 +200,10 @@ def test_through_an_agent_that_holds_the_devices(
             assert (status, "✕ it does not answer" in out) == (1, True)
             status, _, err = shell("device", "test", "A-coder", "--yes")
             assert (status, "cannot be tested now" in err) == (1, True)
+            status, _, err = shell("device", "test", "A-coder", "--yes", "--lang", "zh")
+            assert (status, "请先看它的故障" in err) == (1, True), err
+            out = shell("device", "list", "--lang", "zh")[1].replace("\n", "")
+            assert "连接被拒绝" in "".join(part.strip() for part in out.split("│")), out
             image.flags = RUNNING
 
             def asked(words: str) -> bool:

@@ -13,7 +13,7 @@ from rich.console import Console
 from agent import config as site_file
 from agent.app import Files
 from agent.config import Site
-from agent.core.errors import DomainError, TransientError
+from agent.core.errors import DomainError, TransientError, said_of
 from agent.store.database import Connection, Database, open_reader
 from agent.store.writer import Writer
 
@@ -115,7 +115,9 @@ def ask(
         if answer.is_success:
             return said
         if "message" in said:
-            raise DomainError(str(said.get("reason", "refused")), str(said["message"]))
+            refused = DomainError(str(said.get("reason", "refused")), str(said["message"]))
+            refused.said = said_of(said["said"]) if said.get("said") else None
+            raise refused
     raise DomainError(
         "not_our_agent",
         f"What answers on port {site.web.port} is not this agent (HTTP {answer.status_code}): "

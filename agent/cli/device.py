@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from agent.app.files import Files
-from agent.cli.common import DEFAULT, AsJson, ConfigFile, ask, load_site, out, print_json
+from agent.cli.common import DEFAULT, AsJson, ConfigFile, ask, err, load_site, out, print_json
 from agent.config import Site
-from agent.core.errors import DomainError, said_of
+from agent.core.errors import CaselinkError, DomainError, Said, said_of, say
 from agent.now import wall_ms
-from agent.told import spoken
+from agent.told import Language, refusal, spoken
 
 if TYPE_CHECKING:
     from drivers.wireread import Follower
@@ -34,6 +34,7 @@ AGAIN = 0.2
 def list_(
     types: Annotated[bool, typer.Option("--types", help="The types there are instead.")] = False,
     config: ConfigFile = DEFAULT,
+    lang: Lang = "en",
     as_json: AsJson = False,
 ) -> None:
     """The devices of the site file with their state, or the types that it may name."""
@@ -62,7 +63,7 @@ def list_(
             each["kind"] or "?",
             escape(each["address"] or "-"),
             each["line"] or "-",
-            escape(_state(each, running=told["running"])),
+            escape(_state(each, lang, running=told["running"])),
             _time(each.get("last")),
             str(each.get("losses", "-")),
         )
@@ -139,21 +140,29 @@ def try_(
 
     site, files = load_site(config)
     section = site.devices[_known(site, name)]
-    what = {
-        "printer": "A test label may come out, or it is only asked how it is.",
-        "plc": "Lamps will light one after the other and the horn will sound.",
-    }.get(str(registry.kind_of(section)), f"Trigger it by hand within {seconds:.0f} s.")
+    what = {"printer": say("may_print"), "plc": say("may_light")}.get(
+        str(registry.kind_of(section)), say("may_trigger", s=f"{seconds:.0f}")
+    )
     if not yes:
-        typer.confirm(f"{what} Go on?", abort=True)
+        typer.confirm(spoken(lang, what), abort=True)
+    try:
+        said = _tested(site, files, name, seconds)
+    except CaselinkError as error:
+        if lang == "en":
+            raise
+        err.print(refusal(lang, error), markup=False)
+        raise typer.Exit(1) from None
+    out.print(f"{name}: {spoken(lang, said)}", markup=False)
+
+
+def _tested(site: Site, files: Files, name: str, seconds: float) -> Said:
     path = f"/api/devices/{name}/test"
     told = ask(site, files, "POST", path, {"seconds": seconds}, CHECK_SECONDS + seconds)
-    if told is None:
-        from agent.app import checking
+    if told is not None:
+        return said_of(told["said"])
+    from agent.app import checking
 
-        said = asyncio.run(checking.test(name, section, seconds))
-    else:
-        said = said_of(told["said"])
-    out.print(f"{name}: {spoken(lang, said)}", markup=False)
+    return asyncio.run(checking.test(name, site.devices[name], seconds))
 
 
 @app.command()
@@ -222,12 +231,13 @@ def _moment(text: str) -> datetime | None:
         raise typer.BadParameter(f"write 2026-01-31T08:00 or an age as 10m, not {text}") from None
 
 
-def _state(device: Mapping[str, Any], *, running: bool) -> str:
+def _state(device: Mapping[str, Any], lang: Language, *, running: bool) -> str:
     if device["state"] is None:
         return "no line uses it" if running else "-"
     extra = [*device.get("warnings", [])]
     if device.get("error"):
-        extra.append(device["error"])
+        said = device.get("said")
+        extra.append(spoken(lang, said_of(said)) if said else device["error"])
     return f"{device['state']} ({'; '.join(extra)})" if extra else str(device["state"])
 
 

@@ -83,7 +83,8 @@ async def where_is_magic(read: Read, plan: RegisterMap) -> Said | None:
                 return None  # it came just now: the PLC has started
             base = plan.input.base + address - at
             if word == plan.magic and table != plan.input.table:
-                return say("plc_magic_table", table=table, at=address, base=base)
+                held = say(f"plc_table_{table}")
+                return say("plc_magic_table", held=held, table=table, at=address, base=base)
             if word == plan.magic:
                 return say("plc_magic_base", at=address, base=base)
             if word == swapped:
@@ -114,7 +115,9 @@ def _of_header(
 ) -> list[DeviceCheck]:
     base, block = plan.input.base, plan.input
     at = base + block.magic
-    found = [_good("magic", magic=f"{plan.magic:#06x}", table=block.table, at=at)]
+    found = [
+        _good("magic", magic=f"{plan.magic:#06x}", table=say(f"plc_table_{block.table}"), at=at)
+    ]
     at = base + block.run
     if after.run == 0:
         found.append(_bad("run_zero", at=at))
@@ -283,7 +286,11 @@ async def _of_points(
 ) -> list[DeviceCheck]:
     found: list[DeviceCheck] = []
     for name, point in points.items():
-        place = {"name": f"{group}.{name}", "table": point.table, "at": point.address}
+        place = {
+            "name": f"{group}.{name}",
+            "table": say(f"plc_table_{point.table}"),
+            "at": point.address,
+        }
         where = say("plc_point", **place)
         if point.unit is not None:
             where = say("plc_point_unit", **place, unit=point.unit)
