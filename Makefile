@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check needed bench lock clean
+.PHONY: help setup demo test check needed compiled bench lock clean
 
 help:
 	@echo "make demo    set up and run the demonstration line; the panel is on http://localhost:8080"
@@ -36,10 +36,14 @@ check: setup
 needed: setup
 	@tests/install_needed $(BIN)/python
 
+# What is compiled once need not be by each of the processes that begin together.
+compiled: setup
+	@$(BIN)/pytest -q --collect-only >/dev/null 2>&1 || true
+
 # The checks while what the tests need is fetched. Four processes on two cores: half of a test's time
 # is waiting for devices that move as fast as bottles do.
 test: setup
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line check needed
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=line check needed compiled
 	$(BIN)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 bench: setup
