@@ -39,6 +39,8 @@ from agent.store.writer import Writer
 log = logging.getLogger(__name__)
 
 MOST_ITEMS = 200
+LONG = frozenset({"close", "accept_all", "count_done", "reverse"})
+"""What takes some 0.1 ms for each unit of a document."""
 MOST_TEXT = 2_000
 """Characters of a scanned text that are looked at; of one that is no code, 64 are kept."""
 PANEL = "panel"
@@ -121,7 +123,7 @@ class Warehouse(Views):
         if len(items) > MOST_ITEMS:
             raise DomainError("too_many", f"At most {MOST_ITEMS} items at once: split them.")
         return self._writer.wait(
-            lambda conn: self.carry_out(conn, scope, items, now_ms), turn=Turn.SHORT
+            lambda conn: self.carry_out(conn, scope, items, now_ms), turn=turn_of(items)
         )
 
     def upto(self, device: str) -> int:
@@ -471,6 +473,12 @@ class Warehouse(Views):
         self._open_own(conn, decision, item, now)
         record(conn, "", decision.facts, now)
         return 1
+
+
+def turn_of(items: Sequence[Item]) -> Turn:
+    """How items take their place: with a line's reports, but for what goes through a document
+    unit by unit (thousands of them, it may be)."""
+    return Turn.ANY if any(item.do in LONG for item in items) else Turn.SHORT
 
 
 _WHY = {

@@ -11,10 +11,12 @@ from agent.core.errors import DomainError
 from agent.core.goods import Item, Scope
 from agent.core.rules import OPERATIONS
 from agent.ports.cloud import Entry
+from agent.services.warehouse import turn_of
 from agent.services.warehouse_documents import asn_facts, dispatch_facts, told_facts
 from agent.store import journal
 from agent.store.database import Connection, in_memory
 from agent.store.record import record
+from agent.store.turns import Turn
 from sync import kinds
 from tests.services.depot_help import DAY, NOW, Hosted, pallet
 
@@ -58,6 +60,13 @@ def test_an_item_is_carried_out_once_however_often_it_comes(h: Hosted) -> None:
     assert all(r.replayed for r in again)
     assert pieces(h) == 8
     assert h.warehouse.upto("a") == 2
+
+
+@pytest.mark.parametrize("do", ["close", "accept_all", "count_done", "reverse"])
+def test_what_posts_a_document_does_not_ride_with_a_lines_reports(do: str) -> None:
+    scan = Item(1, "scan", "D-1", "x")
+    assert turn_of([scan, Item(2, "open", "D-2")]) is Turn.SHORT
+    assert turn_of([scan, Item(2, do, "D-1")]) is Turn.ANY
 
 
 def test_a_gap_is_refused_and_nothing_is_done(h: Hosted) -> None:
