@@ -18,8 +18,9 @@ from agent.core.plan import Station
 from agent.core.state import LineState
 from agent.core.stopping import AGENT
 from agent.line import asking
+from agent.line.lastpicture import picture
 from agent.line.runner import LineRunner
-from agent.line.watch import LastPicture, Watch
+from agent.line.watch import Watch
 from agent.now import monotonic, wall_ns
 from agent.ports.line import Committed
 
@@ -351,7 +352,7 @@ class LinePanel:
                 shown = watch
         if shown is None or shown.last is None:
             return None
-        return _picture(shown, shown.last)
+        return picture(shown, shown.last)
 
     def _trend(self, state: LineState, now: float) -> dict[str, Any] | None:
         seen, order = self._seen, state.order
@@ -462,44 +463,3 @@ def _waiting(state: LineState, station: Station) -> list[int | None]:
     return [
         lanes[lane][row] for row in range(rows) for lane in sorted(lanes) if row < len(lanes[lane])
     ]
-
-
-_PLACES = {"unread": "no_read", "lying": "no_read", "foreign": "no_read", "missing": "wait"}
-"""The mark of a place of an open case that gave no code, by its verdict."""
-
-
-def _picture(watch: Watch, last: LastPicture) -> dict[str, Any]:
-    height, width = last.frame.image.shape[:2]
-    decoded = last.decoded
-    marks = []
-    for n, read in enumerate(decoded.reads):
-        if read.corners:
-            xs = [x for x, _ in read.corners]
-            ys = [y for _, y in read.corners]
-            place = decoded.places[n] if decoded.places else len(decoded.verdicts)
-            twice = place < len(decoded.verdicts) and decoded.verdicts[place] == "doubled"
-            box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
-            marks.append(_mark("duplicate" if twice else "good", box))
-    empty = [
-        _mark(_PLACES[verdict], box)
-        for box, verdict in zip(decoded.boxes, decoded.verdicts, strict=False)
-        if verdict in _PLACES
-    ]
-    waiting = sum(mark["s"] == "wait" for mark in empty)
-    expected = watch.expected_reads
-    return {
-        "id": watch.reader.id,
-        "frame": last.number,
-        "at": last.wall_ms,
-        "good": len(decoded.reads),
-        "no_read": max(0, expected - len(decoded.reads) - waiting),
-        "waiting": waiting,
-        "width": width,
-        "height": height,
-        "marks": marks + empty,
-    }
-
-
-def _mark(sort: str, box: tuple[int, int, int, int]) -> dict[str, Any]:
-    x, y, w, h = box
-    return {"s": sort, "x": x, "y": y, "w": w, "h": h}

@@ -11,7 +11,6 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from agent.clockwatch import clock
 from agent.core import inputs as i
@@ -19,14 +18,13 @@ from agent.core.effects import PrinterReady, PrintLabel, SendCodes, SetSlot
 from agent.core.errors import CaselinkError, ConfigError, TransientError
 from agent.core.evolve import RESTART
 from agent.core.plan import LinePlan, Station
-from agent.core.state import LineState
-from agent.core.stopping import AGENT
 from agent.health import Health
 from agent.line.latency import Latency, VerdictTime
 from agent.line.pairing import QUIET
 from agent.line.printgate import PlcPrintGate
 from agent.line.printing import PrintDesk
 from agent.line.watch import Trace, Watch
+from agent.line.wishes import FLAG_ALARMS, wishes_of
 from agent.now import monotonic
 from agent.ports.line import CommitGate, Committed, Stamped
 from agent.ports.plc import (
@@ -65,9 +63,6 @@ PATIENCE = 2.0
 """Seconds that a person's command waits for what happened before it."""
 STALE = 1.0
 """Seconds after which what the store said of the line counts as unknown: it may not run."""
-
-FLAG_ALARMS = ("reject_full", "low_air")
-"""Flags of the PLC that are alarms, under the same name."""
 
 _SAW = {
     PlcEventKind.PASSED: i.GateSaw.PASSED,
@@ -385,7 +380,7 @@ class LineRunner:
         while True:
             self._turned["wishes"] = monotonic()
             try:
-                wishes = await self._gate.view(self.plan.id, _wishes)
+                wishes = await self._gate.view(self.plan.id, wishes_of)
                 self._wishes_at = monotonic()
                 self.wants_running, self.wants_stop = wishes.run, wishes.stop
                 self.in_bypass = wishes.bypass
@@ -538,31 +533,3 @@ class LineRunner:
                 self.tell(i.LanesCleared(station.id))
             case PlcEventKind.ENTERED:
                 self.tell(i.ItemEntered(station.id, event.lane, event.number))
-
-
-NO_CODES = frozenset({"pool_empty", "pool_in_question"})
-"""Alarms while which nothing can be printed: the line stands until they are over."""
-
-
-class Wishes(NamedTuple):
-    """What a line's state wants of the PLC: whether it may run, whether it was stopped by us, its
-    lamps; which alarms of the PLC's flags are open, and whether it is in bypass."""
-
-    run: bool
-    stop: bool
-    lamps: frozenset[str]
-    flags: frozenset[str]
-    bypass: bool
-
-
-def _wishes(state: LineState) -> Wishes:
-    priorities = {alarm.priority for alarm in state.alarms.values() if not alarm.acknowledged}
-    stopped = any(alarm.key in NO_CODES for alarm in state.alarms.values())
-    lamps = {"red", "horn"} if 1 in priorities else {"amber"} if priorities else set[str]()
-    if state.status == "running" or state.trial is not None:
-        lamps |= {"green"}
-    running = state.status == "running" or state.trial is not None
-    flags = frozenset(alarm.key for alarm in state.alarms.values() if alarm.key in FLAG_ALARMS)
-    by_us = state.status == "paused" and state.paused_by == AGENT
-    bypass = state.bypass is not None
-    return Wishes(running and (bypass or not stopped), by_us, frozenset(lamps), flags, bypass)

@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.outcome import CONDITION_ALARMS, EVENT_ALARMS
 from agent.core.stopping import STOPS
-from agent.line.runner import FLAG_ALARMS
+from agent.line.wishes import FLAG_ALARMS
 from agent.told import Language
 from agent.web import words
 
