@@ -110,6 +110,9 @@ class Views(Sums):
         self, conn: Connection, standing: Standing, known: core.Known, document: Document
     ) -> core.Known:
         """With everything that posting a document needs."""
+        coming = documents.expected(conn, document.id)
+        if len(coming) > MISSING:
+            standing.read_ahead()
         claims = []
         for claim in documents.claims(conn, document.id):
             unit = standing.ref(claim.ref)
@@ -117,9 +120,11 @@ class Views(Sums):
                 raise DomainError("claim_gone", f"Nothing is known of {claim.ref} any more.")
             claims.append(core.KnownClaim(unit, claim.reason, claim.condition))
         expected: list[core.KnownGoods] = []
-        for number in documents.expected(conn, document.id):
+        for number in coming:
             row = goods.by_id(conn, number)
-            unit = None if row is None else standing.ref(row.ref)
+            if row is None:
+                continue
+            unit = standing.foreign(row) if row.unit is None else standing.ref(row.ref)
             if unit is not None:
                 expected.append(unit)
         stands: list[core.KnownGoods] = []

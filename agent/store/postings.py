@@ -205,13 +205,13 @@ def _closed(conn: Connection, seq: int, line: str, fact: f.DocumentClosed) -> No
         if each is not None and each.kind == doc.kind and each.status == "open":
             _release_all(conn, each)
     for moved in fact.moved:
-        _post(conn, seq, doc, moved, fact.at_ms, fact.day)
+        row = _post(conn, seq, doc, moved, fact.at_ms, fact.day)
         for each in (doc, paper):
             if each is not None:
                 conn.change(
-                    "UPDATE document_goods SET done = ? WHERE document = ? AND done = 0 AND goods "
-                    "= (SELECT id FROM goods WHERE ref = ?)",
-                    (doc.id, each.id, moved.ref),
+                    "UPDATE document_goods SET done = ? WHERE document = ? AND done = 0 AND "
+                    "goods = ?",
+                    (doc.id, each.id, row),
                 )
     _end(conn, doc, seq, fact.at_ms, fact.reason)
 
@@ -223,8 +223,8 @@ def _end(conn: Connection, doc: Document, seq: int, at_ms: int, why: str) -> Non
     )
 
 
-def _post(conn: Connection, seq: int, doc: Document, moved: f.Moved, at_ms: int, day: str) -> None:
-    """One unit goes where the document says, and the sums with it."""
+def _post(conn: Connection, seq: int, doc: Document, moved: f.Moved, at_ms: int, day: str) -> int:
+    """One unit goes where the document says, and the sums with it; the row of it."""
     row = _row(conn, moved)
     before, party, content = row.place, doc.party, moved.content
     changes: list[Sum] = []
@@ -265,6 +265,7 @@ def _post(conn: Connection, seq: int, doc: Document, moved: f.Moved, at_ms: int,
         case _:
             raise IllegalTransition(f"a document of kind {doc.kind} moves nothing")
     _moved(conn, seq, doc, row, after, changes, day)
+    return row.id
 
 
 def _made_up(before: Place) -> str:
