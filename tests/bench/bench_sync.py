@@ -353,7 +353,10 @@ async def prebuilt(where: Path, outbox: Outbox, one: Built) -> None:
                 await connection.close()
             with consumer(broker.url, where / "relay.db"):
                 ready = Ready(outbox, built)
-                uplink = Uplink(US, Broker(broker.url, "edge-1"), outbox, about, builder=ready)
+                broker_at = Broker(broker.url, "edge-1")
+                # Nothing can be sent again here: a busy machine gets longer than the usual 15 s.
+                patient = {"patience": 300.0}
+                uplink = Uplink(US, broker_at, outbox, about, builder=ready, relay=patient)
                 began = perf_counter()
                 task = asyncio.create_task(uplink.run())
                 while uplink.status.acked < built[-1].last:  # noqa: ASYNC110 - a look costs nothing
