@@ -23,14 +23,15 @@ from agent.demo.simagent import Moment
 from agent.ports.plc import SlotVerdict
 from agent.services.clearance import asked
 from agent.store import balance
-from agent.store.words import CODE_STATES, code_key
+from agent.store.words import CODE_NUMBER, CODE_STATES, code_key
 from drivers import registry
 from drivers.sim.proving import BENCHES, Bench, Fault, FaultKind, bench, faults
 
 DISTANCE = 6
 """Products between printer and reader."""
 QUIET = 36
-"""Products without a fault at the end, so that it can be seen what became of all codes."""
+"""Products without a fault at the end, so that it can be seen what became of all codes; up to so
+many more while some are in doubt, as a lost connection is noticed later than it was cut."""
 WINDOW = 4
 SPARE = 40
 """Codes that each fault may cost, and that are left at the end."""
@@ -154,7 +155,7 @@ class Day:
                 await self._product(wait=True)
             last = self.prints + QUIET
             ends = time.monotonic() + PATIENCE
-            while self.taken < last:
+            while self.taken < last or (self._in_doubt() and self.taken < last + QUIET):
                 before = self.taken
                 await self._product(wait=True)
                 if self.taken > before:
@@ -266,6 +267,13 @@ class Day:
         )
         proof.unresolved += len(left_over)
         proof.notes += [f"{text} was settled by the clearance alone" for text in left_over[:5]]
+
+    def _in_doubt(self) -> bool:
+        """Whether codes are suspect that are on no product which was taken off."""
+        assert self.life is not None
+        found = "SELECT 1 FROM code WHERE state = ? AND unit_state IS NULL LIMIT 1"
+        suspect = (CODE_NUMBER[CodeState.SUSPECT],)
+        return self.life.database.conn.execute(found, suspect).fetchone() is not None
 
     def _states(self, codes: list[str]) -> dict[str, CodeState]:
         """What the record says of each code."""
