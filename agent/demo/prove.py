@@ -51,7 +51,8 @@ SETTLED = frozenset({CodeState.ATTACHED, CodeState.VOID}) | PRINTABLE_LEFT
 class Proof:
     """What came out. `printed_twice` prints of a code that was printed before; `unresolved` codes
     that are neither attached, void nor left after the line clearance, or that nothing but it
-    settled although they were on no product that was taken off and not among the printer's last;
+    settled although they were on no product that was taken off and not among the printer's last (a
+    print that was told and never made is believed to be on the product that came without a code);
     `balance_open` by how many codes the balance is off; `untrue` codes of which the record claims
     what is not so: left and printed, attached and never printed, void and on a product that was
     read, void by clearance and on a product that was not taken off, printed by its counter and not
@@ -136,6 +137,7 @@ class Day:
         # Codes on products that the gate took: while the agent was dead, or because of its verdict.
         self.unread: set[str] = set()
         self.taken_off: set[str] = set()
+        self.blanks = 0  # products without a code that the gate took
         self.life: Life | None = None
         self.section: dict[str, Any] = {}
 
@@ -212,7 +214,9 @@ class Day:
         """A product passes the reader and its gate; one that the gate took is fed again, once. With
         a dead agent the gate takes it, and nobody knows of it."""
         known = self.life is not None
-        if await self._passes(number, text) or text is None or not known:
+        passed = await self._passes(number, text)
+        self.blanks += not passed and text is None
+        if passed or text is None or not known:
             return
         if not await self._passes(self._next_number(), text):
             self.taken_off.add(text)
@@ -262,9 +266,9 @@ class Day:
         known_off = {codes[code_key(at).position] for (at,) in rejected}
         _, clearance = asked(conn, ORDER, "proof", reason="the products that were taken off")
         await life.runner.command(clearance)
-        left_over = sorted(
-            open_ - (known_off & (self.taken_off | self.unread)) - {*given[-WINDOW:]}
-        )
+        truly_off = known_off & (self.taken_off | self.unread)
+        never_made = sorted((open_ & known_off) - set(self.device.printed))[: self.blanks]
+        left_over = sorted(open_ - truly_off - {*never_made} - {*given[-WINDOW:]})
         proof.unresolved += len(left_over)
         proof.notes += [f"{text} was settled by the clearance alone" for text in left_over[:5]]
 

@@ -34,7 +34,7 @@ def test_only_a_pallet_that_is_proven_down_to_the_bottle_is_followed() -> None:
 
 
 def test_every_bottle_of_a_pallet_is_followed_to_the_dealers(tmp_path: Path) -> None:
-    command = [*FIRST, sys.executable, "-m", "agent.cli", "demo", "--story", "--bottles", "270"]
+    command = [*FIRST, sys.executable, "-m", "agent.cli", "demo", "--story", "--bottles", "400"]
     done = subprocess.run(
         [*command, "--json", "--no-web", "--keep", str(tmp_path)],
         capture_output=True,
