@@ -12,14 +12,15 @@ import socket
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from agent.core.errors import CaselinkError, DomainError, Said, say
 
 Language = Literal["zh", "en"]
 
-_TEXTS = Path(__file__).parent / "web" / "device"
-_HOLE = re.compile(r"\{(\w+)\}")
+_PAGES = Path(__file__).parent / "web"
+HOLE = re.compile(r"\{(\w+)\}")
+"""What fills a text stands in it by its name."""
 _OS = {
     errno.EACCES: "os_denied",
     errno.EADDRINUSE: "os_in_use",
@@ -67,7 +68,7 @@ def spoken(language: Language, said: Said) -> str:
     """A sentence about a device; KeyError if the catalogue does not know it."""
     texts = _texts(language)
     holes = {name: _filled(language, name, value) for name, value in said.args.items()}
-    return _HOLE.sub(lambda hole: holes.get(hole[1], hole[0]), texts[f"found.{said.key}"])
+    return HOLE.sub(lambda hole: holes.get(hole[1], hole[0]), texts[f"found.{said.key}"])
 
 
 def refusal(language: Language, error: CaselinkError) -> str:
@@ -88,7 +89,13 @@ def _filled(language: Language, name: str, value: str | Said) -> str:
     return texts["devices.comma"].join(each)
 
 
-@cache
 def _texts(language: Language) -> Mapping[str, str]:
-    found: dict[str, str] = json.loads((_TEXTS / f"text.{language}.json").read_text("utf-8"))
+    return texts_of("device", language)
+
+
+@cache
+def texts_of(page: str, language: Language) -> Mapping[str, Any]:
+    """Every text of a page by its key; an entry is a text, or `one` and `other` of them."""
+    file = _PAGES / page / f"text.{language}.json"
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return found

@@ -10,7 +10,7 @@ from agent.core.align import Content, Solution
 from agent.core.evolve import MISSED, STRANGER, guessed, kept_of
 from agent.core.outcome import Outcome
 from agent.core.restate import ELSEWHERE, Read, may_be_there, restate
-from agent.core.state import Gap, Kept, LineState
+from agent.core.state import Gap, Kept, LineState, Packing
 
 SLIP = "slip"
 _LOCATED = ("", MISSED, STRANGER)
@@ -56,7 +56,6 @@ def content_seen(
         return True
     if whole:
         anchors.read(out, station, container)
-    at = packing.kept.index(kept)
     read = copy(kept)
     read.seen, read.whole = sorted({*kept.seen, *seen}), whole or kept.whole
     for gap in packing.gaps:
@@ -64,16 +63,14 @@ def content_seen(
             run = [read if k.unit == container else k for k in packing.kept]
             if _in_gap(_Reading(out, station, read, whole, how), run, gap):
                 return True
-    first = max((n + 1 for n in range(at) if packing.kept[n].whole), default=0)
-    run = [*packing.kept[first:at], read, *packing.kept[at + 1 :]]
+    run, place, since = _since_reading(packing, read)
     solution = None
     if all(k.starts for k in run):
         lanes = out.state.lanes.get(station, {})
-        solution = align.solve(run, lanes, packing.suspects, at - first)
+        solution = align.solve(run, lanes, packing.suspects, place)
     else:  # of before a restart: the lanes are counted anew since
-        solution = _alone(run, at - first)
+        solution = _alone(run, place)
     reading = _Reading(out, station, read, whole, how)
-    since = packing.kept[first - 1].unit if first else 0
     if solution is None or not _possible(out, run, solution):
         reading.unexplained(run, since)
     elif solution.shifts:
@@ -94,10 +91,17 @@ def _empty(out: Outcome, station: str, kept: Kept, how: Read) -> None:
     if slipped or kept.whole or not any(kept.children):
         reading.alone()
         return
-    at = packing.kept.index(kept)
+    run, _, since = _since_reading(packing, nothing)
+    reading.unexplained(run, since)
+
+
+def _since_reading(packing: Packing, read: Kept) -> tuple[list[Kept], int, int]:
+    """The containers since the last full reading before this one, with `read` in its place; which
+    of them it is, and the unit of that full reading (0: there was none)."""
+    at = next(n for n, kept in enumerate(packing.kept) if kept.unit == read.unit)
     first = max((n + 1 for n in range(at) if packing.kept[n].whole), default=0)
-    run = [*packing.kept[first:at], nothing, *packing.kept[at + 1 :]]
-    reading.unexplained(run, packing.kept[first - 1].unit if first else 0)
+    run = [*packing.kept[first:at], read, *packing.kept[at + 1 :]]
+    return run, at - first, packing.kept[first - 1].unit if first else 0
 
 
 def _of_old(out: Outcome, container: int, seen: set[int], *, whole: bool) -> None:
@@ -178,7 +182,7 @@ class _Reading:
         if not self.whole:
             out.facts.append(f.ChildrenSeen(self.kept.unit, tuple(self.kept.seen)))
             return
-        self._restate({self.kept.unit: self._filled(self.kept.children)})
+        self.alone()
         packing = out.state.packing[self.station]
         located = packing.doubt in (*_LOCATED, SLIP) and solution.certain
         kept = next(k for k in packing.kept if k.unit == self.kept.unit)
@@ -244,7 +248,7 @@ class _Reading:
             doubtful.append(self.kept.unit)
         self._found(run, doubtful, SLIP, since, None)
         if self.whole:
-            self._restate({self.kept.unit: self._filled(self.kept.children)})
+            self.alone()
 
     def _found(
         self,

@@ -1,34 +1,21 @@
 """The message catalogue for programs other than the panel: the same texts, the same holes."""
 
-import json
-import re
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from agent.told import Language
-
-_HERE = Path(__file__).parent
-_HOLE = re.compile(r"\{(\w+)\}")
-
-
-@cache
-def _texts(page: str, language: Language) -> Mapping[str, Any]:
-    found: dict[str, Any] = json.loads((_HERE / page / f"text.{language}.json").read_text("utf-8"))
-    return found
+from agent.told import HOLE, Language, texts_of
 
 
 def catalogue(language: Language) -> Mapping[str, Any]:
     """Every text of a language by its key; an entry is a text, or `one` and `other` of them."""
-    return _texts("panel", language)
+    return texts_of("panel", language)
 
 
 def refusal(language: Language, reason: str, otherwise: str) -> str:
     """What a person is told of a refusal: the words of who scans before those of the panel."""
     key = f"refused.{reason}"
-    found = _texts("scan", language).get(key) or catalogue(language).get(key)
-    return found if isinstance(found, str) and not _HOLE.search(found) else otherwise
+    found = texts_of("scan", language).get(key) or catalogue(language).get(key)
+    return found if isinstance(found, str) and not HOLE.search(found) else otherwise
 
 
 def wanted_language(accepted: str) -> Language:
@@ -47,7 +34,7 @@ def text(language: Language, key: str, /, **holes: object) -> str:
     entry = catalogue(language)[key]
     if isinstance(entry, dict):
         entry = entry["one"] if str(holes.get("n")) == "1" and "one" in entry else entry["other"]
-    return _HOLE.sub(lambda hole: str(holes.get(hole[1], hole[0])), str(entry))
+    return HOLE.sub(lambda hole: str(holes.get(hole[1], hole[0])), str(entry))
 
 
 def alarm_words(language: Language, key: str, args: Mapping[str, str]) -> tuple[str, str, str, str]:
