@@ -70,6 +70,15 @@ class FrameClock:
         loose = told - untold + max(0.0, self._low - self._high)
         return Word.FITS if loose <= self._pitch / 2 else Word.UNSURE
 
+    def apart(self, taken: float | None, told: float, untold: float) -> bool:
+        """The frames before and behind this one, each a pitch from it at the least, were not taken
+        at this trigger. One fired between two items is not excluded: a pair behind it shows that.
+        """
+        if taken is None:
+            return False
+        neighbours = taken - self._pitch, taken + self._pitch
+        return all(self.judge(each, told, untold) is Word.DIFFERS for each in neighbours)
+
     def prompt(self, taken: float | None, received: float) -> bool:
         """The frame came as quickly as they do: neither was it held up nor the clock set."""
         return taken is not None and abs(received - taken - self._quick) <= self._pitch / 2

@@ -24,7 +24,8 @@ Items closer than `frameclock.NEAR` are not told apart by when frames come. A ca
 frames proves each pair by its own clock (see there): what does not fit is a slip at once, what it
 cannot prove there has no pair, and two frames one after the other that fit one trigger each, and no
 other, show the offset without a silence. What it cannot prove yet (the first pairs say little of
-it, or the PLC took long to tell) waits for a pair that it can: that one narrows down what it says.
+it, or the PLC took long to tell) waits for a pair that it can: that one narrows down what it says,
+and shows that the counts run on.
 """
 
 import math
@@ -316,15 +317,19 @@ class Pairing(Generic[F]):
         return pairs
 
     def _proven(self, now: float) -> list[Paired[F]]:
-        """Pairs that the clock can prove now; what it speaks against, or is late, is none."""
+        """Pairs that the clock can prove now that a later one fits; what it speaks against, or is
+        late, is none."""
         pairs: list[Paired[F]] = []
         waiting = list(self._unsure)
         self._unsure.clear()
         for each in waiting:
             word = self._clock.judge(each.taken, each.pair.triggered, each.untold)
+            unsure = word is Word.UNSURE
+            if unsure and self._clock.apart(each.taken, each.pair.triggered, each.untold):
+                word = Word.FITS
             if word is Word.FITS:
                 pairs.append(each.pair)
-            elif word is Word.UNSURE and now - each.pair.triggered <= self.late:
+            elif unsure and now - each.pair.triggered <= self.late:
                 self._unsure.append(each)
         return pairs
 

@@ -264,6 +264,26 @@ def test_an_item_that_is_told_slowly_is_proven_by_those_after_it(item: int) -> N
         assert {number for number, _ in given} == set(range(70)), (item, ahead)
 
 
+@pytest.mark.parametrize("pitch", [0.03, 0.05, 0.06])
+def test_an_item_that_was_told_between_far_polls_waits_for_the_next(pitch: float) -> None:
+    """Up to two thirds of a pitch: both neighbours' frames differ from its trigger."""
+    times = Ride(pitch, evenly(70)).times
+    for item, ahead in product(range(10, 60), (0.1, 0.3, 0.5)):
+        slow = [(times[item] - ahead * pitch, 0.67 * pitch - 2 * POLL)]
+        given = Line(times, pitch, [], item).lived(slow=slow)
+        assert not wrong(given)
+        assert {number for number, _ in given} == set(range(70)), (item, ahead)
+
+
+@pytest.mark.parametrize("pitch", [0.03, 0.05])
+def test_a_trigger_of_nothing_that_was_told_slowly_gets_no_frame(pitch: float) -> None:
+    """The next item's frame could be its own, until the pair after it does not fit."""
+    times = Ride(pitch, evenly(70)).times
+    for item in range(10, 60):
+        slow = [(times[item] + 0.6 * pitch, 0.7 * pitch)]
+        assert not wrong(Line(times, pitch, [(item, "phantom", 1.0)], item).lived(slow=slow)), item
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from([ride for ride in sorted(RIDES) if ride[0] < NEAR]),
@@ -305,3 +325,6 @@ def test_one_pair_is_enough_to_tell_neighbours_at_the_shortest_pitch_apart() -> 
         assert clock.judge(500.03 + apart * 0.03, 10.034, 10.029) is Word.DIFFERS
     assert clock.judge(500.03, 10.034, 10.029) is Word.FITS
     assert clock.judge(500.03, 10.054, 10.014) is Word.UNSURE, "told between polls 40 ms apart"
+    assert not clock.apart(500.03, 10.054, 10.014), "the next one may have been taken at it"
+    assert clock.judge(500.03, 10.045, 10.025) is Word.UNSURE, "told between polls 20 ms apart"
+    assert clock.apart(500.03, 10.045, 10.025)

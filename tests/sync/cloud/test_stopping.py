@@ -110,9 +110,7 @@ def test_a_database_that_stands_still_keeps_nobody(
             with frozen(postgres_server, url.rpartition("/")[2]):
                 await box.send(encode(teller.cut()))
                 await box.connection.settle()
-                beat = consumer.counts.beat
-                await until(lambda: time.monotonic() - beat > 0.5)
-                assert consumer.counts.beat == beat, "nothing stands still"
+                await until(lambda: time.monotonic() - consumer.counts.beat > 0.5)
                 task.cancel()
                 async with asyncio.timeout(SECONDS):
                     await asyncio.to_thread(follower.close)
