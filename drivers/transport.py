@@ -252,7 +252,10 @@ class Transport:
         self._adopt(reader, writer)
 
     async def _listen(self, at: TcpAddress) -> None:
-        self._server = await asyncio.start_server(self._connected, at.host, at.port)
+        self._server = await asyncio.start_server(
+            self._connected, at.host, at.port, start_serving=False
+        )
+        await self._server.start_serving()
         await self._arrived.wait()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -91,9 +91,16 @@ class HttpPushCamera:
         host, port = _host_port(self._config.listen)
         try:
             async with asyncio.timeout(_OPEN_TIMEOUT):
+                # In two steps: a start that is broken off leaves a server that can be closed.
                 self._server = await asyncio.start_server(
-                    self._connected, host, port, limit=CHUNK, backlog=_MOST_PEERS
+                    self._connected,
+                    host,
+                    port,
+                    limit=CHUNK,
+                    backlog=_MOST_PEERS,
+                    start_serving=False,
                 )
+                await self._server.start_serving()
         except PermissionError as error:
             raise ConfigError(
                 *told("camera_port_low", name=self.name, where=self._config.listen)

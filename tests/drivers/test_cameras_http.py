@@ -492,6 +492,27 @@ def test_it_opens_again_after_close_and_forgets_what_waited() -> None:
     with_camera(test)
 
 
+def test_a_start_that_is_broken_off_at_any_moment_leaves_the_address_free() -> None:
+    async def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            listen = f"127.0.0.1:{probe.getsockname()[1]}"
+        camera = HttpPushCamera("cam", HttpPushConfig(listen=listen), DeviceContext())
+        broken_off = 0
+        for turns in range(20):
+            opening = asyncio.create_task(camera.open())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            opening.cancel()
+            await asyncio.wait({opening})
+            broken_off += opening.cancelled()
+            await camera.close()
+            await camera.open()
+            await camera.close()
+        assert 0 < broken_off < 20
+
+    asyncio.run(run())
+
+
 def test_an_address_that_is_taken_is_said_with_its_remedy() -> None:
     async def run() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:

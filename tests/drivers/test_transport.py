@@ -296,6 +296,24 @@ def test_the_newest_connection_wins() -> None:
     run(scenario())
 
 
+def test_a_listening_start_that_is_broken_off_at_any_moment_leaves_the_port_free() -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        stream = transport(f"tcp://127.0.0.1:{port}", role="server")
+        for turns in range(20):
+            opening = asyncio.create_task(stream.open())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            opening.cancel()
+            await asyncio.wait({opening})
+            assert opening.cancelled()
+            with socket.create_server(("127.0.0.1", port)):
+                pass
+
+    run(scenario())
+
+
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     end = time.monotonic() + 2
     while True:

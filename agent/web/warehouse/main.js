@@ -135,9 +135,12 @@ function stopListening() {
 async function follow(changes) {
   if (following || document.hidden) return; // it is said again within a second
   following = true;
-  if (screen?.live) await refresh(screen);
-  seen = changes;
-  following = false;
+  try {
+    if (screen?.live) await refresh(screen);
+    seen = changes;
+  } finally {
+    following = false;
+  }
 }
 
 async function askNow() {
