@@ -11,8 +11,8 @@ import pytest
 
 from agent.app import Files
 from agent.cli.common import ask, load_site
-from agent.config import Site
 from agent.core.errors import TransientError
+from agent.sections import Site
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.app import check_devices
-from agent.config import MAX_FILE, Site, line_of, load
+from agent.config import MAX_FILE, line_of, load
 from agent.core.errors import ConfigError
+from agent.sections import Site
 
 EXAMPLES = sorted(Path("config").glob("*.toml"))
 GOOD = Path("config/bottling.toml").read_text("utf-8")

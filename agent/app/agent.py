@@ -26,13 +26,13 @@ from agent.app.services import Services
 from agent.app.site import check_devices
 from agent.app.uplink import CloudWay
 from agent.clockwatch import clock
-from agent.config import Site
 from agent.core import inputs as i
 from agent.core.errors import CaselinkError, ConfigError, DomainError, TransientError
 from agent.core.facts import AgentStarted
 from agent.line.panel import excerpt
 from agent.line.runner import LineRunner
 from agent.notify import Notifier
+from agent.sections import Site
 from agent.services import pool_files
 from agent.services.orders import Orders
 from agent.services.pins import Pins

@@ -14,10 +14,10 @@ from anyio import to_thread
 
 from agent.app.lines import Line
 from agent.app.site import decode_settings
-from agent.config import ReaderSection
 from agent.core.errors import DomainError
 from agent.line.watch import LastPicture, Watch
 from agent.now import monotonic
+from agent.sections import ReaderSection
 from agent.vision import evidence
 from agent.vision.advice import advise
 from agent.vision.evidence import CameraEvidence

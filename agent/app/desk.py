@@ -13,13 +13,13 @@ from anyio import to_thread
 
 from agent.app.files import Files
 from agent.clockwatch import clock
-from agent.config import Site
 from agent.core.documentdraft import PIECE, DocumentsRefused
 from agent.core.errors import DomainError
 from agent.core.goods import SUPERVISE, Item, Scope
 from agent.core.rules import OPERATIONS
 from agent.now import wall_ms
 from agent.ports.printing import Printer
+from agent.sections import Site
 from agent.services import document_files
 from agent.services.devices import ALLOWED, Wanted
 from agent.services.document_slip import SlipPrinter, slip_fields

@@ -12,7 +12,6 @@ from anyio import to_thread
 
 from agent.app import checking
 from agent.app.lines import Line
-from agent.config import Site
 from agent.core.errors import ConfigError, DomainError, Said, said_data, say
 from agent.health import Health
 from agent.now import monotonic
@@ -20,6 +19,7 @@ from agent.ports.devices import Device, DeviceCheck, Fired
 from agent.ports.plc import LinePlc
 from agent.ports.printing import Printer
 from agent.ports.reading import CodeReader, FrameSource
+from agent.sections import Site
 from agent.supervisor import Session
 from agent.told import spoken
 from drivers import registry

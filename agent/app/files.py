@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from agent.config import Site
+from agent.sections import Site
 
 
 class Files:

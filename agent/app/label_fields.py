@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from agent.config import ProductSection
 from agent.core.effects import PrintLabel
+from agent.sections import ProductSection
 
 
 def label_fields(

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 from agent.app.label_fields import label_fields
 from agent.app.site import decode_settings
-from agent.config import LineSection, ReaderSection, ScannerSection, Site, StationSection
 from agent.core import inputs as i
 from agent.core.effects import PrintLabel
 from agent.core.plan import ReaderPlan, Station
@@ -25,6 +24,7 @@ from agent.ports.line import CommitGate, Committed
 from agent.ports.plc import LinePlc
 from agent.ports.printing import Printer
 from agent.ports.reading import CodeReader, Decoded, FrameDecoder, FrameSource, Image, PictureSink
+from agent.sections import LineSection, ReaderSection, ScannerSection, Site, StationSection
 from agent.supervisor import Changed, Session
 from agent.vision.evidence import EvidenceSettings, EvidenceWriter
 from agent.vision.look import load as load_look

@@ -8,9 +8,9 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from agent.app.files import Files
-from agent.config import LanSection, Site
 from agent.core.errors import ConfigError
 from agent.now import monotonic
+from agent.sections import LanSection, Site
 from agent.services import site_ca
 from agent.services.access import Access
 from agent.services.devices import ALLOWED, Devices

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import cv2
 
 from agent.clockwatch import clock
-from agent.config import Site
 from agent.core import inputs as i
 from agent.core import tracking
 from agent.core.errors import DomainError
@@ -18,6 +17,7 @@ from agent.core.state import LineState
 from agent.line.runner import LineRunner
 from agent.ports.line import CommitGate
 from agent.ports.reading import Image
+from agent.sections import Site
 from agent.services import clearance, pool_files, reports, rework, settle
 from agent.services.orders import Orders, OrderSpec
 from agent.services.pins import Pins

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
-from agent.config import LineSection, ReaderSection, Site, Where, located
+from agent.config import located
 from agent.core.errors import ConfigError
+from agent.sections import LineSection, ReaderSection, Site, Where
 from agent.site_file import in_effect
 from agent.vision.attempts import CASCADES
 from agent.vision.look import Look

@@ -14,10 +14,10 @@ from agent.app.files import Files
 from agent.app.lines import Line
 from agent.app.site import check_devices
 from agent.clockwatch import clock
-from agent.config import Site, SyncSection
 from agent.core import inputs as i
 from agent.core.errors import TransientError
 from agent.health import Health
+from agent.sections import Site, SyncSection
 from agent.services import settle
 from agent.services.commands import Around, Desk
 from agent.services.orders import Orders

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from agent import config as site_file
 from agent.app import Files
-from agent.config import Site
 from agent.core.errors import DomainError, TransientError, said_of
+from agent.sections import Site
 from agent.store.database import Connection, Database, open_reader
 from agent.store.writer import Writer
 

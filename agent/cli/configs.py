@@ -7,8 +7,8 @@ import typer
 
 from agent import config as site_file
 from agent.cli.common import DEFAULT, ConfigFile, out, print_json
-from agent.config import Site
 from agent.core.errors import ConfigError
+from agent.sections import Site
 
 app = typer.Typer(no_args_is_help=True, help="Check and describe the site file.")
 

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from agent.app.files import Files
 from agent.cli.common import DEFAULT, AsJson, ConfigFile, ask, err, load_site, out, print_json
-from agent.config import Site
 from agent.core.errors import CaselinkError, DomainError, Said, said_of, say
 from agent.now import wall_ms
+from agent.sections import Site
 from agent.told import Language, refusal, spoken
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from agent.cli.common import (
     write,
 )
 from agent.clockwatch import clock
-from agent.config import Site
 from agent.core.errors import DomainError
 from agent.core.goods import Item
+from agent.sections import Site
 from agent.services import document_files
 from agent.services.warehouse import Warehouse
 from agent.services.warehouse_views import Views

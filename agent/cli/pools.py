@@ -20,9 +20,9 @@ from agent.cli.common import (
     write,
 )
 from agent.clockwatch import clock
-from agent.config import Site
 from agent.core.errors import DomainError
 from agent.core.poolfile import Declared
+from agent.sections import Site
 from agent.services import pool_files
 from agent.services import settle as settled
 from agent.store import pools as stored_pools

@@ -14,8 +14,8 @@ from rich.table import Table
 from agent import now
 from agent.app import Files
 from agent.cli.common import DEFAULT, AsJson, ConfigFile, ask, load_site, out, print_json, reader
-from agent.config import Site
 from agent.core.errors import ConfigError, DomainError, TransientError
+from agent.sections import Site
 from agent.store import journal, outbox
 from agent.store import orders as stored
 from agent.web import words

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from agent.cli.common import DEFAULT, ConfigFile, load_site, out
-from agent.config import LanSection, Site
 from agent.core.errors import ConfigError, DomainError
+from agent.sections import LanSection, Site
 from agent.services import site_ca
 
 app = typer.Typer(no_args_is_help=True, help="https for PDAs: the site's own authority.")

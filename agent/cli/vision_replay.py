@@ -9,8 +9,8 @@ import typer
 from agent import config as site_file
 from agent.app import Files
 from agent.cli.common import DEFAULT, AsJson, ConfigFile, err, out, print_json
-from agent.config import ReaderSection, Site, StationSection
 from agent.core.errors import ConfigError, DomainError
+from agent.sections import ReaderSection, Site, StationSection
 
 if TYPE_CHECKING:
     from agent.vision import replay as replaying

@@ -9,9 +9,9 @@ import typer
 from agent.app.files import Files
 from agent.cli.common import DEFAULT, AsJson, ConfigFile, ask, err, load_site, out, print_json
 from agent.cli.vision_replay import find_reader
-from agent.config import ReaderSection, Site
 from agent.core.errors import ConfigError, DomainError, TransientError
 from agent.now import monotonic
+from agent.sections import ReaderSection, Site
 
 if TYPE_CHECKING:
     from agent.ports.reading import FrameSource

@@ -12,7 +12,6 @@ from typing import Any, Literal, TypeVar
 from agent.app.lines import Line, LineBuilder
 from agent.app.services import account_of
 from agent.clockwatch import clock
-from agent.config import Site
 from agent.core import inputs as i
 from agent.core.facts import AgentStarted
 from agent.core.plan import LinePlan
@@ -21,6 +20,7 @@ from agent.demo.operator import attend
 from agent.demo.simports import MemoryDevices, MemoryPlc
 from agent.line.runner import LineRunner
 from agent.ports.line import Committed, Stamped
+from agent.sections import Site
 from agent.store.database import Connection
 from agent.store.gate import Gate
 from agent.store.record import record

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.config import ReaderSection
 from agent.demo.simbox import Mailbox
 from agent.ports.reading import Decoded, Frame, Image, Read
+from agent.sections import ReaderSection
 from drivers.sim.camera_clock import CameraClock
 from drivers.sim.troubles import Dice
 from drivers.sim.world import Exposure, Scene, Symbol

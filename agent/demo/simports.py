@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil, inf
 from typing import Any
 
-from agent.config import ReaderSection
 from agent.core.errors import TransientError
 from agent.demo.simeyes import MemoryCamera, MemoryDecoder
 from agent.demo.simprinters import MemoryCoder, MemoryLabels
@@ -20,6 +19,7 @@ from agent.ports.devices import Device
 from agent.ports.plc import PlcEvent, PlcEventKind, PlcOutputs, PlcReport, Slot
 from agent.ports.printing import Printer
 from agent.ports.reading import FrameDecoder
+from agent.sections import ReaderSection
 from drivers import registry
 from drivers.context import DeviceContext
 from drivers.plc import ring

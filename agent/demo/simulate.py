@@ -23,7 +23,6 @@ from agent import config as site_config
 from agent import now
 from agent.app import Files
 from agent.clockwatch import clock
-from agent.config import Site
 from agent.core import inputs as i
 from agent.core.errors import ConfigError, TransientError
 from agent.demo import scene as scenes
@@ -39,6 +38,7 @@ from agent.demo.simprinters import MemoryCoder, MemoryLabels
 from agent.demo.simscan import Hand
 from agent.demo.simtime import VirtualLoop
 from agent.demo.slips import Slips, slips
+from agent.sections import Site
 from agent.services import clearance, pool_files, reports
 from agent.services.orders import Orders, OrderSpec
 from agent.store import balance, journal, trace

@@ -17,11 +17,11 @@ import msgspec
 
 from agent import config, site_file
 from agent.clockwatch import clock
-from agent.config import Site
 from agent.core import facts as f
 from agent.core.errors import ConfigError, DomainError, TransientError
 from agent.core.poolread import read_pool
 from agent.ports.cloud import Announced, Done, Gathered
+from agent.sections import Site
 from agent.services import pool_files
 from agent.services.orders import Orders, OrderSpec, Reads
 from agent.services.warehouse_documents import asn_facts, dispatch_facts

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.config import Site, WarehouseSection
 from agent.core import facts as f
 from agent.core.documentdraft import PIECE, Book, Draft, Item
 from agent.core.documentfile import read_documents
 from agent.core.documentread import MAX_BYTES
 from agent.core.errors import DomainError
 from agent.core.known import Clock
+from agent.sections import Site, WarehouseSection
 from agent.services.warehouse_documents import parties_of, products_of, told_facts
 from agent.store import documents
 from agent.store.database import Connection

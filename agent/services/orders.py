@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
 
-from agent.config import Site
 from agent.core import inputs as i
 from agent.core.errors import DomainError
 from agent.core.scheme import WorkOrder
 from agent.ports.line import LineControl
+from agent.sections import Site
 from agent.store import commands, pools
 from agent.store import orders as stored_orders
 from agent.store.database import Connection

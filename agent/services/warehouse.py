@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, Protocol
 
 from agent.clockwatch import clock
-from agent.config import Site, WarehouseSection
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core import posting
@@ -23,6 +22,7 @@ from agent.core.goods import ALL_WORDS, SUPERVISE, Item, Result, Scope
 from agent.core.known import Clock
 from agent.core.rules import OPERATIONS
 from agent.now import wall_ms
+from agent.sections import Site, WarehouseSection
 from agent.services.warehouse_documents import drafted, pieces_of, products_of
 from agent.services.warehouse_sums import Connects
 from agent.services.warehouse_views import Views

@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from agent.config import Site, WarehouseSection
 from agent.core import facts as f
 from agent.core.codes import Refused, canonical
 from agent.core.errors import DomainError
 from agent.core.goods import Item, Scope
 from agent.core.rules import OPERATIONS
+from agent.sections import Site, WarehouseSection
 from agent.store import documents, goods, lookup
 from agent.store.commands import references
 from agent.store.database import Connection

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from agent.config import Site, WarehouseSection
 from agent.core.errors import DomainError
 from agent.core.goods import ALL_WORDS, SUPERVISE, Scope
 from agent.core.rules import OPERATIONS
+from agent.sections import Site, WarehouseSection
 from agent.services.warehouse_documents import parties_of, products_of
 from agent.store import documents
 from agent.store.database import Connection

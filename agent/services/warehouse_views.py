@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from agent.config import WarehouseSection
 from agent.core import warehouse as core
 from agent.core.errors import DomainError
 from agent.core.goods import Scope
 from agent.core.rules import Case, Doc, Good, Line, judge
+from agent.sections import WarehouseSection
 from agent.services.warehouse_sums import Sums
 from agent.store import documents, goods
 from agent.store.commands import reference

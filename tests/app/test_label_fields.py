@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from agent.app.label_fields import label_fields
-from agent.config import ProductSection
 from agent.core.effects import PrintLabel
+from agent.sections import ProductSection
 from drivers.printers.label_files import LABELS, load_label
 from drivers.printers.label_template import lay_out
 from drivers.printers.zpl_label import recall

@@ -19,7 +19,6 @@ import pytest
 
 from agent import config
 from agent.app.lines import LineBuilder, RealDevices
-from agent.config import ReaderSection
 from agent.core import facts as f
 from agent.core import inputs as i
 from agent.core.errors import TransientError
@@ -29,6 +28,7 @@ from agent.ports.devices import Device
 from agent.ports.line import Committed
 from agent.ports.plc import PlcEventKind, PlcReport, SlotVerdict
 from agent.ports.reading import FrameDecoder, Image
+from agent.sections import ReaderSection
 from agent.vision.workers import VisionWorkers
 from drivers.cameras.folder import FolderCamera
 from drivers.cameras.http_push import HttpPushCamera

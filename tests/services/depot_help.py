@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.clockwatch import clock
-from agent.config import Site
 from agent.core import facts as f
 from agent.core.goods import SUPERVISE, Item, Result, Scope
 from agent.core.rules import OPERATIONS
+from agent.sections import Site
 from agent.services.warehouse import Warehouse
 from agent.services.warehouse_documents import told_facts
 from agent.store.database import Database
