@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from time import perf_counter
 from typing import Any
 
-from agent.demo.audit import INTEGRITIES, Result
+from agent.demo.result import INTEGRITIES, Result
 from agent.demo.simulate import Outcome, SimOptions, simulate
 from agent.demo.slips import Slips
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from agent.core.life import UnitState
-from agent.demo.audit import INTEGRITIES, Result, contents
+from agent.demo.containment import contents
+from agent.demo.result import INTEGRITIES, Result
 from agent.store import content, names, trace, units
 from agent.store.database import Connection
 from agent.store.words import BROKEN, DOUBTFUL, INTEGRITY, UNIT_STATES

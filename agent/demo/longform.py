@@ -13,8 +13,8 @@ from typing import Any
 from rich.table import Table
 
 from agent.demo import simfates
-from agent.demo.audit import INTEGRITIES
 from agent.demo.campaign import Total
+from agent.demo.result import INTEGRITIES
 from agent.demo.scene import SEEN
 from agent.demo.simulate import Outcome, SimOptions
 from drivers.sim.troubles import TROUBLES

@@ -31,10 +31,11 @@ from agent.core.errors import ConfigError, TransientError
 from agent.core.poolfile import PoolFile
 from agent.demo import cloudaudit
 from agent.demo import scene as scenes
-from agent.demo.audit import Result, audit, truth_level
+from agent.demo.audit import audit, truth_level
 from agent.demo.cloudend import CloudEnd
 from agent.demo.operator import Operator
 from agent.demo.process import Child, Ending, Mortal
+from agent.demo.result import Result
 from agent.demo.signing import doubted, hands_told, let_through
 from agent.demo.story import Story, Told, books, local_client, whole_pallet
 from agent.services import pool_files, reports

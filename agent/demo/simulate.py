@@ -27,7 +27,8 @@ from agent.core import inputs as i
 from agent.core.errors import ConfigError, TransientError
 from agent.demo import scene as scenes
 from agent.demo import simfates
-from agent.demo.audit import Printers, Result, audit, truth_level
+from agent.demo.audit import Printers, audit, truth_level
+from agent.demo.result import Result
 from agent.demo.signing import doubted, hands_told, let_through
 from agent.demo.simagent import Moment, SimAgent
 from agent.demo.simeyes import MemoryCamera

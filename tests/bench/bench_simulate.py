@@ -32,6 +32,7 @@ ROOMS = {
     "agent/store": "store",
     "agent/line": "line shell",
     "agent/demo/audit.py": "audit",
+    "agent/demo/containment.py": "audit",
     "agent/demo/slips.py": "audit",
     "agent/demo": "ports in memory",
     "drivers": "plant",

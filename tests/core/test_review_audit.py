@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from agent.demo.audit import Printers, Result, audit
+from agent.demo.audit import Printers, audit
+from agent.demo.result import Result
 from agent.store.balance import Recorded
 
 Data = dict[str, Any]

@@ -7,7 +7,9 @@ import pytest
 
 from agent.core import facts
 from agent.core import inputs as i
-from agent.demo.audit import Result, audit, contents
+from agent.demo.audit import audit
+from agent.demo.containment import contents
+from agent.demo.result import Result
 from agent.demo.signing import doubted, hands_told
 from agent.store.balance import Recorded
 from tests.core.lines import Line

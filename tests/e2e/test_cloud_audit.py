@@ -10,8 +10,8 @@ import pytest
 
 from agent import config as site_config
 from agent.app import Files
-from agent.demo.audit import Result
 from agent.demo.cloudaudit import Cloud, Record, compare
+from agent.demo.result import Result
 from agent.demo.simulate import SimOptions, simulate
 from agent.store import journal
 from agent.store.database import Connection, open_reader

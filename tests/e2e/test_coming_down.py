@@ -14,7 +14,7 @@ import httpx
 from agent.app import Files
 from agent.config import load
 from agent.demo import scene as scenes
-from agent.demo.audit import Result
+from agent.demo.result import Result
 from agent.demo.run import Child, Demo, DemoOptions, Mortal
 from agent.services import reports
 from agent.services.pins import Pins

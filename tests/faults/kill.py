@@ -17,7 +17,7 @@ from pathlib import Path
 
 from agent import config as site_config
 from agent.app import Files
-from agent.demo.audit import Result
+from agent.demo.result import Result
 from agent.demo.run import Demo, DemoOptions
 from agent.store.database import open_reader
 from agent.store.verify import verify
