@@ -13,11 +13,12 @@ from agent.now import monotonic
 from agent.sections import LanSection, Site
 from agent.services import site_ca
 from agent.services.access import Access
+from agent.services.depot import Depot
 from agent.services.devices import ALLOWED, Devices
 from agent.services.gatekeeper import Gatekeeper
 from agent.services.pins import Pins
 from agent.services.site_ca import ca_files
-from agent.services.uploads import Depot, Uploads
+from agent.services.uploads import Uploads
 from agent.services.users import Users
 from agent.store.readers import Readers
 from agent.store.writer import Writer

@@ -6,12 +6,13 @@ line waiting; each part is durable before the next begins, and what an upload go
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from agent.core.errors import DomainError, TransientError
 from agent.core.goods import Item, Result, Scope
 from agent.now import monotonic, wall_ms
 from agent.services.access import Access, scan_time
+from agent.services.depot import Depot
 from agent.store.devices import Device
 
 MOST = 200
@@ -20,36 +21,6 @@ AT_ONCE = 5
 """Items in one transaction, which a line may wait for: some 2 ms."""
 ENOUGH = 5.0
 """Seconds after which an upload is answered as far as it got: the device sends the rest."""
-
-
-class Depot(Protocol):
-    """What is done and asked in a warehouse (agent.services.warehouse)."""
-
-    def items(self, scope: Scope, items: Sequence[Item], now_ms: int) -> list[Result]: ...
-
-    def upto(self, device: str) -> int: ...
-
-    def documents(self, scope: Scope, status: str = "open") -> list[dict[str, Any]]: ...
-
-    def document(self, scope: Scope, number: str) -> dict[str, Any]: ...
-
-    def goods(
-        self, scope: Scope, number: str, after: int = 0, most: int = 5000
-    ) -> dict[str, Any]: ...
-
-    def query(self, scope: Scope, text: str) -> dict[str, Any]: ...
-
-    def stock(
-        self, scope: Scope, product: str = "", lot: str = "", location: str = ""
-    ) -> list[dict[str, Any]]: ...
-
-    def exceptions(self, scope: Scope) -> list[dict[str, Any]]: ...
-
-    def locations(self, scope: Scope) -> list[str]: ...
-
-    def products(self) -> list[dict[str, Any]]: ...
-
-    def parties(self) -> list[dict[str, Any]]: ...
 
 
 class Rewind(DomainError):

@@ -19,8 +19,9 @@ from agent.core.errors import DomainError
 from agent.core.goods import Scope
 from agent.now import wall_ms
 from agent.services.access import Access, Signed
+from agent.services.depot import Depot
 from agent.services.devices import Devices
-from agent.services.uploads import Depot, Uploads
+from agent.services.uploads import Uploads
 from agent.store.devices import Device, Seen
 from agent.web import pda_models as m
 from agent.web.pda_route import Workers, address, pda_route
