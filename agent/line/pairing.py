@@ -42,8 +42,6 @@ QUIET = 0.3
 """Seconds without an item that make the next one the first after a silence."""
 REPEAT = 1.0
 """Seconds within which the same counter is the same picture; no camera restarts so quickly."""
-EARLY = 0.02
-"""Seconds by which a reading may be known before the poll that tells of its trigger."""
 AHEAD = 0.25
 """Seconds by which a frame may be known before the poll that tells of its trigger; below QUIET, so
 that a frame without a trigger is never taken for the first item after a silence."""
@@ -88,11 +86,9 @@ class _Unsure(Generic[F]):
 class Pairing(Generic[F]):
     """State of one camera's pairing. `window` is the longest time in seconds between a trigger and
     its frame, `late` that after which the frame is of no use any more; `slips` counts how often the
-    anchor was in doubt. A reader that does not number its readings is not `counted`: each of them
-    must stand alone with one trigger."""
+    anchor was in doubt."""
 
     window: float
-    counted: bool = True
     late: float = 0.25
     offset: int | None = None
     slips: int = 0
@@ -112,7 +108,6 @@ class Pairing(Generic[F]):
     _lead_trigger: int | None = None
     _lead_frame: int | None = None
     _unproven: bool = False
-    _owes: int = 0
     _misled: bool = False  # what looked like a silence of the triggers was none
     _quiet_trigger: float = -math.inf
     _quiet_frame: float = -math.inf
@@ -138,7 +133,6 @@ class Pairing(Generic[F]):
         self._since = at
         self._fired = -math.inf
         self._lead_trigger = self._lead_frame = None
-        self._owes = 0
         self._triggers.clear()
         self._frames.clear()
 
@@ -151,14 +145,14 @@ class Pairing(Generic[F]):
         """Items follow each other closely and none of them can be paired."""
         close = now - self._trigger_at < 2 * QUIET
         unpaired = self._index - self._lost_at
-        return self.counted and self.offset is None and unpaired >= ADRIFT and close
+        return self.offset is None and unpaired >= ADRIFT and close
 
     @property
     def blind(self) -> bool:
         """No pair is certain, and none can be before the next silence."""
         led = (self._lead_trigger or 0) in self._triggers
         unsure = self._misled or self._unproven
-        return self.counted and self.offset is None and (unsure or not led)
+        return self.offset is None and (unsure or not led)
 
     def trigger(self, number: int, at: float, untold: float = -math.inf) -> list[Paired[F]]:
         """A trigger of this station; returns the pairs that are now certain. The PLC had been asked
@@ -229,33 +223,6 @@ class Pairing(Generic[F]):
             for _, told, _, untold in self._triggers.values()
         )
 
-    def _alone(self, now: float) -> list[Paired[F]]:
-        """One trigger and one reading that came with or after it. Several of either are not told
-        apart: all are given up, and so is what comes next while a reading is still owed."""
-        while self._triggers and now - next(iter(self._triggers.values()))[1] > self.window:
-            self._triggers.popitem(last=False)
-            self._owes += 1
-        frames = [(frame, at) for frame, at, _ in self._frames.values() if now - at <= self.window]
-        if self._owes and frames:
-            self._owes = 0
-            self._triggers.clear()
-            frames = []
-        if not self._triggers or not frames:
-            if not frames:
-                self._frames.clear()
-            return []
-        number, triggered, _, _ = next(iter(self._triggers.values()))
-        answers = [each for each in frames if each[1] >= triggered - EARLY]
-        waiting = len(self._triggers)
-        self._frames.clear()
-        if not answers:
-            return []
-        self._triggers.clear()
-        if waiting > 1 or len(answers) > 1:
-            self._owes = max(0, waiting - len(answers))
-            return []
-        return [Paired(number, answers[0][0], triggered, answers[0][1])]
-
     def _shown(self) -> int | None:
         """The offset at which the first trigger and the first frame after a silence are a pair."""
         trigger = self._triggers.get(self._lead_trigger or 0)
@@ -273,8 +240,6 @@ class Pairing(Generic[F]):
         return self._answered < self._owing
 
     def _match(self, now: float) -> list[Paired[F]]:
-        if not self.counted:
-            return self._alone(now)
         self._hear()
         found = self.offset is not None or self._anchor(now) or self._resume() or self._by_clock()
         if not found:

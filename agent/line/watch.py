@@ -11,6 +11,7 @@ from agent.core import inputs as i
 from agent.core.codes import Refused, canonical
 from agent.core.plan import ReaderPlan, Station
 from agent.health import Health
+from agent.line.lone import Lone
 from agent.line.pairing import Paired, Pairing
 from agent.line.repeats import Repeats
 from agent.now import monotonic, wall_ms
@@ -84,17 +85,16 @@ class Watch:
         self.health = health
         self.turned = monotonic()  # when its loop turned last
         self.last: LastPicture | None = None
-        self.pairing: Pairing[Frame | Reading] = Pairing(
-            window=max(1.0, 4 * deadline), late=deadline
-        )
-        if not isinstance(source, FrameSource):
-            self.pairing = Pairing(window=deadline, counted=False)
+        self.pairing: Pairing[Frame | Reading] | Lone[Frame | Reading]
+        if isinstance(source, FrameSource):
+            self.pairing = Pairing(window=max(1.0, 4 * deadline), late=deadline)
+        else:
+            self.pairing = Lone(window=deadline)
         self._decoder = decoder
         self._deadline = deadline
         self._answer = answer
         self._due: dict[int, float] = {}
         self._decoding: set[asyncio.Task[None]] = set()
-        self._readings = 0
         self.keeps_pictures = keep_pictures
         self.evidence = evidence
         self.quality = quality
@@ -175,8 +175,7 @@ class Watch:
             if reading is None:
                 continue
             self.health.alive()
-            self._readings += 1
-            self._take(self.pairing.frame(self._readings, reading, reading.received))
+            self._take(self.pairing.frame(0, reading, reading.received))
 
     def _take(self, pairs: list[Paired[Frame | Reading]]) -> None:
         for pair in pairs:

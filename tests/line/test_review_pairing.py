@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from agent.line.lone import Lone
 from agent.line.pairing import Pairing
 
 PITCH = 0.03  # 120,000 an hour
@@ -56,8 +57,8 @@ def test_a_belt_that_runs_already_when_the_agent_starts_is_not_paired_by_chance(
     assert play(pairing, range(2, 101), reset_before_frame_of=10) == []
 
 
-def uncounted() -> Pairing[str]:
-    return Pairing(window=0.3, counted=False)
+def uncounted() -> Lone[str]:
+    return Lone(window=0.3)
 
 
 def test_a_reader_without_numbers_pairs_what_stands_alone() -> None:

@@ -21,7 +21,7 @@ from agent.core import inputs as i
 from agent.core.errors import DomainError, TransientError
 from agent.core.stopping import AGENT
 from agent.health import Health
-from agent.line.pairing import QUIET
+from agent.line.pairing import QUIET, Pairing
 from agent.line.runner import BEAT, STILL, LineRunner
 from agent.line.watch import Watch
 from agent.ports.line import Committed
@@ -311,12 +311,13 @@ def test_a_poll_that_took_long_is_no_silence_of_the_belt(tmp_path: Path) -> None
     stage = Stage(tmp_path)
 
     async def scene(stage: Stage) -> None:
+        stage.watch.pairing = pairing = Pairing(window=1.0)
         before = time.monotonic()
         stage.plc.slow = QUIET
         await stage.until(lambda: not stage.plc.slow)
         polls = stage.plc.polls
         await stage.until(lambda: stage.plc.polls > polls + 2)
-        assert stage.watch.pairing._since >= before + QUIET
+        assert pairing._since >= before + QUIET
 
     stage.play(scene)
 
