@@ -2,6 +2,7 @@
 
 import json
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,26 @@ def test_people_come_and_go(typed: Shell) -> None:
     status, _, err = typed("user", "add", "1007", "--name", "Li", "--operation", "fly")
     assert status == 1
     assert "no such operation" in err
+
+
+def test_no_pin_is_set_past_the_sealed_pepper(
+    typed: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a pepper that the command made for itself the agent would refuse the PIN."""
+    sealed = tmp_path / "credentials"
+    sealed.mkdir()
+    typed.files.data.mkdir(parents=True, exist_ok=True)
+    Database.open(typed.files.database, sealed / "caselink.key").close()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(sealed))
+    li = ("user", "add", "1007", "--name", "Li")
+    for command in (("pin", "set", "Wang"), li):
+        status, _, err = typed(*command)
+        assert (status, "caselink-here" in err) == (1, True), err
+    assert not (typed.files.data / "caselink.pepper").exists()
+    (sealed / "caselink.pepper").write_text("5" * 64)
+    for command in (("pin", "set", "Wang"), li):
+        assert typed(*command)[0] == 0
+    assert not (typed.files.data / "caselink.pepper").exists()
 
 
 def test_a_device_is_listed_and_revoked_without_an_agent(typed: Shell) -> None:

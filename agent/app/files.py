@@ -13,7 +13,8 @@ class Files:
         data = Path(site.agent.data)
         self.data = data if data.is_absolute() else config.resolve().parent / data
         self.database = self.data / "caselink.db"
-        self.key = _credential("caselink.key") or self.data / "caselink.key"
+        self.own_key = self.data / "caselink.key"
+        self.key = _credential("caselink.key") or self.own_key
         self.token = self.data / "caselink.token"
         self.wire = self.data / "wire"
         self.pictures = self.data / "pictures"

@@ -4,18 +4,11 @@ from typing import Annotated
 
 import typer
 
-from agent.app import Files
-from agent.cli.common import DEFAULT, ConfigFile, load_site, out
+from agent.cli.common import DEFAULT, ConfigFile, load_site, out, pins
 from agent.cli.orders import By, Line, tell
-from agent.services.pins import Pins
 
 pin_app = typer.Typer(no_args_is_help=True, help="PINs of line leaders.")
 app = typer.Typer(no_args_is_help=True, help="Let a line run without coding, for a while.")
-
-
-def _pins(files: Files) -> Pins:
-    files.data.mkdir(parents=True, exist_ok=True)
-    return Pins(files.pins, files.pepper)
 
 
 @pin_app.command("set")
@@ -35,7 +28,7 @@ def set_(
 ) -> None:
     """Give a line leader a PIN."""
     _, files = load_site(config)
-    _pins(files).set(name, pin)
+    pins(files, files.pins).set(name, pin)
     out.print(f"{name} has a new PIN.", markup=False)
 
 
@@ -43,7 +36,7 @@ def set_(
 def remove(name: str, config: ConfigFile = DEFAULT) -> None:
     """Take a person's PIN away."""
     _, files = load_site(config)
-    _pins(files).remove(name)
+    pins(files, files.pins).remove(name)
     out.print(f"{name} has no PIN any more.", markup=False)
 
 
@@ -51,7 +44,7 @@ def remove(name: str, config: ConfigFile = DEFAULT) -> None:
 def list_(config: ConfigFile = DEFAULT) -> None:
     """Who has a PIN."""
     _, files = load_site(config)
-    for name in _pins(files).names():
+    for name in pins(files, files.pins).names():
         out.print(name, markup=False)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent import logs
 from agent.cli.common import AsJson, out, print_json
 from agent.core.errors import ConfigError
 from agent.notify import Notifier
@@ -65,10 +66,7 @@ def run(
     """Consume until told to stop."""
     from sync.cloud.service import Service, Settings
 
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    logs.begin(verbose)
     for noisy in ("asyncio", "psycopg"):
         logging.getLogger(noisy).setLevel("WARNING")
     service = Service(Settings(db, broker, http, client, group, base, ca, cert, key, shard))

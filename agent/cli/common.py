@@ -12,8 +12,9 @@ from rich.console import Console
 
 from agent import config as site_file
 from agent.app import Files
-from agent.core.errors import DomainError, TransientError, said_of
+from agent.core.errors import ConfigError, DomainError, TransientError, said_of
 from agent.sections import Site
+from agent.services.pins import Pins
 from agent.store.database import Connection, Database, open_reader
 from agent.store.writer import Writer
 
@@ -66,6 +67,21 @@ def reader(config: Path) -> Iterator[Connection]:
         yield conn
     finally:
         conn.close()
+
+
+def pins(files: Files, file: Path) -> Pins:
+    """The PINs in this file, mixed with the agent's pepper.
+
+    ConfigError when that is sealed and not given to this process: it would make a new one, and the
+    agent refuse every PIN that is set with it."""
+    if not files.pepper.exists() and files.database.exists() and not files.own_key.exists():
+        raise ConfigError(
+            f"The keys of the agent in {files.data} are sealed to this machine, and this command "
+            "was not given caselink.pepper: run it by `caselink-here`, which gives it all that "
+            "docs/install.md seals."
+        )
+    files.data.mkdir(parents=True, exist_ok=True)
+    return Pins(file, files.pepper)
 
 
 def write(files: Files, job: Callable[[Connection], T]) -> T:

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from agent import logs
 from agent.cli import (
     alarms,
     bypass,
@@ -94,13 +95,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         app(args=None if argv is None else list(argv))
     except CaselinkError as error:
-        err.print(str(error), markup=False)
+        err.print(logs.as_error(str(error)), markup=False)
         sys.exit(1)
     except OSError as error:
         if error.filename is None and error.errno not in _REMEDIES:
             raise
         log.debug("Where it happened:", exc_info=True)
-        err.print(_told(error), markup=False)
+        err.print(logs.as_error(_told(error)), markup=False)
         sys.exit(1)
     sys.exit(0)
 

@@ -16,6 +16,7 @@ from agent.cli.common import (
     ask,
     load_site,
     out,
+    pins,
     print_json,
     reader,
     write,
@@ -23,7 +24,6 @@ from agent.cli.common import (
 from agent.cli.orders import By
 from agent.core.errors import ConfigError, DomainError
 from agent.services.devices import ALLOWED, revoke
-from agent.services.pins import Pins
 from agent.services.users import Role, Users
 from agent.store import devices as stored
 
@@ -47,8 +47,7 @@ Operations = Annotated[
 
 
 def _users(files: Files) -> Users:
-    files.data.mkdir(parents=True, exist_ok=True)
-    return Users(files.users, Pins(files.badges, files.pepper), ALLOWED)
+    return Users(files.users, pins(files, files.badges), ALLOWED)
 
 
 @user_app.command()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent import site_file
+from agent import logs, site_file
 from agent.cli.common import (
     DEFAULT,
     AsJson,
@@ -45,10 +45,7 @@ def run(
     """Run the agent of a site file until it is told to stop."""
     from agent.app import Agent
 
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    logs.begin(verbose)
     for noisy in ("pymodbus", "httpx", "httpcore", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "pymodbus" else "WARNING")
     site_file.begin(config)

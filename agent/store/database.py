@@ -108,7 +108,8 @@ def load_key(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(
             f"the key file {path} is missing: put it back from where it is kept; without it the "
-            "database cannot be read"
+            "database cannot be read. If it is sealed to this machine, run the command by "
+            "`caselink-here` (docs/install.md)"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the key file {path} cannot be read: {error}") from error

@@ -102,7 +102,8 @@ def _key(key_file: Path, sheet: Sheet) -> str:
     if not key_file.exists():
         raise ConfigError(
             f"The backup needs the key with the fingerprint {sheet.key}, and there is none at "
-            f"{key_file}: put it there (mode 600)."
+            f"{key_file}: put it there (mode 600), or, if it is sealed to this machine, restore by "
+            "`caselink-here` (docs/install.md)."
         )
     key = load_key(key_file)
     if fingerprint(key) != sheet.key:

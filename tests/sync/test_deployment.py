@@ -90,6 +90,19 @@ def test_every_option_of_a_unit_is_one_of_the_program() -> None:
             assert option in told, (unit.name, option)
 
 
+def test_a_command_gets_the_keys_that_the_agent_gets() -> None:
+    """With another key it reads no record, and with another pepper it sets PINs for nobody."""
+    unit = (ROOT / "systemd" / "caselink-agent.service").read_text()
+    here = (ROOT / "systemd" / "caselink-here").read_text()
+    for name in ("User", "Group", "UMask", "WorkingDirectory", "LoadCredentialEncrypted"):
+        given = re.findall(rf"^({name}=\S+)$", unit, re.MULTILINE)
+        assert given
+        assert re.findall(rf"--property=({name}=\S+)", here) == given
+    start = re.search(r"^ExecStart=(\S+) ", unit, re.MULTILINE)
+    assert start is not None
+    assert f'{start[1]} "$@"' in here
+
+
 def environment() -> dict[str, str]:
     """What docs/install.md says to write into cloud.env."""
     guide = (ROOT / "docs" / "install.md").read_text("utf-8")
