@@ -224,7 +224,10 @@ class Demo:
         port = options.port if options.web else 0
         sync = None if self._cloud is None else self._cloud.sync
         own = books() if options.story else None
-        text = scenes.site_file(self._scene, options.speed, port, ports, self._cameras, sync, own)
+        rooms = scenes.layout(options.site, options.pack, self._pools).rooms(options.speed)
+        text = scenes.site_file(
+            self._scene, options.speed, port, ports, self._cameras, sync, own, rooms=rooms
+        )
         path = folder / "site.toml"
         path.write_text(text, "utf-8")
         return path

@@ -68,7 +68,7 @@ def cloud_trace(folder: Path, code: str) -> dict[str, Any]:
 
 
 def test_bottling_without_troubles_is_proven_and_wastes_no_bottle(tmp_path: Path) -> None:
-    status, result = demo(tmp_path, "--bottles", "200", "--speed", "36000")
+    status, result = demo(tmp_path, "--bottles", "200", "--speed", "24000")
     assert status == 0, result
     assert (result["bottles"], result["passed"], result["rejected"]) == (200, 200, {})
     # 8 bottles wait for a ninth case.
@@ -111,7 +111,7 @@ def test_harsh_troubles_by_sequence_are_never_called_proven(tmp_path: Path) -> N
 
 
 def test_liquor_keeps_its_secret_and_its_four_levels(tmp_path: Path) -> None:
-    status, result = demo(tmp_path, "--bottles", "24", "--speed", "14400", "--site", "liquor")
+    status, result = demo(tmp_path, "--bottles", "24", "--speed", "10000", "--site", "liquor")
     assert status == 0, result
     # A box holds its bottle by order, so it is inferred; cases and pallets are read.
     assert result["containers"] == {"inferred": 24, "proven": 5}
