@@ -13,7 +13,7 @@ from drivers.plc.modbus import ModbusPlc
 from tests.drivers.plc_line import driver, session
 from tests.drivers.plc_peers import KINDS, Peer, peer
 
-DEADLINE = 0.3
+DEADLINE = 0.6
 LATE = DEADLINE + 1.0
 """An error comes at the deadline, and a busy machine takes its time."""
 RING, HEAD, HEARTBEAT = 16, 7, 2

@@ -27,7 +27,7 @@ from tests.drivers.plc_line import (
 )
 
 PASS = SlotVerdict.PASS
-DEADLINE = 0.2
+DEADLINE = 0.5
 IN_TIME = DEADLINE + 1.2
 """The driver's deadline and what a busy machine may add."""
 AT_ONCE = 0.18
@@ -73,7 +73,7 @@ def test_a_frozen_plc_is_noticed_in_time_and_a_break_loses_no_event(
             error = await within(IN_TIME, plc.poll)
             assert isinstance(error, TransientError)
             assert "did not answer" in str(error)
-            assert "within 0.2 s" in str(error)
+            assert f"within {DEADLINE:g} s" in str(error)
             # The session is over: nobody waits for it again.
             assert isinstance(await within(AT_ONCE, plc.poll), TransientError)
             assert isinstance(await within(IN_TIME, plc.open), TransientError)

@@ -31,7 +31,7 @@ from agent.store import journal
 from agent.store.database import open_reader
 from tests.core.lines import LINE, VERIFY, Line, chain, order
 
-DEADLINE = 0.15
+DEADLINE = 0.4
 """Seconds from trigger to verdict."""
 
 

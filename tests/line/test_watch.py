@@ -20,7 +20,7 @@ from agent.ports.reading import Decoded, Frame, Image, PictureSink, Read
 from agent.vision.evidence import EvidenceSettings, EvidenceWriter, sidecar
 from tests.core.lines import VERIFY
 
-DEADLINE = 0.2
+DEADLINE = 0.4
 
 
 class Camera:
