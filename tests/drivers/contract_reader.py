@@ -59,10 +59,10 @@ PLUGGED = {"serial": "serial://{}?baud=115200", "hid": "{}"}
 HIKROBOT = {"type": "line_reader", "profile": "hikrobot"}
 DATALOGIC = {"type": "line_reader", "profile": "datalogic"}
 GENERIC = {"type": "line_reader", "profile": "generic", "separator": ";"}
-QUICK = {"alive_s": 0.1, "reply_timeout": 0.3, "separator": ","}
+QUICK = {"alive_s": 0.1, "reply_timeout": 0.6, "separator": ","}
 DMCC = {"type": "dmcc"} | QUICK
 KEYENCE = {"type": "keyence_sr"} | QUICK
-BEATS = GENERIC | {"heartbeat": "HB", "silence": 0.3}
+BEATS = GENERIC | {"heartbeat": "HB", "silence": 0.8}
 
 
 def offline(sim: Any) -> None:

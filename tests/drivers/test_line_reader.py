@@ -259,9 +259,9 @@ def test_a_heartbeat_that_stops_ends_the_session_and_one_that_comes_does_not() -
         begin = time.monotonic()
         with pytest.raises(TransientError, match="heartbeat"):
             await device.next_reading(5.0)
-        assert time.monotonic() - begin < 1.0
+        assert time.monotonic() - begin < 4.0
 
-    run(with_reader(act, silence=0.3))
+    run(with_reader(act, silence=0.8))
 
 
 def test_the_cable_is_pulled_and_a_new_session_reads_on() -> None:
