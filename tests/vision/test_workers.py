@@ -131,7 +131,7 @@ def test_close_does_not_wait_longer_than_it_was_told(caplog: pytest.LogCaptureFi
         job = asyncio.ensure_future(workers.decode(slow, NOISE, time.monotonic() + 30))
         async with asyncio.timeout(10):
             await asyncio.sleep(0)  # now it waits, until the thread has taken it
-            while not workers._jobs.empty():
+            while not workers._jobs.empty():  # noqa: ASYNC110  no event tells it
                 await asyncio.sleep(0.001)
         await workers.close(timeout=0.01)
         assert not job.done()
