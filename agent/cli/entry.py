@@ -107,9 +107,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 _REMEDIES = {
-    errno.EACCES: "run the command as the agent's user (sudo -u caselink caselink ...), or give "
+    errno.EACCES: "run the command as the agent's user (as root: caselink-here ...), or give "
     "this one the right to it",
-    errno.EPERM: "run the command as the agent's user (sudo -u caselink caselink ...)",
+    errno.EPERM: "run the command as the agent's user (as root: caselink-here ...)",
     errno.ENOSPC: "the disk is full: make room on it, then try again",
     errno.EDQUOT: "the quota is used up: make room, then try again",
     errno.EROFS: "the disk can only be read: look with `dmesg` whether it is failing, or name "
