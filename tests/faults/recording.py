@@ -271,7 +271,8 @@ class Promises:
             yield self._texts[text]
 
     def _imports(self, data: bytes) -> Iterator[int]:
-        start = data.find(b'{"name":')
-        if start >= 0:
-            answer: dict[str, Any] = json.loads(data[start:])
+        # The body of an HTTP answer. What is pushed to a panel may hold the same words.
+        body = data.rpartition(b"\r\n\r\n")[2]
+        if body.startswith(b'{"name":'):
+            answer: dict[str, Any] = json.loads(body)
             yield self._pools[answer["name"]]
