@@ -308,7 +308,8 @@ class Demo:
                 time.sleep(0.1)
 
     def _kill(self, agent: Mortal, plant: Child) -> None:
-        """Kill the agent again and again while bottles are fed, in its first moments too."""
+        """Kill the agent again and again while bottles are fed, in its first moments too. If it was
+        said how many there are, the rest of them comes after that."""
         dice = random.Random(f"{self._options.seed}/kills")
         for number in range(1, self._options.kills + 1):
             self._check(plant)
@@ -326,7 +327,8 @@ class Demo:
                 self._say(f"The agent was killed {number} times.")
         agent.panel(START_SECONDS)
         time.sleep(AFTER_KILLS)
-        plant.tell("stop")
+        if self._options.bottles is None:
+            plant.tell("stop")
 
     def _client(self, config: Path, agent: Mortal) -> httpx.Client:
         return local_client(config, agent)
