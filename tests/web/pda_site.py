@@ -195,7 +195,21 @@ class PdaSite:
         """A notice of what is coming, with its content, and where it may be sold."""
         place = "DOCK" if party == "F01" else "B-01"
         opened = f.DocumentOpened(
-            *(party, number, "receive", place, "D02", "", territory, "", (), "", False, "cloud", ""),
+            *(
+                party,
+                number,
+                "receive",
+                place,
+                "D02",
+                "",
+                territory,
+                "",
+                (),
+                "",
+                False,
+                "cloud",
+                "",
+            ),
             at_ms=clock().wall_ms,
         )
 
