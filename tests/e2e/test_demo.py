@@ -118,11 +118,15 @@ def test_liquor_keeps_its_secret_and_its_four_levels(tmp_path: Path) -> None:
     claims = ("wrong_proven", "wrong_inferred", "wrong_pairs", "missing", "child_in_two")
     assert not any(result[name] for name in (*claims, "unexplained", "cloud_wrong")), result
     # A box holds its bottle by order, so it is inferred; cases and pallets are read.
-    assert result["containers"].keys() == {"inferred", "proven"}
+    record = {each["code"]: each for each in containers(tmp_path) if each["code"]}
+    known = {(each["level"], each["integrity"]) for each in record.values() if each["integrity"]}
+    assert {("box", "inferred"), ("case", "proven")} <= known
+    assert known <= {("box", "inferred"), ("case", "proven"), ("pallet", "proven")}
     secrets = (tmp_path / "caps.csv").read_text("utf-8").split()[1:]
-    said = json.dumps(containers(tmp_path)) + (tmp_path / "agent.log").read_text("utf-8")
+    said = json.dumps(record) + (tmp_path / "agent.log").read_text("utf-8")
     assert not [code for code in secrets if code in said]
-    body = truth(tmp_path)[0]["children"][0]
+    whole = [x for x in record.values() if (x["level"], x["integrity"]) == ("case", "proven")]
+    body = record[whole[0]["children"][0]]["children"][0]
     done = subprocess.run(
         [*CASELINK, "trace", body, "--json", "--config", str(tmp_path / "site.toml")],
         capture_output=True,
