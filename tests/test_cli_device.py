@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from agent.config import load
+from agent.demo.scene import free_ports
 from drivers.context import no_mask
 from drivers.registry import TYPES
 from drivers.sim.modbus_server import SimPlcServer
 from drivers.sim.world import RUNNING, PlcImage
 from drivers.sim.zpl_printer import ZplPrinter, ZplServer
 from drivers.wirelog import WireLog
-from tests.e2e.test_agent import agent, example, free_ports, wait_for, write
+from tests.e2e.test_agent import agent, example, wait_for, write
 from tests.test_cli import SITE, Shell, shell
 
 __all__ = ["shell"]
@@ -193,7 +194,14 @@ def test_through_an_agent_that_holds_the_devices(
             found = json.loads(out)
             assert (status, found["running"]) == (0, True)
             plc = next(each for each in found["devices"] if each["id"] == "A-plc")
-            assert (plc["line"], plc["state"], plc["losses"]) == ("A", "ok", 0)
+            # A busy machine may have lost it for a moment.
+            assert plc["line"] == "A"
+            assert (plc["state"], plc["losses"] > 0) in {
+                ("ok", False),
+                ("ok", True),
+                ("lost", True),
+            }
+            wait_for(lambda: state("A-plc") == "ok", "the PLC is not there")
             status, out, _ = shell("device", "check", "A-plc")
             assert (status, "run (register 1): 5" in out) == (0, True), out
             status, out, _ = shell("device", "check", "A-coder")

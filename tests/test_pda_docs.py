@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from agent.demo.scene import free_ports
 from tests.web.scan_site import ScanSite
-from tests.web.test_pda_api import free_ports
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "pda-api.md"
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[ScanSite]:
-    made = ScanSite(tmp_path, free_ports())
+    made = ScanSite(tmp_path, free_ports(3))
     yield made
     made.stop()
 

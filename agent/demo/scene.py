@@ -5,17 +5,20 @@ would issue them.
 """
 
 import csv
+import os
 import random
 import socket
 import tomllib
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from itertools import count as counting
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from agent.core.errors import TransientError
 from agent.core.gs1 import check_digit
 from agent.core.poolfile import Declared
 from drivers.shipped import CONFIG
@@ -35,6 +38,12 @@ SPARE = 300
 USED = 0.7
 """The part of the time from a camera to its gate that an answer may take: what is left is for the
 PLC and for the verdict's way there."""
+
+PORTS = range(12_000, 32_000)
+"""Below those that a system gives to connections of its own, one of which might take a port before
+it is listened on."""
+# Each process begins elsewhere, so that no two choose the same.
+_next_port = counting(64 * os.getpid())
 
 SEEN = "seen"
 """Packing by order where the camera of a case's label also shows one child of each lane."""
@@ -199,14 +208,22 @@ def layout(site: str, pack: str, pools: Mapping[str, Path]) -> Layout:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on the loopback that nobody listens on at this moment."""
+    """Ports on the loopback that nobody listens on at this moment; none twice in one process.
+    TransientError if there are not so many."""
     with ExitStack() as stack:
-        ports = []
-        for _ in range(count):
+        ports: list[int] = []
+        for _ in PORTS:
+            if len(ports) == count:
+                return ports
+            port = PORTS[next(_next_port) % len(PORTS)]
             one = stack.enter_context(socket.socket())
-            one.bind(("127.0.0.1", 0))
-            ports.append(int(one.getsockname()[1]))
-        return ports
+            with suppress(OSError):
+                one.bind(("127.0.0.1", port))
+                ports.append(port)
+    raise TransientError(
+        f"No {count} ports from {PORTS.start} to {PORTS.stop - 1} are free on this machine: "
+        "end what uses them."
+    )
 
 
 def host_spec(

@@ -5,7 +5,6 @@
 """
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from agent.core.errors import ConfigError, TransientError
+from agent.demo.scene import free_ports
 from agent.ports.devices import Checked
 from agent.ports.reading import CodeReader, Reading
 from drivers import registry
@@ -108,8 +108,8 @@ CASES: dict[str, Case] = {
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """A port of the loopback that nobody listens on."""
+    return free_ports(1)[0]
 
 
 @dataclass(slots=True)

@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from agent.core.errors import ConfigError
+from agent.demo.scene import free_ports
 from drivers import registry
 from tests.drivers.sample.plant_reader import Codec
-from tests.e2e.test_agent import free_ports, wait_for
+from tests.e2e.test_agent import wait_for
 
 SAMPLE = Path(__file__).parent / "sample"
 SITE = """

@@ -22,6 +22,7 @@ from sqlcipher3 import dbapi2
 from agent.app import Agent
 from agent.config import load
 from agent.core.errors import TransientError
+from agent.demo.scene import free_ports
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config" / "bottling.toml"
 SECONDS = 30.0
@@ -66,14 +67,6 @@ def write(folder: Path, data: dict[str, Any]) -> Path:
     path = folder / "site.toml"
     path.write_text(tomli_w.dumps(data), "utf-8")
     return path
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def example(line: str, ports: Iterator[int]) -> dict[str, Any]:

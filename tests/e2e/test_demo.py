@@ -9,6 +9,7 @@ import json
 import re
 import signal
 import socket
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from agent.demo.scene import free_ports
 from sync.cloud.answers import trace
 from sync.cloud.database import open_database
 from sync.lint import problems
@@ -65,6 +67,16 @@ def cloud_trace(folder: Path, code: str) -> dict[str, Any]:
         check=True,
     )
     return dict(json.loads(done.stdout))
+
+
+def test_a_port_is_chosen_that_nobody_has_nor_gets_by_chance() -> None:
+    (first,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", first + 1)):
+        others = free_ports(50)
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert first + 1 not in others
+    assert len({first, *others}) == 51
+    assert max(first, *others) < lowest
 
 
 def test_bottling_without_troubles_is_proven_and_wastes_no_bottle(tmp_path: Path) -> None:

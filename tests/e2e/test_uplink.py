@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from agent.demo.scene import free_ports
 from sync.mqtt import Broker, Connection
-from tests.e2e.test_agent import agent, example, free_ports, wait_for, write
+from tests.e2e.test_agent import agent, example, wait_for, write
 from tests.sync import brokers
 from tests.sync.tiny import Tiny
 

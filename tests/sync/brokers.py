@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.demo.scene import free_ports
 from sync.embedded import broker_config
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -25,10 +26,8 @@ needs_mosquitto = pytest.mark.skipif(
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port of the loopback that nobody listens on."""
+    return free_ports(1)[0]
 
 
 def _answers(port: int) -> bool:

@@ -111,11 +111,11 @@ def signed_items(pda: Pda, body: Any) -> Any:
 
 
 def main() -> int:
-    from tests.web.test_pda_api import free_ports
+    from agent.demo.scene import free_ports
 
     cases = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
     with tempfile.TemporaryDirectory() as folder:
-        site = ScanSite(Path(folder), free_ports())
+        site = ScanSite(Path(folder), free_ports(3))
         try:
             statuses = play(site, cases)
         finally:

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from time import monotonic, sleep, time
@@ -70,7 +70,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 20.0) ->
 class ScanSite:
     """The agent in a thread; `secure` is a client by https, `local` one of this machine."""
 
-    def __init__(self, folder: Path, ports: tuple[int, int, int], text: str = SITE) -> None:
+    def __init__(self, folder: Path, ports: Sequence[int], text: str = SITE) -> None:
         self.config = folder / "site.toml"
         self.config.write_text(text.format(port=ports[0], setup=ports[1], panel=ports[2]), "utf-8")
         site = load(self.config)

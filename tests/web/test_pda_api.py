@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from agent.core import facts as f
+from agent.demo.scene import free_ports
 from agent.services import access as rules
 from agent.services.uploads import MOST
 from agent.store import journal
@@ -26,17 +27,9 @@ CODE = "https://q.example.cn/A1"
 YEARS = 10 * 365 * 86_400_000
 
 
-def free_ports() -> tuple[int, int, int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    first, second, third = (one.getsockname()[1] for one in sockets)
-    for one in sockets:
-        one.close()
-    return first, second, third
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScanSite]:
-    made = ScanSite(tmp_path_factory.mktemp("scan"), free_ports())
+    made = ScanSite(tmp_path_factory.mktemp("scan"), free_ports(3))
     yield made
     made.stop()
 
@@ -396,7 +389,7 @@ def test_a_device_that_sends_or_asks_too_much_waits(site: ScanSite) -> None:
 
 def test_who_fails_too_often_is_sent_away_before_anything_is_read(tmp_path: Path) -> None:
     """Long JSON of a stranger would keep the event loop that the line shares."""
-    own = ScanSite(tmp_path, free_ports())
+    own = ScanSite(tmp_path, free_ports(3))
     try:
         for content in (b"{", b'{"items": 7}', b'{"items": [], "now": 1}'):
             for _ in range(5 * rules.FAILURES.burst):
@@ -595,7 +588,7 @@ def test_a_stranger_learns_what_is_on_the_label(tmp_path: Path) -> None:
     from tests.web.scan_site import SITE
 
     one_party = SITE.split('[[warehouse]]\nparty = "D77"')[0]
-    own = ScanSite(tmp_path, free_ports(), one_party)
+    own = ScanSite(tmp_path, free_ports(3), one_party)
     try:
         pda = own.device()
         unit = {"product": "cola", "lot": "B1", "level": "case", "expires": "2027-01-01"}

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.demo.scene import free_ports
 from tests.web.pda_schema import play
 from tests.web.scan_site import API, ScanSite
-from tests.web.test_pda_api import free_ports
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScanSite]:
-    made = ScanSite(tmp_path_factory.mktemp("schema"), free_ports())
+    made = ScanSite(tmp_path_factory.mktemp("schema"), free_ports(3))
     yield made
     made.stop()
 
