@@ -9,7 +9,6 @@ import json
 import re
 import signal
 import socket
-import socket
 import subprocess
 import sys
 import time
