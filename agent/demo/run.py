@@ -224,10 +224,7 @@ class Demo:
         port = options.port if options.web else 0
         sync = None if self._cloud is None else self._cloud.sync
         own = books() if options.story else None
-        rooms = scenes.layout(options.site, options.pack, self._pools).rooms(options.speed)
-        text = scenes.site_file(
-            self._scene, options.speed, port, ports, self._cameras, sync, own, rooms=rooms
-        )
+        text = scenes.site_file(self._scene, options.speed, port, ports, self._cameras, sync, own)
         path = folder / "site.toml"
         path.write_text(text, "utf-8")
         return path

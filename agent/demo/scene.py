@@ -35,10 +35,6 @@ CAMPAIGN, OLD_CAMPAIGN = "SUMMER", "WINTER"
 SPARE = 300
 """Codes that a pool has beyond what the bottles need."""
 
-USED = 0.7
-"""The part of the time from a camera to its gate that an answer may take: what is left is for the
-PLC and for the verdict's way there."""
-
 PORTS = range(12_000, 32_000)
 """Below those that a system gives to connections of its own, one of which might take a port before
 it is listened on."""
@@ -277,12 +273,10 @@ def site_file(
     warehouse: Mapping[str, Any] | None = None,
     *,
     pack: str = "",
-    rooms: Mapping[int, float] | None = None,
 ) -> str:
     """The site file of this demonstration: the example with the plant's ports. A packer whose
     camera the plant does not have packs by sequence. `sync`: its way to the cloud; None: none.
-    `warehouse`: sections of parties and warehouses. `pack`: see SEEN. `rooms`: seconds for an
-    answer by PLC station (Layout.rooms); who has more than the example says may use it."""
+    `warehouse`: sections of parties and warehouses. `pack`: see SEEN."""
     data = tomllib.loads((CONFIG / scene.file).read_text("utf-8"))
     data["web"]["port"] = port
     data.pop("sync", None)
@@ -306,9 +300,6 @@ def site_file(
         if scene.loose and path["from"] in packers:
             path["kind"] = "single_file"
     for station in line["stations"]:
-        room = int(1000 * USED * (rooms or {}).get(station["index"], 0.0))
-        if "deadline_ms" in station:
-            station["deadline_ms"] = max(station["deadline_ms"], room)
         if any(reader["device"] not in cameras for reader in station.get("readers", ())):
             station["mode"] = "sequence"
             station["gate"] = False

@@ -218,19 +218,6 @@ class Layout:
             for index, (belt, rate) in enumerate(zip(self.belts, self.rates(bph), strict=True))
         ]
 
-    def rooms(self, bph: float) -> dict[int, float]:
-        """Seconds from each camera of a belt, by its PLC station, to the next gate: what there is
-        for an answer at `bph`."""
-        rooms: dict[int, float] = {}
-        for belt, speed in zip(self.belts, self.speeds(bph), strict=True):
-            gate: float | None = None
-            for station in reversed(belt.stations):
-                if isinstance(station, Camera):
-                    gate = gate if station.gate is None else station.gate
-                    if gate is not None:
-                        rooms[station.station] = (gate - station.at) / speed
-        return rooms
-
 
 @dataclass(frozen=True, slots=True)
 class Feed:

@@ -49,17 +49,6 @@ def told(plant: Plant) -> list[dict[str, object]]:
     return plant.truth.containers(str)
 
 
-def test_the_slower_the_line_the_more_room_an_answer_has_before_its_gate() -> None:
-    """A camera without a gate has until the next one of its belt; none stands behind a packer's."""
-    slow, quick = (
-        bottling(BODY, CASE, PALLET).rooms(9_000),
-        bottling(BODY, CASE, PALLET).rooms(60_000),
-    )
-    assert slow == {1: 0.8, 2: 400 / 600, 3: 400 / 600, 5: 400 / 600}
-    assert quick[1] == pytest.approx(0.24)
-    assert liquor_layout(1).rooms(9_000)[0] == pytest.approx(1100 / 300)
-
-
 def test_small_run_is_what_a_person_computes() -> None:
     """48 bottles: two cases, in the order of the belt, and an open pallet of nothing yet."""
     plant = make(48)

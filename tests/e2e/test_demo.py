@@ -79,7 +79,7 @@ def test_a_port_is_chosen_that_nobody_has_nor_gets_by_chance() -> None:
 
 
 def test_bottling_without_troubles_is_proven_and_wastes_no_bottle(tmp_path: Path) -> None:
-    status, result = demo(tmp_path, "--bottles", "200", "--speed", "24000")
+    status, result = demo(tmp_path, "--bottles", "200", "--speed", "36000")
     assert status == 0, result
     assert (result["bottles"], result["passed"], result["rejected"]) == (200, 200, {})
     # 8 bottles wait for a ninth case.
@@ -122,7 +122,7 @@ def test_harsh_troubles_by_sequence_are_never_called_proven(tmp_path: Path) -> N
 
 
 def test_liquor_keeps_its_secret_and_its_four_levels(tmp_path: Path) -> None:
-    status, result = demo(tmp_path, "--bottles", "24", "--speed", "10000", "--site", "liquor")
+    status, result = demo(tmp_path, "--bottles", "24", "--speed", "14400", "--site", "liquor")
     # On a busy machine a verdict or a label may be late, and what it is for is rejected.
     wasted = ("good_rejected", "good_containers_rejected")
     assert status == 0 or any(result[name] for name in wasted), result
@@ -147,7 +147,9 @@ def test_liquor_keeps_its_secret_and_its_four_levels(tmp_path: Path) -> None:
     )
     traced = json.loads(done.stdout)
     assert traced["level"] == "bottle"
-    assert traced["weakest"] == "inferred"
+    # Of what stands on a pallet that is not whole yet nothing can be said.
+    assert traced["weakest"] in ("inferred", None)
+    assert traced["weakest"] or ("pallet", "proven") not in known
     assert traced["codes"]["cap-inner"]["pair"] == "inferred"
     assert not [code for code in secrets if code in done.stdout]
 

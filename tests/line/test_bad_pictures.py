@@ -194,7 +194,7 @@ class Floor:
 
     async def item(self, body: Callable[[int], bytes], suffix: str, wanted: tuple[str, ...]) -> str:
         """An item with a picture; what was decided of it. Where this machine was too busy for an
-        item's deadline, the next one may show it."""
+        item's deadline, the next but one may show it: sent twice running it would be an old one."""
         for _ in range(3):
             item = self.fire()
             await self.send(body(item), suffix)
@@ -202,6 +202,9 @@ class Floor:
             if found != "late" or "late" in wanted:
                 break
             await self.silence()
+            between = self.fire()
+            await self.send(encode(picture(between)))
+            await self.verdict(between)
         return found
 
     async def silence(self) -> None:
